@@ -1,0 +1,2 @@
+//! The command `anemone`.
+fn main() {}

@@ -1,0 +1,97 @@
+//! Bytes that tensors stand on: aligned buffers and mapped files.
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+/// One cache line. Buffers are made of these, so that every buffer starts on a 64-byte border.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Owned bytes that start on a 64-byte border.
+///
+/// ```
+/// use anemone_kernels::memory::Buffer;
+/// let mut b = Buffer::zeroed(6);
+/// b.bytes_mut().copy_from_slice(b"abcdef");
+/// assert_eq!(b.bytes().as_ptr() as usize % 64, 0);
+/// assert_eq!(b.bytes(), b"abcdef");
+/// ```
+#[derive(Clone)]
+pub struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// A buffer of `len` bytes, all zero.
+    pub fn zeroed(len: usize) -> Self {
+        Self { lines: vec![bytemuck::Zeroable::zeroed(); len.div_ceil(64)], len }
+    }
+
+    /// A buffer that holds a copy of `bytes`.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut buffer = Self::zeroed(bytes.len());
+        buffer.bytes_mut().copy_from_slice(bytes);
+        buffer
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    /// The bytes, to write.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} bytes)", self.len)
+    }
+}
+
+/// A file mapped into memory, to read.
+///
+/// The pages are loaded when they are first read and belong to the page cache, so that weights are not copied.
+#[derive(Debug)]
+pub struct Mapped(memmap2::Mmap);
+
+impl Mapped {
+    /// Maps the whole file at `path`.
+    ///
+    /// The file must not be shortened while it is mapped: the operating system then ends the process with a bus
+    /// error at the next read behind the new end. `docs/security.md` says what that means for callers.
+    ///
+    /// # Errors
+    ///
+    /// Whatever opening or mapping the file gives.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the mapping is private and read-only, and all that is ever made of it is `&[u8]`, for which every
+        // bit pattern is valid. Another process that writes to the file can change bytes under us; readers of this
+        // crate treat them as untrusted values and never derive a length from them twice.
+        Ok(Self(unsafe { memmap2::MmapOptions::new().map_copy_read_only(&file)? }))
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}

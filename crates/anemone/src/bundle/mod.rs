@@ -1,0 +1,1 @@
+//! Core ML files: packages, compiled models, weight files.

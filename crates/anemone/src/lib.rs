@@ -1,0 +1,20 @@
+//! anemone: read, check, run and write programs for the Apple Neural Engine.
+//!
+//! Three doors lead to one [`mil::Program`]: MIL text ([`text`]), Core ML files ([`bundle`]) and, later, the
+//! builder. One gate, [`verify`], turns it into a [`verify::Verified`] program, and only that is run by an
+//! engine ([`device`]).
+#![forbid(unsafe_code)]
+
+pub mod source;
+pub mod types;
+
+pub mod mil;
+
+pub mod bundle;
+pub mod text;
+
+pub mod ops;
+
+pub mod verify;
+
+pub mod device;

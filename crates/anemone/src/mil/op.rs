@@ -1,0 +1,467 @@
+//! The contract of an op: what a row of the op table says.
+//!
+//! An [`Op`] is data and a few functions. It has one [`Edition`] for each opset in which its parameters changed.
+//! [`Op::infer`] gives the types of its results from the types (and, where they are known, the values) of its
+//! arguments; [`Op::reference`] is its meaning, in plain loops; [`Op::fast`] computes the same with the kernels.
+//! All three read their arguments through [`Args`].
+
+use std::any::Any;
+use std::sync::OnceLock;
+
+use super::Opset;
+use crate::source::{Code, codes};
+use crate::types::{DType, DTypes, Datum, Tensor, TensorError, TensorType, Type};
+
+/// A row of the op table: all that anemone knows about one op.
+pub struct Op {
+    /// MIL's name.
+    pub name: &'static str,
+    /// What it computes, in one line.
+    pub summary: &'static str,
+    /// Its parameters, one edition for each opset in which they changed, oldest first.
+    pub editions: &'static [Edition],
+    /// How many results it has.
+    pub results: Results,
+    /// The types of the results. It is total: it may refuse, and never panics.
+    pub infer: Infer,
+    /// The meaning: plain loops, sums carried in f64, each result rounded once to its dtype.
+    pub meaning: Meaning,
+    /// The fast way, where there is one.
+    pub fast: Option<Fast>,
+    /// How far [`Op::fast`] may be from the meaning.
+    pub tolerance: Tolerance,
+    /// The scalar function of an elementwise op, which `infer`, `meaning` and `fast` of the family read.
+    pub scalar: Scalar,
+}
+
+/// Gives the types of the results from the arguments.
+pub type Infer = fn(&Args<'_>) -> Result<Vec<Type>, Fault>;
+
+/// Computes the results, whose types (as far as they are known before) `infer` gave.
+pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
+
+/// Computes the results with the kernels; `None` where this case has no fast way, and the meaning is used.
+pub type Fast = fn(&Args<'_>, &[Type], &Context<'_>) -> Result<Option<Vec<Datum>>, Fault>;
+
+/// What an op means.
+#[derive(Clone, Copy)]
+pub enum Meaning {
+    /// A function of its arguments.
+    Compute(Compute),
+    /// A meaning that engines carry out themselves, since it runs blocks.
+    Control(Control),
+    /// None yet: programs with this op can be checked, not run.
+    Missing,
+}
+
+/// The ops that run blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// `cond`: runs the first block if `pred` is true, else the second.
+    Cond,
+    /// `while_loop`: runs the second block on `loop_vars` as long as the first gives true.
+    While,
+}
+
+/// The scalar function of an elementwise op.
+#[derive(Clone, Copy)]
+pub enum Scalar {
+    /// The op is not elementwise.
+    None,
+    /// Of `x`.
+    Unary(fn(f64) -> f64),
+    /// Of `x` and `y`, on floats and on whole numbers.
+    Binary(fn(f64, f64) -> f64, fn(i64, i64) -> i64),
+    /// A comparison of `x` and `y`, on floats and on whole numbers.
+    Compare(fn(f64, f64) -> bool, fn(i64, i64) -> bool),
+    /// Of the bools `x` and `y`.
+    Logical(fn(bool, bool) -> bool),
+}
+
+/// How many results an op has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// As many.
+    Exactly(usize),
+    /// As many as inference says.
+    Inferred,
+}
+
+/// How far the fast way may be from the meaning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// The same bits.
+    Exact,
+    /// So many units in the last place of each result.
+    Ulp(u32),
+    /// So many times the epsilon of the dtype, relative to the largest magnitude of the result: sums of many terms.
+    Sum(u32),
+}
+
+/// The parameters of an op as of one opset.
+pub struct Edition {
+    /// The first opset that has them.
+    pub since: Opset,
+    /// The parameters, in the order of the documentation.
+    pub params: &'static [Parameter],
+    /// Whether programs write the arguments as attributes: the `constexpr_` ops of iOS 16.
+    pub in_attributes: bool,
+}
+
+/// What a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A tensor or scalar.
+    Tensor,
+    /// Several tensors.
+    Tuple,
+    /// A list.
+    List,
+    /// A state.
+    State,
+    /// Anything.
+    Any,
+}
+
+/// What a parameter is when it is not given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Default {
+    /// It must be given.
+    Required,
+    /// The op knows: nothing, or something that depends on the other arguments.
+    Absent,
+    /// This number.
+    Int(i64),
+    /// This number, in the dtype of `x`.
+    Float(f64),
+    /// This bool.
+    Bool(bool),
+    /// This string.
+    Str(&'static str),
+    /// These numbers.
+    Ints(&'static [i64]),
+}
+
+/// A parameter of an op.
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The dtypes that it takes.
+    pub dtypes: DTypes,
+    /// Parameters with the same letter must have the same dtype; a space is none.
+    pub domain: char,
+    /// Whether its value must be known when the program is compiled.
+    pub constant: bool,
+    /// What it is when it is not given.
+    pub default: Default,
+}
+
+impl Parameter {
+    /// A required tensor of any of these dtypes.
+    pub const fn tensor(name: &'static str, dtypes: &[DType]) -> Self {
+        Self::new(name, Kind::Tensor, DTypes::of(dtypes))
+    }
+
+    /// A required parameter of this kind.
+    pub const fn new(name: &'static str, kind: Kind, dtypes: DTypes) -> Self {
+        Self { name, kind, dtypes, domain: ' ', constant: false, default: Default::Required }
+    }
+
+    /// Must have the same dtype as the others of this letter.
+    #[must_use]
+    pub const fn domain(mut self, letter: char) -> Self {
+        self.domain = letter;
+        self
+    }
+
+    /// Must be known when the program is compiled.
+    #[must_use]
+    pub const fn constant(mut self) -> Self {
+        self.constant = true;
+        self
+    }
+
+    /// Need not be given.
+    #[must_use]
+    pub const fn or(mut self, default: Default) -> Self {
+        self.default = default;
+        self
+    }
+}
+
+impl Op {
+    /// The first opset that has the op.
+    pub fn since(&self) -> Opset {
+        self.editions[0].since
+    }
+
+    /// The parameters as of this opset, if the op existed then.
+    pub fn edition(&self, opset: Opset) -> Option<&'static Edition> {
+        self.editions.iter().rev().find(|e| e.since <= opset)
+    }
+
+    /// Whether anemone can compute it.
+    pub fn has_meaning(&self) -> bool {
+        !matches!(self.meaning, Meaning::Missing)
+    }
+}
+
+impl std::fmt::Debug for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Op({})", self.name)
+    }
+}
+
+/// Why a call is refused: what is wrong with which parameter. Verification makes a
+/// [`Diagnostic`](crate::source::Diagnostic) of it, an engine an error.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The kind.
+    pub code: &'static Code,
+    /// The parameter at fault; `None` is the call as a whole.
+    pub param: Option<&'static str>,
+    /// A second parameter that the first disagrees with.
+    pub other: Option<&'static str>,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// A fault of the call as a whole.
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        Self { code, param: None, other: None, message: message.into(), help: None }
+    }
+
+    /// A fault of this parameter.
+    pub fn of(param: &'static str, code: &'static Code, message: impl Into<String>) -> Self {
+        Self { param: Some(param), ..Self::new(code, message) }
+    }
+
+    /// Names a second parameter that the first disagrees with.
+    #[must_use]
+    pub fn against(mut self, other: &'static str) -> Self {
+        self.other = Some(other);
+        self
+    }
+
+    /// Sets the help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code.name, self.message)
+    }
+}
+
+impl From<TensorError> for Fault {
+    fn from(e: TensorError) -> Self {
+        let code = match e {
+            TensorError::TooLarge { .. } => &codes::TENSOR_TOO_LARGE,
+            TensorError::Length { .. } => &codes::SHAPE_MISMATCH,
+        };
+        Fault::new(code, e.to_string())
+    }
+}
+
+/// One argument: its type and, when it is known, its value.
+#[derive(Clone, Copy)]
+pub struct Arg<'a> {
+    /// The type.
+    pub ty: &'a Type,
+    /// The value: always known when the program runs, and known for constants before.
+    pub value: Option<&'a Datum>,
+}
+
+/// What a parameter is bound to in one call.
+#[derive(Clone)]
+pub enum Slot<'a> {
+    /// Nothing: its default applies.
+    Absent,
+    /// One argument.
+    One(Arg<'a>),
+    /// Several arguments.
+    Many(Vec<Arg<'a>>),
+}
+
+/// The arguments of one call, by the names of the op's parameters.
+pub struct Args<'a> {
+    /// The op.
+    pub op: &'static Op,
+    /// The opset that the call is taken from.
+    pub opset: Opset,
+    /// The parameters as of that opset.
+    pub edition: &'static Edition,
+    /// What each parameter is bound to, in the order of the edition.
+    pub slots: Vec<Slot<'a>>,
+    /// The declared types of the results.
+    pub declared: &'a [Type],
+}
+
+impl<'a> Args<'a> {
+    fn index(&self, param: &str) -> Option<usize> {
+        self.edition.params.iter().position(|p| p.name == param)
+    }
+
+    fn slot(&self, param: &str) -> Option<&Slot<'a>> {
+        self.index(param).and_then(|i| self.slots.get(i))
+    }
+
+    /// Whether the parameter is given.
+    pub fn has(&self, param: &str) -> bool {
+        matches!(self.slot(param), Some(Slot::One(_) | Slot::Many(_)))
+    }
+
+    /// The one argument of this parameter, if it is given.
+    pub fn arg(&self, param: &str) -> Option<Arg<'a>> {
+        match self.slot(param)? {
+            Slot::One(a) => Some(*a),
+            Slot::Many(many) => many.first().copied(),
+            Slot::Absent => None,
+        }
+    }
+
+    /// All arguments of this parameter: none, one or several.
+    pub fn many(&self, param: &str) -> &[Arg<'a>] {
+        match self.slot(param) {
+            Some(Slot::One(a)) => std::slice::from_ref(a),
+            Some(Slot::Many(many)) => many,
+            _ => &[],
+        }
+    }
+
+    /// The type of a tensor argument.
+    ///
+    /// # Errors
+    ///
+    /// `missing-parameter` when it is not given, `wrong-kind` when it is not a tensor.
+    pub fn ty(&self, param: &'static str) -> Result<&'a TensorType, Fault> {
+        match self.arg(param) {
+            Some(a) => a.ty.as_tensor().ok_or_else(|| {
+                Fault::of(
+                    param,
+                    &codes::WRONG_KIND,
+                    format!("`{param}` of `{}` must be a tensor", self.op.name),
+                )
+            }),
+            None => Err(Fault::of(
+                param,
+                &codes::MISSING_PARAMETER,
+                format!("`{}` needs `{param}`", self.op.name),
+            )),
+        }
+    }
+
+    /// The type of a tensor argument that need not be given.
+    pub fn opt_ty(&self, param: &'static str) -> Option<&'a TensorType> {
+        self.arg(param).and_then(|a| a.ty.as_tensor())
+    }
+
+    /// The value of a tensor argument, when it is given and known.
+    pub fn value(&self, param: &'static str) -> Option<&'a Tensor> {
+        self.arg(param)?.value?.as_tensor()
+    }
+
+    /// The value of a tensor argument.
+    ///
+    /// # Errors
+    ///
+    /// As [`Args::ty`], or `not-constant` when the value is not known.
+    pub fn tensor(&self, param: &'static str) -> Result<&'a Tensor, Fault> {
+        self.ty(param)?;
+        self.value(param).ok_or_else(|| self.unknown(param))
+    }
+
+    fn unknown(&self, param: &'static str) -> Fault {
+        Fault::of(
+            param,
+            &codes::NOT_CONSTANT,
+            format!("`{param}` of `{}` must be known when the program is compiled", self.op.name),
+        )
+    }
+
+    /// The numbers of an argument: its value, or its default. `None` when there is no default, or when the value is
+    /// not known before the program runs.
+    pub fn ints(&self, param: &'static str) -> Option<Vec<i64>> {
+        if self.has(param) {
+            return self.value(param).map(Tensor::to_i64s);
+        }
+        match self.edition.params[self.index(param)?].default {
+            Default::Int(i) => Some(vec![i]),
+            Default::Ints(i) => Some(i.to_vec()),
+            Default::Bool(b) => Some(vec![i64::from(b)]),
+            _ => None,
+        }
+    }
+
+    /// The first number of [`Args::ints`].
+    pub fn int(&self, param: &'static str) -> Option<i64> {
+        self.ints(param)?.first().copied()
+    }
+
+    /// The bool of an argument: its value or default.
+    pub fn bool(&self, param: &'static str) -> Option<bool> {
+        self.int(param).map(|i| i != 0)
+    }
+
+    /// The number of an argument: its value or default.
+    pub fn float(&self, param: &'static str) -> Option<f64> {
+        if self.has(param) {
+            return self.value(param)?.to_f64s().first().copied();
+        }
+        match self.edition.params[self.index(param)?].default {
+            Default::Float(f) => Some(f),
+            Default::Int(i) => Some(i as f64),
+            _ => None,
+        }
+    }
+
+    /// The string of an argument: its value or default.
+    pub fn str(&self, param: &'static str) -> Option<&'a str> {
+        if self.has(param) {
+            return self.value(param)?.as_strings()?.first().map(|s| &**s);
+        }
+        match self.edition.params[self.index(param)?].default {
+            Default::Str(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// An axis of a tensor of this rank, counted from the front; negative ones count from the back.
+    ///
+    /// # Errors
+    ///
+    /// `index-out-of-range`.
+    pub fn normal_axis(&self, param: &'static str, axis: i64, rank: usize) -> Result<usize, Fault> {
+        let r = rank as i64;
+        if (-r..r).contains(&axis) {
+            return Ok(axis.rem_euclid(r) as usize);
+        }
+        Err(Fault::of(
+            param,
+            &codes::INDEX_OUT_OF_RANGE,
+            format!("`{param}` of `{}` is {axis}, but the tensor has {rank} dimensions", self.op.name),
+        )
+        .help(if rank == 0 {
+            "a scalar has no axes".to_string()
+        } else {
+            format!("use -{r} to {}", r - 1)
+        }))
+    }
+}
+
+/// What a fast op may use besides its arguments.
+pub struct Context<'a> {
+    /// How many threads the op may use.
+    pub threads: usize,
+    /// A place for what this call makes of its constants once: packed weights.
+    pub cache: &'a OnceLock<Box<dyn Any + Send + Sync>>,
+}

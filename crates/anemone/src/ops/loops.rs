@@ -1,0 +1,114 @@
+//! What the meanings share: walking over tensors element by element.
+
+use crate::mil::op::{Args, Fault};
+use crate::source::codes;
+use crate::types::{Dim, Shape, Tensor, Type};
+
+/// Row-major strides, in elements.
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
+    strides
+}
+
+/// The shape of two operands after NumPy's broadcasting: from the back, a dimension of 1 stretches.
+pub(super) fn broadcast(a: &Shape, b: &Shape) -> Option<Shape> {
+    let rank = a.rank().max(b.rank());
+    let dim = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map_or(Dim::Known(1), |j| s[j]);
+    (0..rank)
+        .map(|i| match (dim(a, i), dim(b, i)) {
+            (Dim::Known(1), d) | (d, Dim::Known(1)) => Some(d),
+            (Dim::Known(n), Dim::Known(m)) if n == m => Some(Dim::Known(n)),
+            (Dim::Known(_), Dim::Known(_)) => None,
+            // One side is not known and the other not 1: the result is the known one, or a run-time error.
+            (a, b) => Some(a.or(b)),
+        })
+        .collect()
+}
+
+/// The broadcast shape of several arguments, or the fault that names the first two that do not fit.
+pub(super) fn broadcast_of(args: &Args<'_>, params: &[&'static str]) -> Result<Shape, Fault> {
+    let mut shape = Shape::scalar();
+    let mut before = params[0];
+    for &p in params {
+        let ty = args.ty(p)?;
+        shape = broadcast(&shape, &ty.shape).ok_or_else(|| {
+            Fault::of(
+                p,
+                &codes::SHAPE_MISMATCH,
+                format!(
+                    "`{p}` of shape {} does not broadcast with `{before}` of shape {shape} in `{}`",
+                    ty.shape, args.op.name
+                ),
+            )
+            .against(before)
+            .help("each dimension, counted from the last, must be equal or 1 on one side")
+        })?;
+        before = p;
+    }
+    Ok(shape)
+}
+
+/// Walks over `shape` in row-major order and gives, for each element, the offsets into operands of these strides.
+///
+/// A stride of 0 repeats an element, which is how broadcasting is expressed; see [`stretched`].
+pub(super) fn walk<const N: usize>(
+    shape: &[usize],
+    strides: [&[usize]; N],
+    mut each: impl FnMut([usize; N]),
+) {
+    if shape.contains(&0) {
+        return;
+    }
+    let mut index = vec![0; shape.len()];
+    let mut at = [0; N];
+    loop {
+        each(at);
+        let mut axis = shape.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            index[axis] += 1;
+            for n in 0..N {
+                at[n] += strides[n][axis];
+            }
+            if index[axis] < shape[axis] {
+                break;
+            }
+            for n in 0..N {
+                at[n] -= strides[n][axis] * shape[axis];
+            }
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The strides with which an operand of shape `from` is read when it is broadcast to shape `to`.
+pub(super) fn stretched(from: &[usize], to: &[usize]) -> Vec<usize> {
+    let own = strides(from);
+    let lead = to.len() - from.len();
+    (0..to.len()).map(|i| if i < lead || from[i - lead] == 1 { 0 } else { own[i - lead] }).collect()
+}
+
+/// The result types of an op whose one result has the type of `x`.
+pub(super) fn same_as_x(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    Ok(vec![args.ty("x")?.clone().into()])
+}
+
+/// The known shape that inference gave for a result; an engine calls a meaning only with known types.
+pub(super) fn shape_of(ty: &Type) -> Vec<usize> {
+    ty.as_tensor().and_then(|t| t.shape.known()).unwrap_or_default()
+}
+
+/// A tensor of the elements of `x` at these indices, in this shape. It moves elements of any dtype as they are.
+pub(super) fn pick(
+    x: &Tensor,
+    shape: &[usize],
+    indices: impl IntoIterator<Item = usize>,
+) -> Result<Tensor, Fault> {
+    Ok(x.pick(shape, indices)?)
+}

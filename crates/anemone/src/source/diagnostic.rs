@@ -1,0 +1,215 @@
+//! The one form in which anemone says that a program is wrong.
+
+use super::{Code, Span};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The program is refused.
+    Error,
+    /// The program is accepted, and probably not what its author meant.
+    Warning,
+    /// For information.
+    Note,
+}
+
+impl Severity {
+    /// The word: `error`, `warning` or `note`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A range of the text.
+    Text(Span),
+    /// A line of the user's Rust program.
+    Rust(&'static std::panic::Location<'static>),
+    /// A field of a file that has no text, such as `weights/weight.bin, record at 64`.
+    Field(String),
+}
+
+/// A place, and what is to be said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub place: Place,
+    /// What is at this place.
+    pub text: String,
+}
+
+/// A statement about a program: what is wrong, where, and what to do.
+///
+/// The message is one sentence in lower case with names in backticks; a label says what is at a place; the help is
+/// an action. The first label is the primary one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its kind: a row of [`super::codes::ALL`].
+    pub code: &'static Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// Where; the first label is the primary one.
+    pub labels: Vec<Label>,
+    /// Further facts.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A diagnostic of this kind, with the severity that the code's row states.
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity,
+            message: message.into(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Adds a label at a place in the text.
+    #[must_use]
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { place: Place::Text(span), text: text.into() });
+        self
+    }
+
+    /// Adds a label at a field of a file that has no text.
+    #[must_use]
+    pub fn in_field(mut self, field: impl Into<String>) -> Self {
+        self.labels.push(Label { place: Place::Field(field.into()), text: String::new() });
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// Sets the help.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// The span of the primary label, if it lies in a text.
+    pub fn span(&self) -> Option<Span> {
+        match self.labels.first()?.place {
+            Place::Text(span) => Some(span),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity.word(), self.code.name, self.message)
+    }
+}
+
+/// Diagnostics, collected. After [`Diagnostics::LIMIT`] of them the rest is only counted.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    errors: usize,
+    more: usize,
+}
+
+impl Diagnostics {
+    /// How many are kept. A hostile file can hold millions of faults, and nobody reads the second hundred.
+    pub const LIMIT: usize = 200;
+
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.severity == Severity::Error {
+            self.errors += 1;
+        }
+        if self.list.len() < Self::LIMIT {
+            self.list.push(diagnostic);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Adds all of another collection.
+    pub fn append(&mut self, other: Diagnostics) {
+        self.more += other.more;
+        self.errors += other.errors - other.list.iter().filter(|d| d.severity == Severity::Error).count();
+        for d in other.list {
+            self.push(d);
+        }
+    }
+
+    /// Whether any is an error.
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// How many errors there are, those that were not kept included.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// How many were only counted.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    /// Those that were kept, in the order they were found.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Sorts by place in the text; those without one come last.
+    pub fn sort(&mut self) {
+        self.list.sort_by_key(|d| d.span().map_or(u32::MAX, |s| s.start));
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(d: Diagnostic) -> Self {
+        let mut all = Self::default();
+        all.push(d);
+        all
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+impl std::fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, d) in self.list.iter().enumerate() {
+            write!(f, "{}{d}", if i > 0 { "\n" } else { "" })?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}

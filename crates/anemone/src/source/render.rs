@@ -1,0 +1,165 @@
+//! Diagnostics as text for people.
+
+use super::{Diagnostic, Place, Severity, Source};
+
+/// Draws a diagnostic with the lines it points at and carets under them.
+///
+/// `colour` adds ANSI escapes. Lines are cut around the carets when they are long, and control characters of the
+/// text are made visible.
+pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) -> String {
+    use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let message = escape(&diagnostic.message);
+    // (text window, its first line's number, annotations relative to the window)
+    let mut windows: Vec<(String, usize, Vec<(std::ops::Range<usize>, String, bool)>)> = Vec::new();
+    let mut fields = Vec::new();
+    for (i, label) in diagnostic.labels.iter().enumerate() {
+        match (&label.place, source) {
+            (Place::Text(span), Some(source)) => {
+                let (text, first_line, range) = window(source, span.range());
+                match windows.iter_mut().find(|(t, l, _)| *l == first_line && *t == text) {
+                    Some(w) => w.2.push((range, escape(&label.text), i == 0)),
+                    None => windows.push((text, first_line, vec![(range, escape(&label.text), i == 0)])),
+                }
+            }
+            (Place::Text(span), None) => fields.push(format!("at bytes {}..{}", span.start, span.end)),
+            (Place::Rust(location), _) => fields.push(format!("at {location}")),
+            (Place::Field(field), _) => fields.push(format!("in {}", escape(field))),
+        }
+    }
+    let notes: Vec<String> = diagnostic.notes.iter().map(|n| escape(n)).collect();
+    let help = diagnostic.help.as_ref().map(|h| escape(h));
+    let mut group = Group::with_title(level.primary_title(&message).id(diagnostic.code.name));
+    for (text, line, annotations) in &windows {
+        let name = source.map_or("", |s| s.name.as_str());
+        let mut snippet = Snippet::source(text).line_start(*line).path(name);
+        for (range, label, primary) in annotations {
+            let kind = if *primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(range.clone());
+            snippet = snippet.annotation(if label.is_empty() {
+                annotation
+            } else {
+                annotation.label(label.as_str())
+            });
+        }
+        group = group.element(snippet);
+    }
+    for field in &fields {
+        group = group.element(Level::NOTE.message(field.as_str()));
+    }
+    for note in &notes {
+        group = group.element(Level::NOTE.message(note.as_str()));
+    }
+    if let Some(help) = &help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
+}
+
+/// The lines around a range (at most 200 bytes before and after it), the number of the first, and the range in them.
+fn window(source: &Source, range: std::ops::Range<usize>) -> (String, usize, std::ops::Range<usize>) {
+    const MARGIN: usize = 200;
+    let text = &source.text;
+    let back = |mut i: usize| {
+        i = i.min(text.len());
+        while !text.is_char_boundary(i) {
+            i -= 1;
+        }
+        i
+    };
+    let start = back(range.start);
+    // Only the first line of a long range is drawn.
+    let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+    let end = back(range.end.max(range.start)).clamp(start, line_end).min(back(start + MARGIN));
+    let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+    let from = if start - line_start > MARGIN { back(start - MARGIN) } else { line_start };
+    let to = if line_end - end > MARGIN { back(end + MARGIN) } else { line_end };
+    let line = source.line_column(start as u32).line;
+    let mut shown = String::new();
+    let (mut a, mut b) = (0, 0);
+    for (i, c) in text[from..to].char_indices() {
+        if from + i == start {
+            a = shown.len();
+        }
+        if from + i == end {
+            b = shown.len();
+        }
+        shown.push_str(&escape(c.encode_utf8(&mut [0; 4])));
+    }
+    if start == to {
+        a = shown.len();
+    }
+    if end == to {
+        b = shown.len();
+    }
+    (shown, line, a..b.max(a))
+}
+
+/// Makes control characters and characters that change the direction of text visible.
+pub fn escape(text: &str) -> String {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if !text.contains(hidden) {
+        return text.to_string();
+    }
+    text.chars()
+        .flat_map(|c| {
+            let s = if c == '\t' {
+                " ".to_string()
+            } else if hidden(c) {
+                c.escape_unicode().to_string()
+            } else {
+                c.to_string()
+            };
+            s.chars().collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The candidate that is nearest to `word`, if it is near enough to be what was meant.
+///
+/// ```
+/// assert_eq!(anemone::source::suggest("rellu", ["relu", "add"]), Some("relu"));
+/// assert_eq!(anemone::source::suggest("zzz", ["relu", "add"]), None);
+/// ```
+pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.len() / 3).clamp(1, 4);
+    candidates
+        .into_iter()
+        .filter(|c| c.len().abs_diff(word.len()) <= limit)
+        .map(|c| (distance(word, c), c))
+        .filter(|&(d, _)| d <= limit)
+        .min_by_key(|&(d, _)| d)
+        .map(|(_, c)| c)
+}
+
+/// How many letters must be inserted, removed or changed to make `b` of `a`; a swap of neighbours counts once.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).flat_map(char::to_lowercase).collect();
+    let b: Vec<char> = b.chars().take(64).flat_map(char::to_lowercase).collect();
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for j in 0..=b.len() {
+        rows[0][j] = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut d = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                d = d.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = d;
+        }
+    }
+    rows[a.len()][b.len()]
+}

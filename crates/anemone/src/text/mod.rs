@@ -1,0 +1,1 @@
+//! MIL text: read, print, format.
