@@ -99,6 +99,7 @@ pub enum Tolerance {
 }
 
 /// The parameters of an op as of one opset.
+#[derive(Debug)]
 pub struct Edition {
     /// The first opset that has them.
     pub since: Opset,
@@ -143,6 +144,7 @@ pub enum Default {
 }
 
 /// A parameter of an op.
+#[derive(Debug)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,

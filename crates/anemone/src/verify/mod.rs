@@ -1,1 +1,254 @@
-//! The gate.
+//! The gate: a [`Program`] goes in, and a [`Verified`] one comes out, or the reasons why not.
+//!
+//! What a verified program promises, and what therefore no engine checks again:
+//!
+//! - every name is bound exactly once, before its first use, in a block that the use can see;
+//! - every op is in the op table and in the function's opset; every parameter is one that the op has, every
+//!   required one is given, and each is of a kind and dtype that the op takes;
+//! - parameters that must be known when the program is compiled are constants;
+//! - the shapes of the arguments fit together, and the declared type of each result is the type that the op gives:
+//!   equal, but for dimensions that are not known before the program runs;
+//! - the blocks of a control-flow op take and give what the op around them needs;
+//! - no tensor has more than [`MAX_ELEMENTS`](crate::types::MAX_ELEMENTS) elements;
+//! - a weight that is there has the dtype and the size that the program says. A weight file that is missing is a
+//!   warning: the program can be checked without it, and not run.
+//!
+//! Faults are collected; one call that is refused does not hide the next, since its results keep their declared
+//! types.
+
+mod call;
+mod function;
+
+use crate::bundle::Weights;
+use crate::mil::op::{Edition, Op};
+use crate::mil::{BlobRef, Name, Opset, Program};
+use crate::source::{Diagnostic, Diagnostics, Span, codes};
+use crate::types::{Datum, Type};
+
+/// What verification found.
+#[derive(Debug)]
+pub struct Report {
+    /// The program, if nothing is wrong with it.
+    pub verified: Option<Verified>,
+    /// Errors, warnings and notes, in the order of the text.
+    pub diagnostics: Diagnostics,
+}
+
+/// A program that passed verification: names are resolved, types are known as far as they can be before it runs.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    functions: Vec<Function>,
+}
+
+impl Verified {
+    /// The functions.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// The function of this name.
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|f| f.name == name)
+    }
+
+    /// The function that runs when none is named: `main`, or the first.
+    pub fn main(&self) -> &Function {
+        self.function("main").unwrap_or(&self.functions[0])
+    }
+}
+
+/// The number of a value in its function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(u32);
+
+impl ValueId {
+    /// The position in [`Function::values`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A verified function.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: Name,
+    /// Its opset.
+    pub opset: Opset,
+    /// Every value that it binds, in its nested blocks too.
+    pub values: Vec<Value>,
+    /// Its inputs and states, in the order they are declared.
+    pub params: Vec<ValueId>,
+    /// Its steps and results.
+    pub body: Body,
+}
+
+impl Function {
+    /// A value.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.index()]
+    }
+
+    /// The inputs: the parameters that are not states.
+    pub fn inputs(&self) -> impl Iterator<Item = &Value> {
+        self.params.iter().map(|&p| self.value(p)).filter(|v| !matches!(v.ty, Type::State(_)))
+    }
+
+    /// The states: variables that outlive a run.
+    pub fn states(&self) -> impl Iterator<Item = &Value> {
+        self.params.iter().map(|&p| self.value(p)).filter(|v| matches!(v.ty, Type::State(_)))
+    }
+
+    /// The results.
+    pub fn outputs(&self) -> impl Iterator<Item = &Value> {
+        self.body.outputs.iter().map(|&o| self.value(o))
+    }
+
+    /// How many steps there are, those of nested blocks included.
+    pub fn steps(&self) -> usize {
+        fn count(body: &Body) -> usize {
+            body.steps.iter().map(|s| 1 + s.blocks.iter().map(count).sum::<usize>()).sum()
+        }
+        count(&self.body)
+    }
+}
+
+/// A value of a function.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Its name; empty for a literal that stands in an argument.
+    pub name: Name,
+    /// Its type: what is declared and what is inferred, together.
+    pub ty: Type,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A parameter, or the result of a step.
+    Computed,
+    /// The result of a `constexpr_` op: it does not depend on the inputs.
+    Constexpr,
+    /// A constant.
+    Constant(Datum),
+    /// A constant whose weight file is not there.
+    Missing(BlobRef),
+}
+
+impl Content {
+    /// Whether the value is known when the program is compiled.
+    pub fn is_constant(&self) -> bool {
+        !matches!(self, Content::Computed)
+    }
+}
+
+/// A verified block.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// What the op around the block binds before it runs.
+    pub params: Vec<ValueId>,
+    /// The steps, in order. Constants are not steps.
+    pub steps: Vec<Step>,
+    /// The results.
+    pub outputs: Vec<ValueId>,
+}
+
+/// A verified call.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The op.
+    pub op: &'static Op,
+    /// The opset that it is taken from.
+    pub opset: Opset,
+    /// Its parameters as of that opset.
+    pub edition: &'static Edition,
+    /// What each parameter is bound to, in the order of the edition.
+    pub inputs: Vec<Input>,
+    /// Its results.
+    pub outputs: Vec<ValueId>,
+    /// Its blocks, for a control-flow op.
+    pub blocks: Vec<Body>,
+    /// Where the name of the op stands in the text.
+    pub span: Span,
+}
+
+impl Step {
+    /// Every value that the step reads, those that its blocks read from outside included.
+    pub fn reads(&self, mut each: impl FnMut(ValueId)) {
+        fn block(body: &Body, each: &mut dyn FnMut(ValueId)) {
+            for s in &body.steps {
+                step(s, each);
+            }
+            body.outputs.iter().for_each(|&o| each(o));
+        }
+        fn step(s: &Step, each: &mut dyn FnMut(ValueId)) {
+            for i in &s.inputs {
+                i.values().iter().for_each(|&v| each(v));
+            }
+            s.blocks.iter().for_each(|b| block(b, each));
+        }
+        step(self, &mut each);
+    }
+}
+
+/// What a parameter is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    Absent,
+    /// One value.
+    One(ValueId),
+    /// Several values.
+    Many(Vec<ValueId>),
+}
+
+impl Input {
+    /// The values: none, one or several.
+    pub fn values(&self) -> &[ValueId] {
+        match self {
+            Input::Absent => &[],
+            Input::One(v) => std::slice::from_ref(v),
+            Input::Many(v) => v,
+        }
+    }
+}
+
+/// Verifies a program, with the weights that it refers to.
+///
+/// ```
+/// use anemone::{bundle::Weights, text, verify};
+/// let program = text::parse(
+///     "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y); }",
+/// )?;
+/// let report = verify::verify(&program, &Weights::none());
+/// assert!(report.verified.is_some() && report.diagnostics.is_empty());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+pub fn verify(program: &Program, weights: &Weights) -> Report {
+    let mut diagnostics = Diagnostics::default();
+    if program.functions.is_empty() {
+        diagnostics.push(
+            Diagnostic::new(&codes::NO_FUNCTION, "the program has no function")
+                .help("add `func main<ios18>(…) { … } -> (…);`"),
+        );
+    }
+    let mut functions: Vec<Function> = Vec::new();
+    for (i, f) in program.functions.iter().enumerate() {
+        if let Some(first) = program.functions[..i].iter().find(|g| g.name == f.name) {
+            diagnostics.push(
+                Diagnostic::new(
+                    &codes::DUPLICATE_FUNCTION,
+                    format!("the function `{}` is defined twice", f.name),
+                )
+                .at(f.span, "defined again")
+                .at(first.span, "first defined here"),
+            );
+        }
+        functions.extend(function::check(f, weights, &mut diagnostics));
+    }
+    let verified = (!diagnostics.has_errors()).then_some(Verified { functions });
+    diagnostics.sort();
+    Report { verified, diagnostics }
+}

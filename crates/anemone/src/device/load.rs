@@ -1,0 +1,132 @@
+//! Loading: what is done once.
+
+use std::sync::OnceLock;
+
+use super::run::{Block, Loaded, Planned};
+use super::{Engine, Error, Options};
+use crate::mil::op::Meaning;
+use crate::source::{Diagnostic, codes};
+use crate::types::Datum;
+use crate::verify::{Body, Content, Function, Input, Step, ValueId};
+
+/// Prepares a function for an engine.
+///
+/// # Errors
+///
+/// `no-meaning` when anemone cannot compute an op of the function yet, `blob-missing` when a weight file is not
+/// there, and whatever an op whose arguments are all constant refuses.
+pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Loaded, Error> {
+    for value in &function.values {
+        if let Content::Missing(blob) = &value.content {
+            return Err(Diagnostic::new(
+                &codes::BLOB_MISSING,
+                format!("`{}` lies in `{}`, which is not there", value.name, blob.path),
+            )
+            .help("put the weight file where the program expects it")
+            .into());
+        }
+    }
+    let mut constants: Vec<Option<Datum>> = function
+        .values
+        .iter()
+        .map(|v| match &v.content {
+            Content::Constant(d) => Some(d.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut body = plan(&function.body)?;
+    // Steps of the outermost block whose arguments are all constant are computed here, and are steps no more.
+    let mut steps = Vec::with_capacity(body.steps.len());
+    let scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
+    for planned in std::mem::take(&mut body.steps) {
+        let step = &planned.step;
+        let known = step.inputs.iter().flat_map(Input::values).all(|v| constants[v.index()].is_some());
+        // What has no arguments at all is either random or cheap, and what has an effect has no result.
+        let reads = step.inputs.iter().any(|i| !i.values().is_empty());
+        let folds = known && reads && !step.outputs.is_empty() && step.blocks.is_empty();
+        if folds && !step.op.name.starts_with("random_") {
+            let results = scratch.once(&planned, &constants)?;
+            for (o, r) in step.outputs.iter().zip(results) {
+                constants[o.index()] = Some(r);
+            }
+        } else {
+            steps.push(planned);
+        }
+    }
+    body.steps = steps;
+    release_unused(&body, &mut constants);
+    lifetimes(&mut body, &constants);
+    Ok(Loaded::new(function.clone(), engine, options.clone(), constants, body))
+}
+
+/// Forgets the constants that only folded steps read: compressed weights need not be kept beside the dense ones.
+fn release_unused(body: &Block, constants: &mut [Option<Datum>]) {
+    let mut used = vec![false; constants.len()];
+    for planned in &body.steps {
+        planned.step.reads(|v| used[v.index()] = true);
+    }
+    for o in &body.outputs {
+        used[o.index()] = true;
+    }
+    for (constant, used) in constants.iter_mut().zip(used) {
+        if !used {
+            *constant = None;
+        }
+    }
+}
+
+/// Makes a block ready to run; refuses ops that have no meaning yet.
+fn plan(body: &Body) -> Result<Block, Error> {
+    let mut steps = Vec::with_capacity(body.steps.len());
+    for step in &body.steps {
+        if let Meaning::Missing = step.op.meaning {
+            return Err(Diagnostic::new(
+                &codes::NO_MEANING,
+                format!("anemone cannot compute `{}` yet", step.op.name),
+            )
+            .at(step.span, "this op can be checked and printed, not run")
+            .help("`anemone ops` says for each op what it has")
+            .into());
+        }
+        let blocks = step.blocks.iter().map(plan).collect::<Result<_, _>>()?;
+        steps.push(Planned { step: step.clone(), blocks, free: Vec::new(), cache: OnceLock::new() });
+    }
+    Ok(Block { params: body.params.clone(), steps, outputs: body.outputs.clone() })
+}
+
+/// Notes at each step which values no later step reads, so that their memory is given back.
+fn lifetimes(block: &mut Block, constants: &[Option<Datum>]) {
+    fn bound(step: &Step) -> impl Iterator<Item = ValueId> + '_ {
+        step.outputs.iter().copied()
+    }
+    let mut own: Vec<bool> = vec![false; constants.len()];
+    for p in &block.params {
+        own[p.index()] = true;
+    }
+    for planned in &block.steps {
+        for o in bound(&planned.step) {
+            own[o.index()] = true;
+        }
+    }
+    let mut seen = vec![false; constants.len()];
+    for o in &block.outputs {
+        seen[o.index()] = true;
+    }
+    for planned in block.steps.iter_mut().rev() {
+        let mut free = Vec::new();
+        planned.step.reads(|v| {
+            if own[v.index()] && !std::mem::replace(&mut seen[v.index()], true) {
+                free.push(v);
+            }
+        });
+        for o in bound(&planned.step) {
+            if !std::mem::replace(&mut seen[o.index()], true) {
+                free.push(o);
+            }
+        }
+        planned.free = free;
+        for b in &mut planned.blocks {
+            lifetimes(b, constants);
+        }
+    }
+}

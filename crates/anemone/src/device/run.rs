@@ -1,0 +1,376 @@
+//! Running: one step after the other.
+
+use std::any::Any;
+use std::sync::OnceLock;
+
+use super::{Engine, Error, Feature, Options, Outputs, States};
+use crate::mil::Name;
+use crate::mil::op::{Arg, Args, Context, Control, Fault, Meaning, Slot};
+use crate::source::{Diagnostic, codes, suggest};
+use crate::types::{Datum, State, Tensor, Type};
+use crate::verify::{Function, Input, Step, ValueId};
+
+/// A block that is ready to run.
+#[derive(Default)]
+pub(super) struct Block {
+    pub(super) params: Vec<ValueId>,
+    pub(super) steps: Vec<Planned>,
+    pub(super) outputs: Vec<ValueId>,
+}
+
+/// A step that is ready to run.
+pub(super) struct Planned {
+    pub(super) step: Step,
+    pub(super) blocks: Vec<Block>,
+    /// The values that nothing reads after this step.
+    pub(super) free: Vec<ValueId>,
+    /// What the op makes of its constants once.
+    pub(super) cache: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// A function that an engine is ready to run.
+///
+/// It can be shared between threads; each run has its own values.
+pub struct Loaded {
+    function: Function,
+    engine: Engine,
+    options: Options,
+    constants: Vec<Option<Datum>>,
+    body: Block,
+    inputs: Vec<Feature>,
+    outputs: Vec<Feature>,
+    states: Vec<Feature>,
+    /// For each value, whether its type is fully known before the program runs.
+    fixed: Vec<bool>,
+}
+
+/// The values of one run.
+struct Values<'a> {
+    constants: &'a [Option<Datum>],
+    computed: Vec<Option<(Datum, Type)>>,
+    /// The bytes that the computed values hold.
+    bytes: usize,
+}
+
+impl Values<'_> {
+    fn set(&mut self, id: ValueId, datum: Datum, ty: Type) {
+        self.bytes += datum.size();
+        if let Some((old, _)) = self.computed[id.index()].replace((datum, ty)) {
+            self.bytes -= old.size();
+        }
+    }
+
+    fn free(&mut self, id: ValueId) {
+        if let Some((old, _)) = self.computed[id.index()].take() {
+            self.bytes -= old.size();
+        }
+    }
+}
+
+impl Loaded {
+    pub(super) fn new(
+        function: Function,
+        engine: Engine,
+        options: Options,
+        constants: Vec<Option<Datum>>,
+        body: Block,
+    ) -> Self {
+        let feature = |v: &crate::verify::Value| Feature { name: v.name.clone(), ty: v.ty.clone() };
+        Self {
+            inputs: function.inputs().map(feature).collect(),
+            outputs: function.outputs().map(feature).collect(),
+            states: function.states().map(feature).collect(),
+            fixed: function.values.iter().map(|v| is_fixed(&v.ty)).collect(),
+            function,
+            engine,
+            options,
+            constants,
+            body,
+        }
+    }
+
+    /// The inputs.
+    pub fn inputs(&self) -> &[Feature] {
+        &self.inputs
+    }
+
+    /// The results. Dimensions that depend on the inputs are not known.
+    pub fn outputs(&self) -> &[Feature] {
+        &self.outputs
+    }
+
+    /// The states: variables that carry on from run to run.
+    pub fn states(&self) -> &[Feature] {
+        &self.states
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// How many steps are left to run after what is constant was computed.
+    pub fn steps(&self) -> usize {
+        self.body.steps.len()
+    }
+
+    /// The states of the function, all zero.
+    ///
+    /// # Errors
+    ///
+    /// `tensor-too-large`, or `input-type` when a state has a dimension that is not known.
+    pub fn new_states(&self) -> Result<States, Error> {
+        let mut states = States::new();
+        for s in &self.states {
+            let Type::State(ty) = &s.ty else { continue };
+            let known = ty.as_tensor().and_then(|t| Some((t.dtype, t.shape.known()?)));
+            let Some((dtype, shape)) = known else {
+                return Err(Diagnostic::new(
+                    &codes::INPUT_TYPE,
+                    format!("the state `{}` of type `{ty}` has a dimension that is not known", s.name),
+                )
+                .into());
+            };
+            self.fits_memory(0, std::slice::from_ref(ty), &s.name)?;
+            let zeros = Tensor::zeros(dtype, &shape)
+                .map_err(|e| Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()))?;
+            states.insert(s.name.clone(), State::new(zeros));
+        }
+        Ok(states)
+    }
+
+    /// Runs the function once.
+    ///
+    /// Every input is given by name, with the dtype and a shape that its type allows. States are read and written;
+    /// [`Loaded::new_states`] makes them.
+    ///
+    /// # Errors
+    ///
+    /// `input-missing`, `input-unknown`, `input-type`; what an op finds out when it runs, such as an index outside a
+    /// tensor; and `run-limit` when the run needs more memory or turns than [`Options`] allow.
+    pub fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Error> {
+        let mut values = Values {
+            constants: &self.constants,
+            computed: (0..self.function.values.len()).map(|_| None).collect(),
+            bytes: 0,
+        };
+        for (name, _) in inputs {
+            if !self.inputs.iter().any(|f| f.name == *name) {
+                let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{name}`"));
+                let names: Vec<&str> = self.inputs.iter().map(|f| &*f.name).collect();
+                return Err(match suggest(name, names.iter().copied()) {
+                    Some(near) => d.help(format!("did you mean `{near}`?")),
+                    None => d.help(format!("its inputs are `{}`", names.join("`, `"))),
+                }
+                .into());
+            }
+        }
+        for &id in &self.function.params {
+            let param = self.function.value(id);
+            if let Type::State(_) = param.ty {
+                let state = states.get(&param.name).ok_or_else(|| missing(&param.name, "state"))?;
+                let datum = Datum::State(state.clone());
+                let ty = datum.ty();
+                if !ty.fits(&param.ty) {
+                    return Err(wrong_type(&param.name, &ty, &param.ty));
+                }
+                values.set(id, datum, ty);
+                continue;
+            }
+            let given = inputs.iter().find(|(n, _)| param.name == **n);
+            let (_, tensor) = given.ok_or_else(|| missing(&param.name, "input"))?;
+            let ty = Type::from(tensor.ty());
+            let wanted = match &param.ty {
+                Type::Buffer(b) => Type::tensor(b.dtype, b.shape.clone()),
+                ty => ty.clone(),
+            };
+            if !ty.fits(&wanted) {
+                return Err(wrong_type(&param.name, &ty, &wanted));
+            }
+            let ty = if let Type::Buffer(_) = param.ty { param.ty.clone() } else { ty };
+            values.set(id, tensor.clone().into(), ty);
+        }
+        let results = self.block(&self.body, &mut values)?;
+        Ok(self.outputs.iter().zip(results).map(|(f, (d, _))| (f.name.clone(), d)).collect())
+    }
+
+    /// Runs a block whose parameters are bound.
+    fn block(&self, block: &Block, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+        for planned in &block.steps {
+            let step = &planned.step;
+            let results = match step.op.meaning {
+                Meaning::Control(Control::Cond) => self.cond(planned, values)?,
+                Meaning::Control(Control::While) => self.while_loop(planned, values)?,
+                _ => self.step(planned, values)?,
+            };
+            for (&o, (datum, ty)) in step.outputs.iter().zip(results) {
+                values.set(o, datum, ty);
+            }
+            for &v in &planned.free {
+                values.free(v);
+            }
+        }
+        Ok(block.outputs.iter().map(|&o| self.read(o, values)).collect())
+    }
+
+    fn read(&self, id: ValueId, values: &Values<'_>) -> (Datum, Type) {
+        match (&values.computed[id.index()], &values.constants[id.index()]) {
+            (Some(v), _) => v.clone(),
+            (None, Some(c)) => (c.clone(), self.function.value(id).ty.clone()),
+            (None, None) => unreachable!("a verified program binds every value before it is read"),
+        }
+    }
+
+    fn cond(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+        let pred = planned.step.inputs.iter().flat_map(Input::values).next();
+        let pred = pred.is_some_and(|&p| truth(&self.read(p, values).0));
+        self.block(&planned.blocks[usize::from(!pred)], values)
+    }
+
+    fn while_loop(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+        let mut variables: Vec<_> =
+            planned.step.inputs.iter().flat_map(Input::values).map(|&v| self.read(v, values)).collect();
+        let [condition, body] = planned.blocks.as_slice() else {
+            unreachable!("a verified loop has two blocks")
+        };
+        for _ in 0..self.options.turns {
+            for (&p, (d, t)) in condition.params.iter().zip(&variables) {
+                values.set(p, d.clone(), t.clone());
+            }
+            if !self.block(condition, values)?.first().is_some_and(|c| truth(&c.0)) {
+                return Ok(variables);
+            }
+            for (&p, (d, t)) in body.params.iter().zip(variables) {
+                values.set(p, d, t);
+            }
+            variables = self.block(body, values)?;
+        }
+        Err(Diagnostic::new(
+            &codes::RUN_LIMIT,
+            format!("a loop has not ended after {} turns", self.options.turns),
+        )
+        .at(planned.step.span, "this loop")
+        .help("if it is meant to run longer, raise `Options::turns`")
+        .into())
+    }
+
+    /// Computes a step whose arguments are all constant.
+    pub(super) fn once(&self, planned: &Planned, constants: &[Option<Datum>]) -> Result<Vec<Datum>, Error> {
+        let values =
+            Values { constants, computed: (0..self.function.values.len()).map(|_| None).collect(), bytes: 0 };
+        Ok(self.step(planned, &values)?.into_iter().map(|(d, _)| d).collect())
+    }
+
+    fn step(&self, planned: &Planned, values: &Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+        let step = &planned.step;
+        let arg = |id: &ValueId| -> Arg<'_> {
+            match (&values.computed[id.index()], &values.constants[id.index()]) {
+                (Some((d, ty)), _) => Arg { ty, value: Some(d) },
+                (None, Some(d)) => Arg { ty: &self.function.value(*id).ty, value: Some(d) },
+                (None, None) => unreachable!("a verified program binds every value before it is read"),
+            }
+        };
+        let slots = step
+            .inputs
+            .iter()
+            .map(|i| match i {
+                Input::Absent => Slot::Absent,
+                Input::One(v) => Slot::One(arg(v)),
+                Input::Many(v) => Slot::Many(v.iter().map(arg).collect()),
+            })
+            .collect();
+        let declared: Vec<Type> = step.outputs.iter().map(|&o| self.function.value(o).ty.clone()).collect();
+        let args = Args { op: step.op, opset: step.opset, edition: step.edition, slots, declared: &declared };
+        let fault = |f: Fault| Error::from(diagnostic(f, step));
+        let types = if step.outputs.iter().all(|o| self.fixed[o.index()]) {
+            declared.clone()
+        } else {
+            (step.op.infer)(&args).map_err(fault)?
+        };
+        self.fits_memory(values.bytes, &types, step.op.name).map_err(|e| at(e, step))?;
+        let Meaning::Compute(compute) = step.op.meaning else {
+            unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
+        };
+        let fast = match (self.engine, step.op.fast) {
+            (Engine::Cpu, Some(fast)) => {
+                fast(&args, &types, &Context { threads: self.options.threads, cache: &planned.cache })
+                    .map_err(fault)?
+            }
+            _ => None,
+        };
+        let results = match fast {
+            Some(results) => results,
+            None => compute(&args, &types).map_err(fault)?,
+        };
+        Ok(results
+            .into_iter()
+            .zip(types)
+            .map(|(d, ty)| if is_fixed(&ty) { (d, ty) } else { (d.clone(), d.ty()) })
+            .collect())
+    }
+
+    /// Refuses results that would take more memory than the run may use.
+    fn fits_memory(&self, held: usize, types: &[Type], what: &str) -> Result<(), Error> {
+        let mut bytes = held as u128;
+        for t in types {
+            if let Type::Tensor(t) = t
+                && let Some(n) = t.shape.elements()
+            {
+                bytes += u128::from(n) * t.dtype.bits().max(8) as u128 / 8;
+            }
+        }
+        if bytes <= self.options.memory as u128 {
+            return Ok(());
+        }
+        Err(Diagnostic::new(
+            &codes::RUN_LIMIT,
+            format!(
+                "with the result of `{what}` the run would hold {:.1} GiB, and may hold {:.1} GiB",
+                bytes as f64 / (1u64 << 30) as f64,
+                self.options.memory as f64 / (1u64 << 30) as f64
+            ),
+        )
+        .help("if the machine has the memory, raise the limit")
+        .into())
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({} on {}, {} steps)", self.function.name, self.engine, self.body.steps.len())
+    }
+}
+
+fn is_fixed(ty: &Type) -> bool {
+    match ty {
+        Type::Tensor(t) => t.shape.known().is_some(),
+        Type::State(t) => is_fixed(t),
+        Type::Buffer(b) => b.shape.known().is_some(),
+        _ => false,
+    }
+}
+
+fn truth(d: &Datum) -> bool {
+    d.as_tensor().is_some_and(|t| t.to_i64s().first().is_some_and(|&v| v != 0))
+}
+
+fn missing(name: &Name, what: &str) -> Error {
+    Diagnostic::new(&codes::INPUT_MISSING, format!("the {what} `{name}` is not given")).into()
+}
+
+fn wrong_type(name: &Name, found: &Type, wanted: &Type) -> Error {
+    Diagnostic::new(&codes::INPUT_TYPE, format!("`{name}` is `{found}`, and the function takes `{wanted}`"))
+        .help("`?` stands for any number; the other dimensions and the dtype must be equal")
+        .into()
+}
+
+fn diagnostic(fault: Fault, step: &Step) -> Diagnostic {
+    let mut d =
+        Diagnostic::new(fault.code, fault.message).at(step.span, format!("in this `{}`", step.op.name));
+    d.help = fault.help;
+    d
+}
+
+fn at(error: Error, step: &Step) -> Error {
+    error.diagnostic().clone().at(step.span, "in this statement").into()
+}

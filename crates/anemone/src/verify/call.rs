@@ -1,0 +1,627 @@
+//! One call: its op, its arguments, its results.
+
+use super::function::Walk;
+use super::{Body, Content, Input, Step, ValueId};
+use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
+use crate::mil::{self, Binding, BlobRef, Call, Opset};
+use crate::ops;
+use crate::source::{Diagnostic, Span, codes, suggest};
+use crate::types::{DType, Datum, Type};
+
+/// An argument as it was found: the parameter it is for, its values, and where it stands.
+struct Given {
+    param: usize,
+    values: Vec<(ValueId, Span)>,
+    /// Whether it is written with parentheses.
+    many: bool,
+    span: Span,
+}
+
+/// The call was refused, and why has been reported.
+struct Refused;
+
+impl Walk<'_> {
+    /// Checks a call and binds its results. Constants, and calls that are refused, give no step.
+    pub(super) fn call(&mut self, call: &Call) -> Option<Step> {
+        self.checked(call).unwrap_or_else(|Refused| {
+            // The results exist all the same, with their declared types, so that one fault does not cause others.
+            for o in &call.outputs {
+                self.bind(o, o.ty.clone(), Content::Computed);
+            }
+            None
+        })
+    }
+
+    fn checked(&mut self, call: &Call) -> Result<Option<Step>, Refused> {
+        if call.op == "const" {
+            return self.constant(call);
+        }
+        let opset = match &call.opset {
+            None => self.opset,
+            Some(name) => name.known().unwrap_or(self.opset),
+        };
+        let Some(op) = ops::find(&call.op) else {
+            self.resolve_all(call);
+            let d = Diagnostic::new(&codes::UNKNOWN_OP, format!("there is no op `{}`", call.op))
+                .at(call.op_span, "not an op of MIL");
+            let lower = call.op.to_lowercase();
+            self.diagnostics.push(match suggest(&lower, ops::all().map(|o| o.name)) {
+                Some(near) => d.help(format!("did you mean `{near}`?")),
+                None => d.help("`anemone ops` lists the ops"),
+            });
+            return Err(Refused);
+        };
+        let Some(edition) = op.edition(opset) else {
+            self.resolve_all(call);
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::OPSET_TOO_OLD,
+                    format!("`{}` came with {}, and the function is of {opset}", op.name, op.since()),
+                )
+                .at(call.op_span, format!("needs {}", op.since()))
+                .help(format!("declare the function as `<{}>`", op.since())),
+            );
+            return Err(Refused);
+        };
+        let mut sound = true;
+        let given = self.arguments(call, op, edition, opset, &mut sound);
+        self.missing(call, op, edition, &given, &mut sound);
+        for g in &given {
+            self.argument(op, &edition.params[g.param], g, &mut sound);
+        }
+        self.domains(op, edition, &given, &mut sound);
+
+        let inputs: Vec<Input> = (0..edition.params.len())
+            .map(|i| match given.iter().find(|g| g.param == i) {
+                None => Input::Absent,
+                Some(g) if g.many || edition.params[i].kind == Kind::Tuple => {
+                    Input::Many(g.values.iter().map(|v| v.0).collect())
+                }
+                Some(g) => g.values.first().map_or(Input::Absent, |v| Input::One(v.0)),
+            })
+            .collect();
+        let blocks = self.blocks(call, op, edition, &inputs, &mut sound);
+        if !sound {
+            return Err(Refused);
+        }
+        let types = match self.infer(op, opset, edition, &inputs, call) {
+            Ok(types) => types,
+            Err(fault) => {
+                self.refuse(fault, call, op, edition, &given);
+                return Err(Refused);
+            }
+        };
+        if types.len() != call.outputs.len() {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::RESULT_COUNT,
+                    format!(
+                        "`{}` gives {}, and {} bound",
+                        op.name,
+                        count(types.len(), "result"),
+                        match call.outputs.len() {
+                            1 => "1 is".to_string(),
+                            n => format!("{n} are"),
+                        }
+                    ),
+                )
+                .at(call.outputs.get(types.len()).map_or(call.op_span, |o| o.span), "")
+                .help(format!(
+                    "write {} before `=`",
+                    if types.is_empty() { "nothing".to_string() } else { count(types.len(), "typed name") }
+                )),
+            );
+            return Err(Refused);
+        }
+        let constexpr = op.name.starts_with("constexpr_");
+        let mut outputs = Vec::with_capacity(types.len());
+        for (o, inferred) in call.outputs.iter().zip(types) {
+            if !o.ty.fits(&inferred) {
+                self.diagnostics.push(
+                    Diagnostic::new(
+                        &codes::DECLARED_TYPE,
+                        format!(
+                            "`{}` is declared as `{}`, and `{}` gives `{inferred}`",
+                            o.name, o.ty, op.name
+                        ),
+                    )
+                    .at(o.ty_span, "declared here")
+                    .at(call.op_span, format!("gives `{inferred}`"))
+                    .help(format!("declare it as `{inferred}`")),
+                );
+            }
+            let ty = if o.ty.fits(&inferred) { inferred.or(&o.ty) } else { o.ty.clone() };
+            outputs.push(self.bind(o, ty, if constexpr { Content::Constexpr } else { Content::Computed }));
+        }
+        Ok(Some(Step { op, opset, edition, inputs, outputs, blocks, span: call.op_span }))
+    }
+
+    /// Looks up the names of a call whose op is not known, so that they count as used.
+    fn resolve_all(&mut self, call: &Call) {
+        for a in &call.arguments {
+            for o in a.binding.operands() {
+                if let mil::Operand::Name(u) = o {
+                    self.resolve(u);
+                }
+            }
+        }
+    }
+
+    /// A `const`: its value is bound, and there is no step.
+    fn constant(&mut self, call: &Call) -> Result<Option<Step>, Refused> {
+        let [output] = call.outputs.as_slice() else {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::RESULT_COUNT,
+                    format!("`const` gives 1 result, and {} are bound", call.outputs.len()),
+                )
+                .at(call.op_span, ""),
+            );
+            return Err(Refused);
+        };
+        let val = call.attribute("val").map(|a| (&a.value, a.value_span)).or_else(|| {
+            match call.argument("val").map(|a| &a.binding) {
+                Some(Binding::One(mil::Operand::Value(v, span))) => Some((v, *span)),
+                _ => None,
+            }
+        });
+        let Some((value, span)) = val else {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::CONST_WITHOUT_VALUE,
+                    format!("the const `{}` has no value", output.name),
+                )
+                .at(call.op_span, "no `val`")
+                .help(format!(
+                    "write `const()[name = string(\"{0}\"), val = {1}(…)]`",
+                    output.name, output.ty
+                )),
+            );
+            return Err(Refused);
+        };
+        let ty = value.ty();
+        if !output.ty.fits(&ty) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::DECLARED_TYPE,
+                    format!("`{}` is declared as `{}`, and its value is `{ty}`", output.name, output.ty),
+                )
+                .at(output.ty_span, "declared here")
+                .at(span, format!("a `{ty}`"))
+                .help(format!("declare it as `{ty}`")),
+            );
+            return Err(Refused);
+        }
+        let content = self.literal(value, span);
+        self.bind(output, ty.or(&output.ty), content);
+        Ok(None)
+    }
+
+    /// The value of a literal; a tensor in a weight file is looked up there.
+    fn literal(&mut self, value: &mil::Value, span: Span) -> Content {
+        match value {
+            mil::Value::Blob(blob) => self.blob(blob, span),
+            mil::Value::List(ty, items) => {
+                let Type::List { item, .. } = ty else { return Content::Constexpr };
+                let items = items.iter().map(mil::Value::to_tensor).collect();
+                Content::Constant(Datum::List { item: item.clone(), items })
+            }
+            mil::Value::Dict(_, pairs) => Content::Constant(Datum::Dict(
+                pairs.iter().filter_map(|(k, v)| Some((k.to_tensor()?, v.to_tensor()?))).collect(),
+            )),
+            // No op takes a tuple as one value; the literal is kept by the program and has no meaning here.
+            mil::Value::Tuple(..) => Content::Constexpr,
+            _ => match value.to_tensor() {
+                Some(t) => Content::Constant(t.into()),
+                None => Content::Constexpr,
+            },
+        }
+    }
+
+    fn blob(&mut self, blob: &BlobRef, span: Span) -> Content {
+        if blob.ty.shape.elements().is_some_and(|n| n > crate::types::MAX_ELEMENTS) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::TENSOR_TOO_LARGE,
+                    format!("a weight of type `{}` is too large", blob.ty),
+                )
+                .at(span, "more than 2^40 elements"),
+            );
+            return Content::Missing(blob.clone());
+        }
+        match self.weights.get(blob) {
+            Ok(tensor) => Content::Constant(tensor.into()),
+            Err(d) => {
+                // Of a file that is not there, one warning is enough.
+                let said = d.code == &codes::BLOB_MISSING
+                    && self.diagnostics.iter().any(|e| e.code == d.code && e.message == d.message);
+                if !said {
+                    self.diagnostics.push(d.at(span, "refers to it"));
+                }
+                Content::Missing(blob.clone())
+            }
+        }
+    }
+
+    /// Finds the parameter of each argument and resolves its values.
+    fn arguments(
+        &mut self,
+        call: &Call,
+        op: &'static Op,
+        edition: &'static Edition,
+        opset: Opset,
+        sound: &mut bool,
+    ) -> Vec<Given> {
+        let mut given = Vec::with_capacity(call.arguments.len());
+        for a in &call.arguments {
+            let mut values = Vec::with_capacity(1);
+            for o in a.binding.operands() {
+                match o {
+                    mil::Operand::Name(u) => match self.resolve(u) {
+                        Some(id) => values.push((id, u.span)),
+                        None => *sound = false,
+                    },
+                    mil::Operand::Value(v, span) => {
+                        let content = self.literal(v, *span);
+                        values.push((self.add(v.ty(), content, *span), *span));
+                    }
+                }
+            }
+            let span = a.binding.operands().iter().fold(a.span, |s, o| s.to(o.span()));
+            match edition.params.iter().position(|p| p.name == &*a.name) {
+                Some(param) => {
+                    let many = matches!(a.binding, Binding::Many(_));
+                    given.push(Given { param, values, many, span });
+                }
+                None => {
+                    *sound = false;
+                    self.unknown_parameter(&a.name, a.span, op, edition, opset);
+                }
+            }
+        }
+        if edition.in_attributes {
+            for a in &call.attributes {
+                let Some(param) = edition.params.iter().position(|p| p.name == &*a.name) else { continue };
+                let content = self.literal(&a.value, a.value_span);
+                let id = self.add(a.value.ty(), content, a.value_span);
+                given.push(Given {
+                    param,
+                    values: vec![(id, a.value_span)],
+                    many: false,
+                    span: a.value_span,
+                });
+            }
+        }
+        given
+    }
+
+    fn unknown_parameter(
+        &mut self,
+        name: &str,
+        span: Span,
+        op: &'static Op,
+        edition: &Edition,
+        opset: Opset,
+    ) {
+        if let Some(later) =
+            op.editions.iter().find(|e| e.since > opset && e.params.iter().any(|p| p.name == name))
+        {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::OPSET_TOO_OLD,
+                    format!(
+                        "`{name}` of `{}` came with {}, and the call is of {opset}",
+                        op.name, later.since
+                    ),
+                )
+                .at(span, format!("needs {}", later.since))
+                .help(format!("declare the function as `<{}>`, or leave `{name}` out", later.since)),
+            );
+            return;
+        }
+        let d =
+            Diagnostic::new(&codes::UNKNOWN_PARAMETER, format!("`{}` has no parameter `{name}`", op.name))
+                .at(span, "not a parameter of this op");
+        let names: Vec<_> = edition.params.iter().map(|p| p.name).collect();
+        let d = d.note(match names.as_slice() {
+            [] => format!("`{}` takes no arguments", op.name),
+            names => format!("its parameters are `{}`", names.join("`, `")),
+        });
+        self.diagnostics.push(match suggest(name, names.iter().copied()) {
+            Some(near) => d.help(format!("did you mean `{near}`?")),
+            None => d,
+        });
+    }
+
+    /// Says which required parameters are not given.
+    fn missing(&mut self, call: &Call, op: &Op, edition: &Edition, given: &[Given], sound: &mut bool) {
+        for (i, p) in edition.params.iter().enumerate() {
+            if p.default != Default::Required || given.iter().any(|g| g.param == i) {
+                continue;
+            }
+            // A misspelt argument has already been reported, and is what is missing.
+            let misspelt = call.arguments.iter().any(|a| {
+                edition.params.iter().all(|q| q.name != &*a.name) && suggest(&a.name, [p.name]).is_some()
+            });
+            *sound = false;
+            if !misspelt {
+                self.diagnostics.push(
+                    Diagnostic::new(&codes::MISSING_PARAMETER, format!("`{}` needs `{}`", op.name, p.name))
+                        .at(call.op_span, format!("`{}` is not given", p.name))
+                        .help(if edition.in_attributes {
+                            format!("add `{} = …` in the square brackets", p.name)
+                        } else {
+                            format!("add `{} = …` in the parentheses", p.name)
+                        }),
+                );
+            }
+        }
+    }
+
+    /// Checks kind, dtype and constness of one argument.
+    fn argument(&mut self, op: &Op, p: &Parameter, g: &Given, sound: &mut bool) {
+        if g.many && p.kind != Kind::Tuple && p.kind != Kind::Any && g.values.len() != 1 {
+            *sound = false;
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::WRONG_KIND,
+                    format!(
+                        "`{}` of `{}` takes one value, and {} are given",
+                        p.name,
+                        op.name,
+                        g.values.len()
+                    ),
+                )
+                .at(g.span, "several values"),
+            );
+            return;
+        }
+        for &(id, span) in &g.values {
+            let value = &self.values[id.index()];
+            let fits = match p.kind {
+                Kind::Tensor => matches!(value.ty, Type::Tensor(_)),
+                // A constant list of strings is written as a list or as a tensor.
+                Kind::List => matches!(value.ty, Type::List { .. } | Type::Tensor(_)),
+                Kind::State => matches!(value.ty, Type::State(_)),
+                Kind::Tuple | Kind::Any => true,
+            };
+            if !fits {
+                *sound = false;
+                let (wanted, help) = match (p.kind, &value.ty) {
+                    (Kind::Tensor, Type::State(_)) => {
+                        ("a tensor", Some(format!("read it first: `read_state(input = {})`", value.name)))
+                    }
+                    (Kind::List, _) => ("a list", None),
+                    (Kind::State, _) => ("a state", None),
+                    _ => ("a tensor", None),
+                };
+                let mut d = Diagnostic::new(
+                    &codes::WRONG_KIND,
+                    format!("`{}` of `{}` must be {wanted}, and is `{}`", p.name, op.name, value.ty),
+                )
+                .at(span, format!("a `{}`", value.ty));
+                d.help = help;
+                self.diagnostics.push(d);
+                continue;
+            }
+            if let (Kind::Tensor, Type::Tensor(t)) = (p.kind, &value.ty)
+                && !p.dtypes.contains(t.dtype)
+            {
+                *sound = false;
+                let literal = value.name.is_empty();
+                let newer = op.editions.iter().find(|e| {
+                    e.params.iter().any(|q| q.name == p.name && q.dtypes.contains(t.dtype))
+                        && e.since > self.opset
+                });
+                let help = match newer {
+                    Some(e) => format!("`{}` takes {} from {} on", p.name, t.dtype, e.since),
+                    None if literal => format!("write it as {}", p.dtypes),
+                    None => format!("cast it to {} first", p.dtypes),
+                };
+                let d = Diagnostic::new(
+                    &codes::WRONG_DTYPE,
+                    format!("`{}` of `{}` takes {}, and is {}", p.name, op.name, p.dtypes, t.dtype),
+                )
+                .at(span, format!("a `{}`", value.ty))
+                .help(help);
+                self.diagnostics.push(d);
+                continue;
+            }
+            if p.constant && !value.content.is_constant() {
+                *sound = false;
+                let d = Diagnostic::new(
+                    &codes::NOT_CONSTANT,
+                    format!("`{}` of `{}` must be known when the program is compiled", p.name, op.name),
+                )
+                .at(span, "computed when the program runs")
+                .help("bind it to a `const`");
+                self.diagnostics.push(d);
+            }
+        }
+    }
+
+    /// Parameters of one domain must have one dtype.
+    fn domains(&mut self, op: &Op, edition: &Edition, given: &[Given], sound: &mut bool) {
+        if !*sound {
+            return;
+        }
+        let mut first: Vec<(char, DType, usize, Span)> = Vec::new();
+        for g in given {
+            let p = &edition.params[g.param];
+            if p.domain == ' ' {
+                continue;
+            }
+            for &(id, span) in &g.values {
+                let Type::Tensor(t) = &self.values[id.index()].ty else { continue };
+                match first.iter().find(|f| f.0 == p.domain) {
+                    None => first.push((p.domain, t.dtype, g.param, span)),
+                    Some(&(_, dtype, ..)) if dtype == t.dtype => {}
+                    Some(&(_, dtype, other, other_span)) => {
+                        *sound = false;
+                        let other = edition.params[other].name;
+                        self.diagnostics.push(
+                            Diagnostic::new(
+                                &codes::DTYPE_MISMATCH,
+                                format!(
+                                    "`{}` and `{other}` of `{}` must have the same dtype, and are {} and {dtype}",
+                                    p.name, op.name, t.dtype
+                                ),
+                            )
+                            .at(span, t.dtype.name())
+                            .at(other_span, dtype.name())
+                            .help("cast one of the two"),
+                        );
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Checks the blocks of a control-flow op; other ops have none.
+    fn blocks(
+        &mut self,
+        call: &Call,
+        op: &Op,
+        edition: &Edition,
+        inputs: &[Input],
+        sound: &mut bool,
+    ) -> Vec<Body> {
+        let control = match op.meaning {
+            Meaning::Control(c) => Some(c),
+            _ => None,
+        };
+        let wanted = if control.is_some() { 2 } else { 0 };
+        if call.blocks.len() != wanted {
+            *sound = false;
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::BLOCK_COUNT,
+                    format!("`{}` has {}, and needs {wanted}", op.name, count(call.blocks.len(), "block")),
+                )
+                .at(call.op_span, "")
+                .help(match control {
+                    Some(Control::Cond) => "give a block for true and one for false",
+                    Some(Control::While) => "give a block for the condition and one for the body",
+                    None => "remove the blocks; only `cond` and `while_loop` have them",
+                }),
+            );
+            return Vec::new();
+        }
+        let Some(control) = control else { return Vec::new() };
+        // The types that the blocks take: none, or those of the loop's variables.
+        let variables: Vec<Type> = match control {
+            Control::Cond => Vec::new(),
+            Control::While => {
+                let i = edition.params.iter().position(|p| p.name == "loop_vars");
+                let ids = i.map_or(&[][..], |i| inputs[i].values());
+                ids.iter().map(|v| self.values[v.index()].ty.clone()).collect()
+            }
+        };
+        let results: Vec<Type> = call.outputs.iter().map(|o| o.ty.clone()).collect();
+        let mut bodies = Vec::with_capacity(2);
+        for (i, block) in call.blocks.iter().enumerate() {
+            if block.params.len() != variables.len() {
+                *sound = false;
+                self.block_type(
+                    block.params.first().map_or(call.op_span, |p| p.span),
+                    format!(
+                        "a block of `{}` takes {}, and there are {}",
+                        op.name,
+                        count(variables.len(), "parameter"),
+                        block.params.len()
+                    ),
+                );
+            }
+            for (p, ty) in block.params.iter().zip(&variables) {
+                if !p.ty.fits(ty) {
+                    *sound = false;
+                    self.block_type(
+                        p.ty_span,
+                        format!("`{}` is `{}`, and the loop gives `{ty}`", p.name, p.ty),
+                    );
+                }
+            }
+            // A loop's variable may change its unknown dimensions from turn to turn: the declared types hold.
+            let body = self.nested(block, &[]);
+            let boolean = [Type::scalar(DType::Bool)];
+            let wanted: &[Type] = if control == Control::While && i == 0 { &boolean } else { &results };
+            let found: Vec<&Type> = body.outputs.iter().map(|o| &self.values[o.index()].ty).collect();
+            let fits = found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| a.fits(b));
+            if !fits && body.outputs.len() == block.outputs.len() {
+                *sound = false;
+                let list = |types: &[&Type]| {
+                    let types: Vec<_> = types.iter().map(|t| format!("`{t}`")).collect();
+                    if types.is_empty() { "nothing".to_string() } else { types.join(", ") }
+                };
+                let message = format!(
+                    "a block of `{}` gives {}, and {} is wanted",
+                    op.name,
+                    list(&found),
+                    list(&wanted.iter().collect::<Vec<_>>())
+                );
+                self.block_type(block.span, message);
+            }
+            bodies.push(body);
+        }
+        bodies
+    }
+
+    fn block_type(&mut self, span: Span, message: String) {
+        self.diagnostics.push(Diagnostic::new(&codes::BLOCK_TYPE, message).at(span, ""));
+    }
+
+    /// The types of the results, from the types and known values of the arguments.
+    fn infer(
+        &self,
+        op: &'static Op,
+        opset: Opset,
+        edition: &'static Edition,
+        inputs: &[Input],
+        call: &Call,
+    ) -> Result<Vec<Type>, Fault> {
+        let arg = |id: &ValueId| {
+            let v = &self.values[id.index()];
+            let value = match &v.content {
+                Content::Constant(d) => Some(d),
+                _ => None,
+            };
+            Arg { ty: &v.ty, value }
+        };
+        let slots = inputs
+            .iter()
+            .map(|i| match i {
+                Input::Absent => Slot::Absent,
+                Input::One(v) => Slot::One(arg(v)),
+                Input::Many(v) => Slot::Many(v.iter().map(arg).collect()),
+            })
+            .collect();
+        let declared: Vec<Type> = call.outputs.iter().map(|o| o.ty.clone()).collect();
+        (op.infer)(&Args { op, opset, edition, slots, declared: &declared })
+    }
+
+    /// Reports a fault at the argument that it names.
+    fn refuse(&mut self, fault: Fault, call: &Call, op: &Op, edition: &Edition, given: &[Given]) {
+        let place = |param: Option<&str>| {
+            let g = given.iter().find(|g| Some(edition.params[g.param].name) == param)?;
+            let span = g.values.iter().map(|v| v.1).reduce(Span::to).unwrap_or(g.span);
+            let ty = g.values.first().map(|v| self.values[v.0.index()].ty.to_string());
+            Some((span, ty.unwrap_or_default()))
+        };
+        let mut d = Diagnostic::new(fault.code, fault.message);
+        d.help = fault.help;
+        d = match place(fault.param) {
+            Some((span, ty)) => d.at(span, format!("`{}` is `{ty}`", fault.param.unwrap_or_default())),
+            None => d.at(call.op_span, format!("in this `{}`", op.name)),
+        };
+        if let Some((span, ty)) = place(fault.other) {
+            d = d.at(span, format!("`{}` is `{ty}`", fault.other.unwrap_or_default()));
+        }
+        self.diagnostics.push(d);
+    }
+}
+
+/// `1 block`, `2 blocks`.
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

@@ -1,0 +1,217 @@
+//! Names and blocks: the walk over a function.
+
+use std::collections::HashMap;
+
+use super::{Body, Content, Function, Value, ValueId};
+use crate::bundle::Weights;
+use crate::mil::{self, Block, Name, Opset, Param, Use};
+use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
+use crate::types::{MAX_ELEMENTS, Type};
+
+/// Checks one function. It is given back unless its opset is unknown.
+pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diagnostics) -> Option<Function> {
+    let Some(opset) = f.opset.known() else {
+        let known: Vec<_> = Opset::ALL.iter().map(|o| o.name()).collect();
+        let nearest = suggest(f.opset.as_str(), known.iter().copied()).unwrap_or("ios18");
+        diagnostics.push(
+            Diagnostic::new(&codes::UNKNOWN_OPSET, format!("there is no opset `{}`", f.opset.as_str()))
+                .at(f.opset_span, "not an opset that anemone knows")
+                .note(format!("the opsets are {}", known.join(", ")))
+                .help(format!("did you mean `{nearest}`?")),
+        );
+        return None;
+    };
+    let mut walk = Walk {
+        opset,
+        weights,
+        diagnostics,
+        values: Vec::new(),
+        bound: Vec::new(),
+        uses: Vec::new(),
+        scope: HashMap::new(),
+        undo: Vec::new(),
+        later: HashMap::new(),
+    };
+    walk.collect(&f.body);
+    let params: Vec<_> = f.params.iter().map(|p| walk.bind(p, p.ty.clone(), Content::Computed)).collect();
+    let body = walk.block(&f.body);
+    if f.body.outputs.is_empty() {
+        walk.diagnostics.push(
+            Diagnostic::new(&codes::NO_OUTPUT, format!("the function `{}` returns nothing", f.name))
+                .at(f.body.span, "no results")
+                .help("name the results: `} -> (y);`"),
+        );
+    }
+    for (p, id) in f.params.iter().zip(&params) {
+        if walk.uses[id.index()] == 0 {
+            walk.diagnostics.push(
+                Diagnostic::new(&codes::UNUSED_PARAMETER, format!("the parameter `{}` is not used", p.name))
+                    .at(p.span, "never read"),
+            );
+        }
+    }
+    walk.unused(&f.body);
+    Some(Function { name: f.name.clone(), opset, values: walk.values, params, body })
+}
+
+/// The state of the walk over one function.
+pub(super) struct Walk<'a> {
+    pub(super) opset: Opset,
+    pub(super) weights: &'a Weights,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) values: Vec<Value>,
+    /// Where each value is bound.
+    bound: Vec<Span>,
+    /// How often each value is used.
+    uses: Vec<u32>,
+    /// What each name means here.
+    scope: HashMap<Name, ValueId>,
+    /// The names that the open blocks have bound, to forget at their ends.
+    undo: Vec<Name>,
+    /// Every name that the function binds anywhere, to tell "not yet" from "never".
+    later: HashMap<Name, Span>,
+}
+
+impl Walk<'_> {
+    fn collect(&mut self, block: &Block) {
+        for call in &block.calls {
+            for o in &call.outputs {
+                self.later.entry(o.name.clone()).or_insert(o.span);
+            }
+            for b in &call.blocks {
+                self.collect(b);
+            }
+        }
+    }
+
+    /// Adds a value that has no name: a literal in an argument.
+    pub(super) fn add(&mut self, ty: Type, content: Content, span: Span) -> ValueId {
+        let id = ValueId(self.values.len() as u32);
+        self.values.push(Value { name: Name::from(""), ty, content });
+        self.bound.push(span);
+        self.uses.push(0);
+        id
+    }
+
+    /// Binds a name to a new value.
+    pub(super) fn bind(&mut self, param: &Param, ty: Type, content: Content) -> ValueId {
+        let too_large = match &ty {
+            Type::Tensor(t) => t.shape.elements().is_some_and(|n| n > MAX_ELEMENTS).then(|| ty.to_string()),
+            Type::State(t) => t
+                .as_tensor()
+                .and_then(|t| t.shape.elements())
+                .is_some_and(|n| n > MAX_ELEMENTS)
+                .then(|| ty.to_string()),
+            _ => None,
+        };
+        if let Some(ty) = too_large {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::TENSOR_TOO_LARGE,
+                    format!("`{}` of type `{ty}` is too large", param.name),
+                )
+                .at(param.ty_span, "more than 2^40 elements"),
+            );
+        }
+        let id = self.add(ty, content, param.span);
+        self.values[id.index()].name = param.name.clone();
+        if let Some(first) = self.scope.get(&param.name) {
+            let first = self.bound[first.index()];
+            self.diagnostics.push(
+                Diagnostic::new(&codes::DUPLICATE_NAME, format!("`{}` is defined twice", param.name))
+                    .at(param.span, "defined again")
+                    .at(first, "first defined here")
+                    .help("give one of the two another name; a name is bound once"),
+            );
+        } else {
+            self.scope.insert(param.name.clone(), id);
+            self.undo.push(param.name.clone());
+        }
+        id
+    }
+
+    /// The value that a name means here.
+    pub(super) fn resolve(&mut self, u: &Use) -> Option<ValueId> {
+        if let Some(&id) = self.scope.get(&u.name) {
+            self.uses[id.index()] += 1;
+            return Some(id);
+        }
+        let d = if let Some(&span) = self.later.get(&u.name) {
+            Diagnostic::new(&codes::USE_BEFORE_DEFINITION, format!("`{}` is used where it is not yet defined", u.name))
+                .at(u.span, "used here")
+                .at(span, "defined here")
+                .help("move the definition up; a name must be bound before it is used, in a block that the use can see")
+        } else {
+            let d = Diagnostic::new(&codes::UNDEFINED_NAME, format!("nothing defines `{}`", u.name))
+                .at(u.span, "not defined");
+            match suggest(&u.name, self.scope.keys().map(|n| &**n)) {
+                Some(near) => d.help(format!("did you mean `{near}`?")),
+                None => d,
+            }
+        };
+        self.diagnostics.push(d);
+        None
+    }
+
+    /// Checks the statements and results of a block whose parameters are bound.
+    fn block(&mut self, block: &Block) -> Body {
+        let mut steps = Vec::with_capacity(block.calls.len());
+        for call in &block.calls {
+            steps.extend(self.call(call));
+        }
+        let outputs = block.outputs.iter().filter_map(|o| self.resolve(o)).collect();
+        Body { params: Vec::new(), steps, outputs }
+    }
+
+    /// Checks a nested block, whose names end with it. Its parameters get the types given here.
+    pub(super) fn nested(&mut self, block: &Block, types: &[Type]) -> Body {
+        let mark = self.undo.len();
+        let params = block
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let ty = match types.get(i) {
+                    Some(ty) if ty.fits(&p.ty) => p.ty.or(ty),
+                    _ => p.ty.clone(),
+                };
+                self.bind(p, ty, Content::Computed)
+            })
+            .collect();
+        let body = Body { params, ..self.block(block) };
+        for name in self.undo.drain(mark..) {
+            self.scope.remove(&name);
+        }
+        body
+    }
+
+    /// Warns of statements none of whose results is used. A statement without results works by its effect.
+    fn unused(&mut self, block: &Block) {
+        // Values are numbered in the order they are bound, so that spans tell which value a statement bound.
+        let used: HashMap<Span, bool> = {
+            let mut used = HashMap::new();
+            for (span, uses) in self.bound.iter().zip(&self.uses) {
+                *used.entry(*span).or_insert(false) |= *uses > 0;
+            }
+            used
+        };
+        let mut stack = vec![block];
+        while let Some(block) = stack.pop() {
+            for call in &block.calls {
+                stack.extend(&call.blocks);
+                let dead =
+                    call.outputs.iter().all(|o| !o.span.is_none() && used.get(&o.span) == Some(&false));
+                if let (true, Some(first)) = (dead, call.outputs.first()) {
+                    self.diagnostics.push(
+                        Diagnostic::new(
+                            &codes::UNUSED_VALUE,
+                            format!("`{}` is computed and not used", first.name),
+                        )
+                        .at(first.span, "never read")
+                        .help("remove the statement, or return the value"),
+                    );
+                }
+            }
+        }
+    }
+}
