@@ -92,7 +92,7 @@ codes! {
     BLOB_BOUNDS Error "blob-bounds" "a record of the weight file reaches past its end";
     BLOB_DTYPE Error "blob-dtype" "a record of the weight file holds another dtype than the program says";
     BLOB_SIZE Error "blob-size" "a record of the weight file holds more or fewer bytes than the type needs";
-    LFS_POINTER Error "lfs-pointer" "the file is a Git LFS pointer, not the data";
+    LFS_POINTER Warning "lfs-pointer" "the file is a Git LFS pointer, not the data";
     // files
     UNKNOWN_FILE Error "unknown-file" "the file is not of a kind that anemone reads";
     MANIFEST_MISSING Error "manifest-missing" "the package has no manifest";

@@ -5,7 +5,7 @@ use super::{Body, Content, Input, Step, ValueId};
 use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
 use crate::mil::{self, Binding, BlobRef, Call, Opset};
 use crate::ops;
-use crate::source::{Diagnostic, Span, codes, suggest};
+use crate::source::{Diagnostic, Severity, Span, codes, suggest};
 use crate::types::{DType, Datum, Type};
 
 /// An argument as it was found: the parameter it is for, its values, and where it stands.
@@ -233,7 +233,7 @@ impl Walk<'_> {
             Ok(tensor) => Content::Constant(tensor.into()),
             Err(d) => {
                 // Of a file that is not there, one warning is enough.
-                let said = d.code == &codes::BLOB_MISSING
+                let said = d.severity == Severity::Warning
                     && self.diagnostics.iter().any(|e| e.code == d.code && e.message == d.message);
                 if !said {
                     self.diagnostics.push(d.at(span, "refers to it"));

@@ -1,0 +1,131 @@
+//! The rules of the house that no compiler checks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The floor of each module, from the table in ARCHITECTURE.md.
+fn floors() -> BTreeMap<String, u32> {
+    let text = read("ARCHITECTURE.md");
+    let mut floors = BTreeMap::new();
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let [_, floor, modules, _, _, _] = cells.as_slice()
+            && let Ok(floor) = floor.parse()
+        {
+            for module in modules.split(',') {
+                floors.insert(module.trim().trim_matches('`').to_string(), floor);
+            }
+        }
+    }
+    floors
+}
+
+#[test]
+fn a_module_imports_lower_floors_only() {
+    let floors = floors();
+    assert!(floors.len() > 5, "the floors table of ARCHITECTURE.md was not found");
+    let src = root().join("crates/anemone/src");
+    let mut seen = Vec::new();
+    let mut wrong = Vec::new();
+    for file in rust_files(&src) {
+        let relative = file.strip_prefix(&src).unwrap();
+        let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_string();
+        if module == "lib" {
+            continue;
+        }
+        let Some(&floor) = floors.get(&module) else {
+            wrong.push(format!("`{module}` has no row in the floors table"));
+            continue;
+        };
+        seen.push(module.clone());
+        let text = fs::read_to_string(&file).unwrap();
+        // Tests may look anywhere, and so may documentation.
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for part in line.split("crate::").skip(1) {
+                let targets: Vec<String> = match part.strip_prefix('{') {
+                    Some(list) => list
+                        .split([',', '}'])
+                        .map(|t| t.trim().split("::").next().unwrap().to_string())
+                        .collect(),
+                    None => {
+                        vec![part.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().into()]
+                    }
+                };
+                for target in targets {
+                    if let Some(&other) = floors.get(&target)
+                        && other > floor
+                    {
+                        let at = format!("{}:{}", relative.display(), number + 1);
+                        wrong.push(format!(
+                            "{at}: `{module}` (floor {floor}) looks up at `{target}` ({other})"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    for module in floors.keys() {
+        if !seen.contains(module) {
+            wrong.push(format!("the floors table names `{module}`, which does not exist"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_commands_of_the_readme_are_those_that_ci_runs() {
+    let readme = read("README.md");
+    let ci = read(".ci/run");
+    let commands: Vec<&str> =
+        readme.lines().filter_map(|l| l.strip_prefix("$ ")).filter(|l| l.starts_with("cargo ")).collect();
+    assert!(commands.len() >= 2, "README.md shows its commands in lines that start with `$ cargo`");
+    for command in &commands[..2] {
+        assert!(ci.lines().any(|l| l.trim().ends_with(command)), ".ci/run does not call `{command}`");
+    }
+}
+
+#[test]
+fn unsafe_code_lives_in_the_two_island_crates() {
+    for file in ["crates/anemone/src/lib.rs", "crates/anemone-cli/src/main.rs", "xtask/src/main.rs"] {
+        assert!(read(file).contains("#![forbid(unsafe_code)]"), "{file}");
+    }
+}
+
+#[test]
+fn each_diagnostic_has_a_row_and_each_page_a_diagnostic() {
+    let folder = root().join("crates/anemone/docs/diagnostics");
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let code = name.trim_end_matches(".md");
+        assert!(
+            anemone::source::codes::find(code).is_some(),
+            "docs/diagnostics/{name} belongs to no diagnostic"
+        );
+    }
+}

@@ -1,0 +1,29 @@
+# A menu of one-liners. Each calls cargo, which alone suffices.
+
+# What CI runs.
+ci:
+    .ci/run
+
+# Formatting, lints and documentation.
+check:
+    cargo fmt --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+test:
+    cargo test --workspace
+
+# Rewrites the expectations of the files under corpus/.
+bless:
+    BLESS=1 cargo test --package anemone --test corpus
+
+# Every model below FOLDER: checked, printed, run; as a table.
+corpus FOLDER:
+    cargo xtask corpus {{FOLDER}}
+
+# Each fuzz target for SECONDS.
+fuzz SECONDS="60":
+    cargo xtask fuzz {{SECONDS}}
+
+bench:
+    cargo bench --workspace
