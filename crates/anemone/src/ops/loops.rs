@@ -1,8 +1,8 @@
 //! What the meanings share: walking over tensors element by element.
 
-use crate::mil::op::{Args, Fault};
+use crate::mil::op::{Args, Default, Fault};
 use crate::source::codes;
-use crate::types::{Dim, Shape, Tensor, Type};
+use crate::types::{DType, Datum, Dim, MAX_ELEMENTS, Shape, Tensor, TensorType, Type};
 
 /// Row-major strides, in elements.
 pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
@@ -97,6 +97,81 @@ pub(super) fn stretched(from: &[usize], to: &[usize]) -> Vec<usize> {
 /// The result types of an op whose one result has the type of `x`.
 pub(super) fn same_as_x(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![args.ty("x")?.clone().into()])
+}
+
+/// Refuses an argument that is given and is not a scalar. A tensor of one element passes.
+pub(super) fn check_scalar(args: &Args<'_>, param: &'static str) -> Result<(), Fault> {
+    match args.opt_ty(param) {
+        Some(ty) if ty.shape.elements().is_some_and(|n| n != 1) || ty.rank() > 1 => Err(Fault::of(
+            param,
+            &codes::WRONG_RANK,
+            format!("`{param}` of `{}` must be a scalar, not of shape {}", args.op.name, ty.shape),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The number of a scalar argument: its value, or its default as the dtype of `x` holds it.
+pub(super) fn number(args: &Args<'_>, param: &'static str) -> Result<f64, Fault> {
+    if args.has(param) {
+        args.tensor(param)?;
+    }
+    let value = args.float(param).ok_or_else(|| {
+        Fault::of(param, &codes::BAD_VALUE, format!("`{param}` of `{}` must be one number", args.op.name))
+    })?;
+    let written = args.edition.params.iter().find(|p| p.name == param).map(|p| p.default);
+    match (args.has(param), written, args.opt_ty("x")) {
+        (false, Some(Default::Float(_)), Some(x)) if x.dtype.is_float() => {
+            Ok(Tensor::from_f64s(x.dtype, &[], &[value])?.to_f64s()[0])
+        }
+        _ => Ok(value),
+    }
+}
+
+/// Every element of a tensor argument as a float; refused where the elements are not numbers.
+pub(super) fn floats(args: &Args<'_>, param: &'static str) -> Result<Vec<f64>, Fault> {
+    Ok(numeric(args, param)?.to_f64s())
+}
+
+/// Every element of a tensor argument as a whole number; refused where the elements are not numbers.
+pub(super) fn ints(args: &Args<'_>, param: &'static str) -> Result<Vec<i64>, Fault> {
+    Ok(numeric(args, param)?.to_i64s())
+}
+
+fn numeric<'a>(args: &Args<'a>, param: &'static str) -> Result<&'a Tensor, Fault> {
+    let tensor = args.tensor(param)?;
+    if tensor.dtype() == DType::String {
+        let message = format!("`{param}` of `{}` must be numbers, not strings", args.op.name);
+        return Err(Fault::of(param, &codes::WRONG_DTYPE, message));
+    }
+    Ok(tensor)
+}
+
+/// An empty vector with room for the elements of this shape, refused where the machine has no memory for them.
+pub(super) fn room<T>(shape: &[usize]) -> Result<Vec<T>, Fault> {
+    let mut elements = Vec::new();
+    let n = Shape::from(shape).elements().filter(|&n| n <= MAX_ELEMENTS);
+    match n.map(|n| elements.try_reserve_exact(n as usize)) {
+        Some(Ok(())) => Ok(elements),
+        _ => Err(Fault::new(&codes::TENSOR_TOO_LARGE, format!("a tensor of shape {shape:?} is too large"))),
+    }
+}
+
+/// The one result of an op, of the type that inference gave, from floats that are rounded once.
+pub(super) fn from_floats(types: &[Type], values: &[f64]) -> Result<Vec<Datum>, Fault> {
+    let ty = result_type(types)?;
+    Ok(vec![Tensor::from_f64s(ty.dtype, &ty.shape.known().unwrap_or_default(), values)?.into()])
+}
+
+/// The one result of an op, of the type that inference gave, from whole numbers that wrap around.
+pub(super) fn from_ints(types: &[Type], values: &[i64]) -> Result<Vec<Datum>, Fault> {
+    let ty = result_type(types)?;
+    Ok(vec![Tensor::from_i64s(ty.dtype, &ty.shape.known().unwrap_or_default(), values)?.into()])
+}
+
+fn result_type(types: &[Type]) -> Result<&TensorType, Fault> {
+    let first = types.first().and_then(Type::as_tensor);
+    first.ok_or_else(|| Fault::new(&codes::WRONG_KIND, "the result must be a tensor"))
 }
 
 /// The known shape that inference gave for a result; an engine calls a meaning only with known types.

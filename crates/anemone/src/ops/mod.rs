@@ -5,6 +5,8 @@
 
 mod activation;
 mod attention;
+#[cfg(test)]
+mod check;
 mod constexpr;
 mod control;
 mod conv;
@@ -128,7 +130,7 @@ mod row {
     pub(super) use crate::mil::Opset::{self, Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Ints, Required, Str};
     pub(super) use crate::mil::op::{
-        Args, Context, Edition, Fault, Kind, Meaning, Op, Parameter, Results, Scalar, Tolerance,
+        Args, Compute, Context, Edition, Fault, Kind, Meaning, Op, Parameter, Results, Scalar, Tolerance,
     };
     pub(super) use crate::source::codes;
     pub(super) use crate::types::DType::{self, *};
