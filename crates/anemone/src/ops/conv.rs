@@ -1,4 +1,693 @@
-//! Ops.
-use super::row::*;
+//! Convolutions: `conv`, `conv_transpose`, `conv_quantized`, over one to three spatial dimensions.
+//!
+//! Every product is summed in f64, and the sum rounded once. Padding adds nothing: it is not multiplied, so that an
+//! infinite weight over padding does not make a NaN.
 
-pub(super) static OPS: &[Op] = &[];
+use super::row::*;
+use super::window::{Run, SPATIAL, Window, Windows, not_known, numbers, room, runs, spatial, zeros};
+
+const CONV: &[Edition] = &[
+    edition(
+        Ios15,
+        &[
+            tensor("x", FLOATS).domain('T'),
+            tensor("weight", FLOATS).domain('T'),
+            tensor("bias", FLOATS).domain('T').constant().or(Absent),
+            tensor("strides", I32).constant().or(Absent),
+            tensor("pad_type", STR).constant().or(Str("valid")),
+            tensor("pad", I32).constant().or(Absent),
+            tensor("dilations", I32).constant().or(Absent),
+            tensor("groups", I32).constant().or(Int(1)),
+        ],
+    ),
+    edition(
+        Ios17,
+        &[
+            tensor("x", FLOATS).domain('T'),
+            tensor("weight", FLOATS).domain('U'),
+            tensor("bias", FLOATS).domain('U').or(Absent),
+            tensor("strides", I32).constant().or(Absent),
+            tensor("pad_type", STR).constant().or(Str("valid")),
+            tensor("pad", I32).constant().or(Absent),
+            tensor("dilations", I32).constant().or(Absent),
+            tensor("groups", I32).constant().or(Int(1)),
+        ],
+    ),
+];
+
+const CONV_TRANSPOSE: &[Edition] = &[
+    edition(
+        Ios15,
+        &[
+            tensor("x", FLOATS).domain('T'),
+            tensor("weight", FLOATS).domain('T').constant(),
+            tensor("bias", FLOATS).domain('T').constant().or(Absent),
+            tensor("pad", I32).constant().or(Absent),
+            tensor("output_shape", I32).constant().or(Absent),
+            tensor("pad_type", STR).constant().or(Str("valid")),
+            tensor("strides", I32).constant().or(Absent),
+            tensor("dilations", I32).constant().or(Absent),
+            tensor("groups", I32).constant().or(Int(1)),
+        ],
+    ),
+    edition(
+        Ios17,
+        &[
+            tensor("x", FLOATS).domain('T'),
+            tensor("weight", FLOATS).domain('U'),
+            tensor("bias", FLOATS).domain('U').or(Absent),
+            tensor("pad", I32).constant().or(Absent),
+            tensor("output_shape", I32).constant().or(Absent),
+            tensor("pad_type", STR).constant().or(Str("valid")),
+            tensor("strides", I32).constant().or(Absent),
+            tensor("dilations", I32).constant().or(Absent),
+            tensor("groups", I32).constant().or(Int(1)),
+        ],
+    ),
+];
+
+const CONV_QUANTIZED: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", FLOATS).domain('T'),
+        tensor("weight", &[UInt8]).domain('U'),
+        tensor("bias", &[UInt8]).domain('U').constant().or(Absent),
+        tensor("quantization_type", STR).constant(),
+        tensor("nbits", I32).constant().or(Int(8)),
+        tensor("quant_scale", FLOATS).domain('T').constant(),
+        tensor("quant_bias", FLOATS).domain('T').constant(),
+        tensor("strides", I32).constant().or(Absent),
+        tensor("pad_type", STR).constant().or(Str("valid")),
+        tensor("pad", I32).constant().or(Absent),
+        tensor("dilations", I32).constant().or(Absent),
+        tensor("groups", I32).constant().or(Int(1)),
+    ],
+)];
+
+/// What inference says of a convolution.
+struct Layer {
+    spatial: usize,
+    groups: u64,
+    windows: Windows,
+    channels: Dim,
+}
+
+impl Layer {
+    /// Reads what `conv` and `conv_transpose` share. The weight is `[out, in / groups, …]` in the one and
+    /// `[in, out / groups, …]` in the other.
+    fn read(args: &Args<'_>, transposed: bool) -> Result<Self, Fault> {
+        let op = args.op.name;
+        let spatial = spatial(args, SPATIAL)?;
+        let (x, weight) = (args.ty("x")?, args.ty("weight")?);
+        if weight.rank() != x.rank() {
+            return Err(Fault::of(
+                "weight",
+                &codes::WRONG_RANK,
+                format!("`weight` of `{op}` has {} dimensions, where `x` has {}", weight.rank(), x.rank()),
+            )
+            .against("x")
+            .help("give the two channel dimensions, then one for each spatial dimension of `x`"));
+        }
+        if weight.shape[2..].contains(&Dim::Known(0)) {
+            return Err(Fault::of(
+                "weight",
+                &codes::SHAPE_MISMATCH,
+                format!("`weight` of `{op}` is of shape {}, whose kernel has no element", weight.shape),
+            ));
+        }
+        let groups = args.int("groups").ok_or_else(|| not_known(args, "groups"))?;
+        let groups = u64::try_from(groups).ok().filter(|&g| g > 0).ok_or_else(|| {
+            Fault::of(
+                "groups",
+                &codes::BAD_VALUE,
+                format!("`groups` of `{op}` is {groups}, where 1 is the least"),
+            )
+        })?;
+        let divided = |param: &'static str, what: &str, channels: Dim| match channels {
+            Dim::Known(c) if c % groups != 0 => Err(Fault::of(
+                "groups",
+                &codes::SHAPE_MISMATCH,
+                format!("`groups` of `{op}` is {groups}, which does not divide the {c} {what} of `{param}`"),
+            )
+            .against(param)),
+            c => Ok(c.map(|c| c / groups)),
+        };
+        let inputs = divided("x", "channels", x.shape[1])?;
+        let (takes, channels) = if transposed {
+            (weight.shape[0], weight.shape[1].map(|c| c.saturating_mul(groups)))
+        } else {
+            divided("weight", "output channels", weight.shape[0])?;
+            (weight.shape[1], weight.shape[0])
+        };
+        let wanted = if transposed { x.shape[1] } else { inputs };
+        if !takes.fits(wanted) {
+            let of = match groups {
+                1 => "".into(),
+                _ => format!(" in {groups} groups"),
+            };
+            return Err(Fault::of(
+                "weight",
+                &codes::SHAPE_MISMATCH,
+                format!(
+                    "`weight` of `{op}` is of shape {}, where the {} channels of `x`{of} need {wanted} in dimension {}",
+                    weight.shape,
+                    x.shape[1],
+                    usize::from(!transposed)
+                ),
+            )
+            .against("x"));
+        }
+        if let Some(bias) = args.opt_ty("bias")
+            && !(bias.rank() == 1 && bias.shape[0].fits(channels))
+        {
+            return Err(Fault::of(
+                "bias",
+                &codes::SHAPE_MISMATCH,
+                format!("`bias` of `{op}` is of shape {}, where `weight` needs [{channels}]", bias.shape),
+            )
+            .against("weight"));
+        }
+        let windows = Windows::read(args, "weight", spatial)?;
+        Ok(Self { spatial, groups, windows, channels })
+    }
+}
+
+fn infer_conv(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let layer = Layer::read(args, false)?;
+    let (x, weight) = (args.ty("x")?, args.ty("weight")?);
+    let mut shape = vec![x.shape[0], layer.channels];
+    for i in 0..layer.spatial {
+        shape.push(layer.windows.output(i, x.shape[2 + i], weight.shape[2 + i])?);
+    }
+    Ok(vec![Type::tensor(x.dtype, shape.into_iter().collect::<Shape>())])
+}
+
+/// The output shape that a `conv_transpose` states, if it does.
+fn asked_shape(args: &Args<'_>, layer: &Layer) -> Result<Option<Vec<u64>>, Fault> {
+    let x = args.ty("x")?;
+    let Some(asked) = numbers(args, "output_shape", x.rank(), 0)? else { return Ok(None) };
+    let fixed: Shape = [x.shape[0], layer.channels].into_iter().collect();
+    let stated: Shape = asked[..2].iter().copied().collect();
+    if !fixed.fits(&stated) {
+        return Err(Fault::of(
+            "output_shape",
+            &codes::SHAPE_MISMATCH,
+            format!(
+                "`output_shape` of `conv_transpose` starts with {stated}, where `x` and `weight` give {fixed}"
+            ),
+        )
+        .help("give the batch and the output channels first, then the spatial dimensions"));
+    }
+    if asked[2..].contains(&0) {
+        return Err(Fault::of(
+            "output_shape",
+            &codes::BAD_VALUE,
+            "`output_shape` of `conv_transpose` has a spatial dimension of 0",
+        ));
+    }
+    Ok(Some(asked))
+}
+
+fn infer_conv_transpose(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let layer = Layer::read(args, true)?;
+    let (x, weight) = (args.ty("x")?, args.ty("weight")?);
+    if args.str("pad_type").is_some_and(|p| p.eq_ignore_ascii_case("same_lower")) {
+        return Err(Fault::of(
+            "pad_type",
+            &codes::BAD_VALUE,
+            "`pad_type` of `conv_transpose` is `same_lower`, which only `conv` and the poolings take",
+        )
+        .help("use `valid`, `same` or `custom`"));
+    }
+    if let Some(asked) = asked_shape(args, &layer)? {
+        return Ok(vec![Type::tensor(x.dtype, asked.into_iter().collect::<Shape>())]);
+    }
+    let mut shape = vec![x.shape[0], layer.channels];
+    for i in 0..layer.spatial {
+        shape.push(layer.windows.output_transposed(i, x.shape[2 + i], weight.shape[2 + i])?);
+    }
+    Ok(vec![Type::tensor(x.dtype, shape.into_iter().collect::<Shape>())])
+}
+
+fn infer_conv_quantized(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let types = infer_conv(args)?;
+    match args.str("quantization_type") {
+        Some("linear" | "lut") => {}
+        Some(other) => {
+            return Err(Fault::of(
+                "quantization_type",
+                &codes::BAD_VALUE,
+                format!("`quantization_type` of `conv_quantized` is `{other}`"),
+            )
+            .help("use `linear` or `lut`"));
+        }
+        None => return Err(not_known(args, "quantization_type")),
+    }
+    if let Some(bits) = args.int("nbits").filter(|b| !(1..=8).contains(b)) {
+        return Err(Fault::of("nbits", &codes::BAD_VALUE, format!("`nbits` of `conv_quantized` is {bits}"))
+            .help("use 1 to 8"));
+    }
+    let outputs = args.ty("weight")?.shape[0];
+    for param in ["quant_scale", "quant_bias"] {
+        let shape = &args.ty(param)?.shape;
+        if shape.elements().is_some_and(|n| n != 1 && !Dim::Known(n).fits(outputs)) {
+            return Err(Fault::of(
+                param,
+                &codes::SHAPE_MISMATCH,
+                format!("`{param}` of `conv_quantized` is of shape {shape}"),
+            )
+            .against("weight")
+            .help(format!("give one number, or one for each of the {outputs} output channels")));
+        }
+    }
+    Ok(types)
+}
+
+/// A convolution whose sizes are known: two tensors of channels, of which one is the other's windows.
+struct Sizes {
+    batch: usize,
+    groups: usize,
+    /// Channels in each group of the tensor that the windows lie on.
+    under: usize,
+    /// Channels in each group of the tensor that has an element for each window.
+    over: usize,
+    /// Elements of one channel of either.
+    under_len: usize,
+    over_len: usize,
+    stride: usize,
+    /// Where each element of the kernel meets what lies under it.
+    runs: Vec<Vec<Run>>,
+}
+
+impl Sizes {
+    /// `weight` is the shape `[over, under / groups, …]`.
+    fn new(batch: usize, groups: usize, weight: &[usize], over: usize, windows: &[Window; SPATIAL]) -> Self {
+        Self {
+            batch,
+            groups,
+            under: weight[1],
+            over: over / groups,
+            under_len: windows.iter().map(|w| w.input).product(),
+            over_len: windows.iter().map(|w| w.output).product(),
+            stride: windows[SPATIAL - 1].stride,
+            runs: runs(windows),
+        }
+    }
+
+    /// Calls `each` with the number of the channel over, of the channel under, and the first element of the kernel
+    /// between them, for each pair that the groups connect.
+    fn pairs(&self, mut each: impl FnMut(usize, usize, usize)) {
+        for n in 0..self.batch {
+            for g in 0..self.groups {
+                for o in 0..self.over {
+                    for u in 0..self.under {
+                        let row = g * self.over + o;
+                        each(
+                            n * self.groups * self.over + row,
+                            (n * self.groups + g) * self.under + u,
+                            (row * self.under + u) * self.runs.len(),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds to each element over the weighted sum of what lies under its window.
+    fn gather(&self, under: &[f64], weight: &[f64], over: &mut [f64]) {
+        self.pairs(|o, u, w| {
+            let to = &mut over[o * self.over_len..][..self.over_len];
+            let from = &under[u * self.under_len..][..self.under_len];
+            for (runs, &w) in self.runs.iter().zip(&weight[w..]) {
+                for run in runs {
+                    let to = &mut to[run.output..][..run.len];
+                    if self.stride == 1 {
+                        to.iter_mut().zip(&from[run.input..]).for_each(|(y, x)| *y += w * x);
+                    } else {
+                        let from = from[run.input..].iter().step_by(self.stride);
+                        to.iter_mut().zip(from).for_each(|(y, x)| *y += w * x);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Adds to what lies under each window the weighted element over it.
+    fn scatter(&self, over: &[f64], weight: &[f64], under: &mut [f64]) {
+        self.pairs(|o, u, w| {
+            let from = &over[o * self.over_len..][..self.over_len];
+            let to = &mut under[u * self.under_len..][..self.under_len];
+            for (runs, &w) in self.runs.iter().zip(&weight[w..]) {
+                for run in runs {
+                    let from = &from[run.output..][..run.len];
+                    if self.stride == 1 {
+                        to[run.input..].iter_mut().zip(from).for_each(|(y, x)| *y += w * x);
+                    } else {
+                        let to = to[run.input..].iter_mut().step_by(self.stride);
+                        to.zip(from).for_each(|(y, x)| *y += w * x);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The windows along the last dimensions of all three; dimensions that the tensors do not have come first.
+fn three(
+    spatial: usize,
+    window: impl Fn(usize) -> Result<Window, Fault>,
+) -> Result<[Window; SPATIAL], Fault> {
+    let mut windows = [Window::ONE; SPATIAL];
+    for i in 0..spatial {
+        windows[SPATIAL - spatial + i] = window(i)?;
+    }
+    Ok(windows)
+}
+
+/// The result before anything is summed: the bias of each channel.
+fn biased(args: &Args<'_>, dtype: DType, shape: &[usize]) -> Result<Vec<f64>, Fault> {
+    if !args.has("bias") {
+        return zeros(dtype, shape);
+    }
+    let mut y = room(dtype, shape)?;
+    if !shape.contains(&0) {
+        let bias = args.tensor("bias")?.to_f64s();
+        let len = shape[2..].iter().product();
+        for _ in 0..shape[0] {
+            bias.iter().for_each(|&b| y.extend(std::iter::repeat_n(b, len)));
+        }
+    }
+    Ok(y)
+}
+
+/// The convolution of `x` with these weights.
+fn convolve(args: &Args<'_>, weights: &[f64]) -> Result<Vec<Datum>, Fault> {
+    let layer = Layer::read(args, false)?;
+    let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
+    let windows = three(layer.spatial, |i| layer.windows.window(i, x.shape()[2 + i], weight.shape()[2 + i]))?;
+    let (batch, channels) = (x.shape()[0], weight.shape()[0]);
+    let outputs = windows[SPATIAL - layer.spatial..].iter().map(|w| w.output);
+    let shape: Vec<usize> = [batch, channels].into_iter().chain(outputs).collect();
+    let mut y = biased(args, x.dtype(), &shape)?;
+    if !y.is_empty() {
+        let sizes = Sizes::new(batch, layer.groups as usize, weight.shape(), channels, &windows);
+        sizes.gather(&x.to_f64s(), weights, &mut y);
+    }
+    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+}
+
+fn compute_conv(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    convolve(args, &args.tensor("weight")?.to_f64s())
+}
+
+fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_conv_quantized(args)?;
+    if args.str("quantization_type") == Some("lut") {
+        return Err(Fault::of(
+            "quantization_type",
+            &codes::NO_MEANING,
+            "`conv_quantized` has no parameter for the table that the `quantization_type` `lut` needs",
+        )
+        .help("use `constexpr_lut_to_dense` and `conv`"));
+    }
+    let weight = args.tensor("weight")?;
+    let per_output = weight.len() / weight.shape()[0].max(1);
+    let (scale, bias) = (args.tensor("quant_scale")?.to_f64s(), args.tensor("quant_bias")?.to_f64s());
+    let of = |values: &[f64], output: usize| values.get(output).or(values.first()).copied().unwrap_or(0.0);
+    let weights: Vec<f64> = weight
+        .to_f64s()
+        .into_iter()
+        .enumerate()
+        .map(|(i, w)| {
+            let output = i / per_output.max(1);
+            w * of(&scale, output) + of(&bias, output)
+        })
+        .collect();
+    convolve(args, &weights)
+}
+
+fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let layer = Layer::read(args, true)?;
+    let asked = asked_shape(args, &layer)?;
+    let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
+    let windows = three(layer.spatial, |i| {
+        let asked = asked.as_ref().map(|a| a[2 + i]);
+        layer.windows.window_transposed(i, x.shape()[2 + i], weight.shape()[2 + i], asked)
+    })?;
+    let (batch, groups) = (x.shape()[0], layer.groups as usize);
+    let outputs = windows[SPATIAL - layer.spatial..].iter().map(|w| w.input);
+    let shape: Vec<usize> = [batch, weight.shape()[1] * groups].into_iter().chain(outputs).collect();
+    let mut y = biased(args, x.dtype(), &shape)?;
+    if !y.is_empty() {
+        let sizes = Sizes::new(batch, groups, weight.shape(), x.shape()[1], &windows);
+        sizes.scatter(&x.to_f64s(), &weight.to_f64s(), &mut y);
+    }
+    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+}
+
+/// A row of this family.
+const fn convolution(
+    name: &'static str,
+    summary: &'static str,
+    editions: &'static [Edition],
+    infer: crate::mil::op::Infer,
+    compute: crate::mil::op::Compute,
+) -> Op {
+    Op {
+        name,
+        summary,
+        editions,
+        results: Results::Exactly(1),
+        infer,
+        meaning: Meaning::Compute(compute),
+        fast: None,
+        tolerance: Tolerance::Sum(8),
+        scalar: Scalar::None,
+    }
+}
+
+pub(super) static OPS: &[Op] = &[
+    convolution("conv", "weighted sums over the window of each output", CONV, infer_conv, compute_conv),
+    convolution(
+        "conv_transpose",
+        "weighted copies of each input to its window of the output",
+        CONV_TRANSPOSE,
+        infer_conv_transpose,
+        compute_conv_transpose,
+    ),
+    convolution(
+        "conv_quantized",
+        "a convolution whose weights are bytes with a scale and a bias",
+        CONV_QUANTIZED,
+        infer_conv_quantized,
+        compute_conv_quantized,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{arg, count, infer, refuses, run, words};
+    use super::*;
+
+    /// `x` and `weight` count from 1; what is expected comes from sums over padded arrays in NumPy.
+    #[track_caller]
+    fn check(
+        op: &str,
+        x: &[usize],
+        weight: &[usize],
+        bias: &[i32],
+        rest: &str,
+        shape: &[usize],
+        values: &[i32],
+    ) {
+        for (opset, dtype) in [(Ios16, Fp32), (Ios17, Fp16)] {
+            let mut arguments = vec![("x", count(dtype, x)), ("weight", count(dtype, weight))];
+            if !bias.is_empty() {
+                let bias: Vec<f64> = bias.iter().map(|&b| b.into()).collect();
+                arguments.push(("bias", arg(dtype, &[bias.len()], &bias)));
+            }
+            arguments.extend(words(rest));
+            let y = run(op, opset, &arguments).unwrap();
+            assert_eq!(y[0].shape(), shape);
+            assert_eq!(y[0].to_f64s(), values.iter().map(|&v| v.into()).collect::<Vec<f64>>());
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn convolutions() {
+        check("conv", &[1, 1, 5], &[1, 1, 3], &[], "", &[1, 1, 3], &[14, 20, 26]);
+        check("conv", &[1, 1, 5], &[1, 1, 2], &[], "pad_type=same", &[1, 1, 5], &[5, 8, 11, 14, 5]);
+        check("conv", &[1, 1, 5], &[1, 1, 2], &[], "pad_type=same_lower", &[1, 1, 5], &[2, 5, 8, 11, 14]);
+        check("conv", &[1, 1, 5], &[1, 1, 3], &[], "pad_type=same strides=[2]", &[1, 1, 3], &[8, 20, 14]);
+        check("conv", &[1, 1, 6], &[1, 1, 3], &[], "pad_type=same strides=[2]", &[1, 1, 3], &[14, 26, 17]);
+        check("conv", &[1, 1, 6], &[1, 1, 3], &[], "pad_type=same_lower strides=[2]", &[1, 1, 3], &[8, 20, 32]);
+        check("conv", &[1, 1, 4], &[1, 1, 1], &[], "pad_type=same strides=[3]", &[1, 1, 2], &[1, 4]);
+        check("conv", &[1, 1, 4], &[1, 1, 3], &[], "pad_type=custom pad=[2,1] strides=[2]", &[1, 1, 3], &[3, 14, 11]);
+        check("conv", &[1, 1, 7], &[1, 1, 3], &[], "dilations=[2] strides=[2]", &[1, 1, 2], &[22, 34]);
+        check("conv", &[2, 1, 3], &[2, 1, 1], &[10, -10], "", &[2, 2, 3], &[11, 12, 13, -8, -6, -4, 14, 15, 16, -2, 0, 2]);
+        check("conv", &[1, 2, 3, 3], &[1, 2, 2, 2], &[], "", &[1, 1, 2, 2], &[356, 392, 464, 500]);
+        check("conv", &[1, 1, 3, 4], &[1, 1, 3, 2], &[100], "pad_type=custom pad=[1,0,0,2] strides=[1,2]", &[1, 1, 2, 3], &[172, 208, 100, 249, 291, 100]);
+        check("conv", &[1, 1, 4, 4], &[1, 1, 2, 2], &[], "dilations=[2,3]", &[1, 1, 2, 1], &[84, 124]);
+        check("conv", &[1, 4, 2, 2], &[4, 1, 1, 2], &[], "groups=4", &[1, 4, 2, 1], &[5, 11, 39, 53, 105, 127, 203, 233]);
+        check("conv", &[1, 4, 1, 2], &[4, 2, 1, 1], &[1, 2, 3, 4], "groups=2", &[1, 4, 1, 2], &[8, 11, 17, 24, 70, 81, 95, 110]);
+        check("conv", &[1, 2, 2, 1], &[4, 1, 2, 1], &[], "groups=2", &[1, 4, 1, 1], &[5, 11, 39, 53]);
+        check("conv", &[1, 1, 2, 2, 3], &[1, 1, 2, 1, 2], &[], "", &[1, 1, 1, 2, 2], &[58, 68, 88, 98]);
+        check("conv", &[1, 1, 2, 2, 2], &[1, 1, 1, 2, 2], &[], "pad_type=same strides=[1,2,1]", &[1, 1, 2, 1, 2], &[30, 14, 70, 30]);
+        check("conv", &[1, 1, 3, 1, 3], &[2, 1, 2, 1, 3], &[], "pad_type=custom pad=[1,0,0,0,1,1] strides=[2,1,2]", &[1, 2, 2, 1, 2], &[17, 23, 106, 94, 35, 53, 250, 262]);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn transposed_convolutions() {
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "", &[1, 1, 5], &[1, 4, 10, 12, 9]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2]", &[1, 1, 7], &[1, 2, 5, 4, 9, 6, 9]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 2], &[], "strides=[3]", &[1, 1, 8], &[1, 2, 0, 2, 4, 0, 3, 6]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2] pad_type=same", &[1, 1, 6], &[1, 2, 5, 4, 9, 6]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 4], &[], "strides=[2] pad_type=same", &[1, 1, 6], &[2, 5, 8, 9, 14, 9]);
+        check("conv_transpose", &[1, 1, 2], &[1, 1, 1], &[], "strides=[3] pad_type=same", &[1, 1, 6], &[1, 0, 0, 2, 0, 0]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2] pad_type=custom pad=[1,1]", &[1, 1, 5], &[2, 5, 4, 9, 6]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2] pad_type=custom pad=[0,2]", &[1, 1, 5], &[1, 2, 5, 4, 9]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2] pad_type=same output_shape=[1,1,5]", &[1, 1, 5], &[2, 5, 4, 9, 6]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 3], &[], "strides=[2] pad_type=custom pad=[1,1] output_shape=[1,1,6]", &[1, 1, 6], &[2, 5, 4, 9, 6, 9]);
+        check("conv_transpose", &[1, 1, 2], &[1, 1, 2], &[], "strides=[2] output_shape=[1,1,5]", &[1, 1, 5], &[1, 2, 2, 4, 0]);
+        check("conv_transpose", &[1, 1, 3], &[1, 1, 2], &[], "dilations=[2]", &[1, 1, 5], &[1, 2, 5, 4, 6]);
+        check("conv_transpose", &[1, 2, 2], &[2, 2, 2], &[100, 200], "", &[1, 2, 3], &[116, 142, 128, 224, 262, 240]);
+        check("conv_transpose", &[1, 4, 1], &[4, 2, 2], &[], "groups=2", &[1, 4, 2], &[11, 14, 17, 20, 79, 86, 93, 100]);
+        check("conv_transpose", &[2, 1, 2], &[1, 1, 2], &[], "", &[2, 1, 3], &[1, 4, 4, 3, 10, 8]);
+        check("conv_transpose", &[1, 1, 2, 2], &[1, 1, 2, 2], &[], "strides=[2,1]", &[1, 1, 4, 3], &[1, 4, 4, 3, 10, 8, 3, 10, 8, 9, 24, 16]);
+        check("conv_transpose", &[1, 1, 2, 2], &[1, 2, 3, 3], &[], "strides=[2,2] pad_type=custom pad=[1,0,0,1]", &[1, 2, 4, 4], &[4, 5, 14, 10, 10, 14, 36, 24, 12, 15, 34, 20, 21, 24, 55, 32, 13, 14, 41, 28, 46, 50, 126, 78, 39, 42, 97, 56, 48, 51, 118, 68]);
+        check("conv_transpose", &[1, 1, 2, 1, 2], &[1, 1, 2, 2, 1], &[], "strides=[1,1,2]", &[1, 1, 3, 2, 3], &[1, 0, 2, 2, 0, 4, 6, 0, 10, 10, 0, 16, 9, 0, 12, 12, 0, 16]);
+    }
+
+    #[test]
+    fn empty_batches_and_channels() {
+        check("conv", &[0, 2, 4], &[3, 2, 2], &[], "", &[0, 3, 3], &[]);
+        check("conv", &[1, 0, 3], &[2, 0, 2], &[7, 8], "", &[1, 2, 2], &[7, 7, 8, 8]);
+        check("conv_transpose", &[0, 2, 4], &[2, 3, 2], &[], "", &[0, 3, 5], &[]);
+        check("conv_transpose", &[1, 1, 2], &[1, 0, 2], &[], "", &[1, 0, 3], &[]);
+    }
+
+    #[test]
+    fn a_weight_of_another_dtype_does_not_change_the_result() {
+        let y = run("conv", Ios17, &[("x", count(Fp16, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 1]))]);
+        assert_eq!(y.unwrap()[0].dtype(), Fp16);
+    }
+
+    #[test]
+    fn sums_are_rounded_once() {
+        // 2048 + 1 + 1 in fp16 is 2050, and 2048 when it is rounded after each step.
+        let ones = arg(Fp16, &[1, 3, 1], &[1.0; 3]);
+        let y = run("conv", Ios15, &[("x", arg(Fp16, &[1, 3, 1], &[2048.0, 1.0, 1.0])), ("weight", ones)]);
+        assert_eq!(y.unwrap()[0].to_f64s(), [2050.0]);
+    }
+
+    #[test]
+    fn padding_is_not_multiplied() {
+        let x = arg(Fp32, &[1, 1, 1], &[2.0]);
+        let weight = arg(Fp32, &[1, 1, 3], &[f64::INFINITY, 1.0, f64::INFINITY]);
+        let same = words("pad_type=same").remove(0);
+        assert_eq!(run("conv", Ios15, &[("x", x), ("weight", weight), same]).unwrap()[0].to_f64s(), [2.0]);
+    }
+
+    #[test]
+    fn quantized_weights_have_a_scale_and_a_bias() {
+        let call = |scale: &[f64], bias: &[f64], kind: &str| {
+            let mut arguments = vec![
+                ("x", count(Fp32, &[1, 1, 2])),
+                ("weight", count(UInt8, &[2, 1, 2])),
+                ("quant_scale", arg(Fp32, &[scale.len()], scale)),
+                ("quant_bias", arg(Fp32, &[bias.len()], bias)),
+            ];
+            arguments.extend(words(kind));
+            run("conv_quantized", Ios15, &arguments).map(|y| y[0].to_f64s())
+        };
+        // Weights 0.5 1.5 | 2.5 3.5, then 0 1 | 16 26.
+        assert_eq!(call(&[1.0], &[-0.5], "quantization_type=linear").unwrap(), [3.5, 9.5]);
+        assert_eq!(call(&[1.0, 10.0], &[-1.0, -14.0], "quantization_type=linear").unwrap(), [2.0, 68.0]);
+        assert_eq!(
+            call(&[1.0; 3], &[0.0], "quantization_type=linear").unwrap_err().code.name,
+            "shape-mismatch"
+        );
+        assert_eq!(call(&[1.0], &[0.0], "quantization_type=log").unwrap_err().code.name, "bad-value");
+        assert_eq!(
+            call(&[1.0], &[0.0], "quantization_type=linear nbits=9").unwrap_err().code.name,
+            "bad-value"
+        );
+        assert_eq!(call(&[1.0], &[0.0], "quantization_type=lut").unwrap_err().code.name, "no-meaning");
+    }
+
+    #[test]
+    fn refusals() {
+        let refused = |op: &str, x: &[usize], weight: &[usize], rest: &str, code: &str| {
+            let mut arguments = vec![("x", count(Fp32, x)), ("weight", count(Fp32, weight))];
+            arguments.extend(words(rest));
+            refuses(op, Ios15, code, &arguments);
+        };
+        for op in ["conv", "conv_transpose"] {
+            refused(op, &[1, 1], &[1, 1], "", "wrong-rank");
+            refused(op, &[1, 1, 1, 1, 1, 1], &[1, 1, 1, 1, 1, 1], "", "wrong-rank");
+            refused(op, &[1, 1, 4], &[1, 1, 2, 2], "", "wrong-rank");
+            refused(op, &[1, 3, 4], &[2, 2, 2], "", "shape-mismatch");
+            refused(op, &[1, 3, 4], &[3, 3, 2], "groups=2", "shape-mismatch");
+            refused(op, &[1, 1, 4], &[1, 1, 0], "", "shape-mismatch");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "groups=0", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "groups=-1", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "strides=[0]", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "strides=[1,1]", "shape-mismatch");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "dilations=[0]", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "pad_type=custom pad=[1]", "shape-mismatch");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "pad_type=custom pad=[1,-1]", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "pad_type=full", "bad-value");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "pad_type=same_lower", "opset-too-old");
+            refused(op, &[1, 1, 4], &[1, 1, 2], "bias=[1,2]", "shape-mismatch");
+        }
+        refused("conv", &[1, 1, 4], &[1, 1, 5], "", "shape-mismatch");
+        refused("conv", &[1, 1, 4], &[1, 1, 3], "dilations=[2]", "shape-mismatch");
+        refused("conv", &[1, 1, 0], &[1, 1, 1], "pad_type=same", "shape-mismatch");
+        refused("conv", &[1, 4, 1], &[3, 2, 1], "groups=2", "shape-mismatch");
+        let transposed = |rest, code| refused("conv_transpose", &[1, 1, 4], &[1, 1, 2], rest, code);
+        transposed("pad_type=custom pad=[3,3]", "shape-mismatch");
+        transposed("output_shape=[1,1]", "shape-mismatch");
+        transposed("output_shape=[1,2,5]", "shape-mismatch");
+        transposed("output_shape=[1,1,0]", "bad-value");
+        transposed("output_shape=[1,1,-5]", "bad-value");
+    }
+
+    #[test]
+    fn hostile_numbers_do_not_overflow() {
+        let most = i64::from(i32::MAX);
+        let huge = |op: &str, rest: &str| {
+            let arguments: Vec<_> = [("x", count(Fp32, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 2]))]
+                .into_iter()
+                .chain(words(rest))
+                .collect();
+            let op = super::super::find(op).unwrap();
+            let given: Vec<Type> = arguments.iter().map(|(_, d)| d.ty()).collect();
+            let _ = infer(op, Ios18, &arguments, &given, true);
+            // Dimensions that no tensor has, and none at all.
+            for dim in [Dim::Known(u64::MAX), Dim::Known(0), Dim::Unknown] {
+                let shape: Shape = [dim; 3].into_iter().collect();
+                let mut types = given.clone();
+                types[..2].fill(Type::tensor(Fp32, shape));
+                let _ = infer(op, Ios18, &arguments, &types, true);
+            }
+        };
+        for op in ["conv", "conv_transpose"] {
+            for pad in ["valid", "same", "same_lower", "custom"] {
+                huge(
+                    op,
+                    &format!(
+                        "pad_type={pad} pad=[{most},{most}] strides=[{most}] dilations=[{most}] groups={most}"
+                    ),
+                );
+                huge(op, &format!("pad_type={pad} strides=[{most}]"));
+                huge(op, &format!("pad_type={pad} dilations=[{most}]"));
+            }
+        }
+        let far = words("strides=[2147483647] dilations=[2147483647] output_shape=[1,1,3]");
+        let mut arguments = vec![("x", count(Fp32, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 2]))];
+        arguments.extend(far);
+        assert_eq!(run("conv_transpose", Ios15, &arguments).unwrap()[0].to_f64s(), [1.0, 0.0, 0.0]);
+    }
+}

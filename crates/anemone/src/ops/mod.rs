@@ -25,6 +25,9 @@ mod shape;
 mod slice;
 mod sort;
 mod state;
+#[cfg(test)]
+mod trial;
+mod window;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
