@@ -43,7 +43,11 @@ fn every_op_opset_and_parameter_of_the_registry_is_in_the_table() {
             let dtypes_of = |p: &Parameter| {
                 let mut names: Vec<_> = p.dtypes.iter().map(DType::name).collect();
                 names.sort_unstable();
-                if p.dtypes == DTypes::ANY || names.len() == DType::ALL.len() { "*".into() } else { names.join(",") }
+                if p.dtypes == DTypes::ANY || names.len() == DType::ALL.len() {
+                    "*".into()
+                } else {
+                    names.join(",")
+                }
             };
             let kind_of = match p.kind {
                 Kind::Tensor => "tensor",
@@ -60,7 +64,10 @@ fn every_op_opset_and_parameter_of_the_registry_is_in_the_table() {
             ];
             if found != [kind, dtypes, constness, presence] {
                 let wanted = [kind, dtypes, constness, presence].join(" ");
-                wrong.push(format!("`{param}` of `{name}` of {opset}: {} where {wanted} is right", found.join(" ")));
+                wrong.push(format!(
+                    "`{param}` of `{name}` of {opset}: {} where {wanted} is right",
+                    found.join(" ")
+                ));
             }
         }
         for p in edition.params {
@@ -71,7 +78,9 @@ fn every_op_opset_and_parameter_of_the_registry_is_in_the_table() {
     }
     for op in ops::all() {
         for e in op.editions {
-            if !wanted.contains_key(&(op.name, e.since.name())) && !ops_beyond_the_registry().contains(&op.name) {
+            if !wanted.contains_key(&(op.name, e.since.name()))
+                && !ops_beyond_the_registry().contains(&op.name)
+            {
                 wrong.push(format!("`{}` of {} is not in the registry", op.name, e.since));
             }
         }
@@ -91,7 +100,11 @@ fn rows_are_sound() {
         let name = op.name;
         assert!(!names.contains(&name), "`{name}` has two rows");
         names.push(name);
-        assert!(!op.summary.is_empty() && !op.summary.ends_with('.'), "the summary of `{name}`: {}", op.summary);
+        assert!(
+            !op.summary.is_empty() && !op.summary.ends_with('.'),
+            "the summary of `{name}`: {}",
+            op.summary
+        );
         assert!(op.editions.is_sorted_by_key(|e| e.since), "the editions of `{name}` are not in order");
         assert!(!op.editions.is_empty(), "`{name}` has no edition");
         assert!(op.fast.is_none() || op.has_meaning(), "`{name}` is fast without a meaning");

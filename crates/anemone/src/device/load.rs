@@ -35,39 +35,61 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
         })
         .collect();
     let mut body = plan(&function.body)?;
-    // Steps of the outermost block whose arguments are all constant are computed here, and are steps no more.
-    let mut steps = Vec::with_capacity(body.steps.len());
     let scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
-    for planned in std::mem::take(&mut body.steps) {
-        let step = &planned.step;
-        let known = step.inputs.iter().flat_map(Input::values).all(|v| constants[v.index()].is_some());
-        // What has no arguments at all is either random or cheap, and what has an effect has no result.
-        let reads = step.inputs.iter().any(|i| !i.values().is_empty());
-        let folds = known && reads && !step.outputs.is_empty() && step.blocks.is_empty();
-        if folds && !step.op.name.starts_with("random_") {
-            let results = scratch.once(&planned, &constants)?;
-            for (o, r) in step.outputs.iter().zip(results) {
-                constants[o.index()] = Some(r);
-            }
-        } else {
-            steps.push(planned);
-        }
-    }
-    body.steps = steps;
+    fold(&mut body, &scratch, &mut constants, true)?;
     release_unused(&body, &mut constants);
     lifetimes(&mut body, &constants);
     Ok(Loaded::new(function.clone(), engine, options.clone(), constants, body))
 }
 
+/// Computes the steps whose arguments are all constant; they are steps no more.
+///
+/// In a nested block, which may never run, a step that is refused stays a step.
+fn fold(
+    block: &mut Block,
+    scratch: &Loaded,
+    constants: &mut [Option<Datum>],
+    outermost: bool,
+) -> Result<(), Error> {
+    let mut steps = Vec::with_capacity(block.steps.len());
+    for mut planned in std::mem::take(&mut block.steps) {
+        for b in &mut planned.blocks {
+            fold(b, scratch, constants, false)?;
+        }
+        let step = &planned.step;
+        let known = step.inputs.iter().flat_map(Input::values).all(|v| constants[v.index()].is_some());
+        // A step without arguments or results is random or has an effect.
+        let reads = step.inputs.iter().any(|i| !i.values().is_empty());
+        let folds = known && reads && !step.outputs.is_empty() && step.blocks.is_empty();
+        if !folds || step.op.name.starts_with("random_") {
+            steps.push(planned);
+            continue;
+        }
+        match scratch.once(&planned, constants) {
+            Ok(results) => {
+                for (o, r) in planned.step.outputs.iter().zip(results) {
+                    constants[o.index()] = Some(r);
+                }
+            }
+            Err(e) if outermost => return Err(e),
+            Err(_) => steps.push(planned),
+        }
+    }
+    block.steps = steps;
+    Ok(())
+}
+
 /// Forgets the constants that only folded steps read: compressed weights need not be kept beside the dense ones.
 fn release_unused(body: &Block, constants: &mut [Option<Datum>]) {
+    fn read(block: &Block, used: &mut [bool]) {
+        for planned in &block.steps {
+            planned.step.inputs.iter().flat_map(Input::values).for_each(|v| used[v.index()] = true);
+            planned.blocks.iter().for_each(|b| read(b, used));
+        }
+        block.outputs.iter().for_each(|o| used[o.index()] = true);
+    }
     let mut used = vec![false; constants.len()];
-    for planned in &body.steps {
-        planned.step.reads(|v| used[v.index()] = true);
-    }
-    for o in &body.outputs {
-        used[o.index()] = true;
-    }
+    read(body, &mut used);
     for (constant, used) in constants.iter_mut().zip(used) {
         if !used {
             *constant = None;
