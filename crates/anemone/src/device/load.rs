@@ -58,10 +58,10 @@ fn fold(
         }
         let step = &planned.step;
         let known = step.inputs.iter().flat_map(Input::values).all(|v| constants[v.index()].is_some());
-        // A step without arguments or results is random or has an effect.
+        // A step without results has an effect.
         let reads = step.inputs.iter().any(|i| !i.values().is_empty());
         let folds = known && reads && !step.outputs.is_empty() && step.blocks.is_empty();
-        if !folds || step.op.name.starts_with("random_") {
+        if !folds {
             steps.push(planned);
             continue;
         }
