@@ -1,0 +1,71 @@
+//! The commands, one file each.
+
+mod completions;
+mod explain;
+mod info;
+mod ops;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::terminal::{Colour, Terminal};
+
+/// Check, run, print and convert programs for the Apple Neural Engine.
+///
+/// PATH is a `.mil` file with its weight files beside it, a `.mlmodelc` folder or a `.mlpackage` folder.
+#[derive(Parser)]
+#[command(
+    name = "anemone",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 fine, 1 the program or model is at fault, 2 the world is (file, device, usage).\n\
+                  `anemone COMMAND --help` shows examples."
+)]
+struct Cli {
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    color: Colour,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Ops(ops::Args),
+    Explain(explain::Args),
+    Info(info::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(), Failure> {
+    let command = command().color(terminal.colour().for_clap());
+    let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are asked for; everything else is wrong usage.
+            let usage = e.use_stderr();
+            e.print()?;
+            return if usage { Err(Failure::Usage) } else { Ok(()) };
+        }
+    };
+    terminal.hush(cli.quiet);
+    match cli.command {
+        Command::Ops(args) => ops::run(&args, terminal),
+        Command::Explain(args) => explain::run(&args, terminal),
+        Command::Info(args) => info::run(&args, terminal),
+        Command::Completions(args) => completions::run(&args, terminal),
+    }
+}
+
+/// The whole command line, for completions.
+fn command() -> clap::Command {
+    Cli::command()
+}

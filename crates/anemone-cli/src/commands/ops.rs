@@ -1,0 +1,243 @@
+//! `anemone ops`.
+
+use std::io::Write;
+
+use anemone::mil::op::{Default, Edition, Kind, Op, Parameter, Results, Tolerance};
+use anemone::ops;
+use anemone::source::suggest;
+use anemone::types::{DType, DTypes};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::table::{Align, Table};
+use crate::terminal::{Terminal, style};
+
+/// List the ops of MIL, and what anemone has for each
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  anemone ops               every op in one line
+  anemone ops conv          the parameters of `conv`, by opset
+  anemone ops --json | jq '.[] | select(.reference | not) | .op'
+                            ops that can be checked, not run")]
+pub(crate) struct Args {
+    /// One op, such as `conv`; without it all are listed
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Print JSON: one object for each op and each opset in which its parameters changed
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    let chosen: Vec<&'static Op> = match &args.name {
+        None => ops::all().collect(),
+        Some(name) => vec![find(name)?],
+    };
+    if args.json {
+        let rows: Vec<Row> =
+            chosen.iter().flat_map(|op| op.editions.iter().map(|e| Row::of(op, e))).collect();
+        return terminal.json(&rows);
+    }
+    match (&args.name, chosen.as_slice()) {
+        (Some(_), [op]) => print_one(op, terminal),
+        _ => print_all(&chosen, terminal),
+    }
+}
+
+fn find(name: &str) -> Result<&'static Op, Failure> {
+    ops::find(name).ok_or_else(|| {
+        Failure::world(match suggest(name, ops::all().map(|o| o.name)) {
+            Some(near) => format!("MIL has no op `{name}`; did you mean `{near}`?"),
+            None => format!("MIL has no op `{name}`; `anemone ops` lists all"),
+        })
+    })
+}
+
+fn print_all(ops: &[&'static Op], terminal: &mut Terminal) -> Result<(), Failure> {
+    let mut table = Table::new(&[
+        ("OP", Align::Left),
+        ("SINCE", Align::Left),
+        ("RESULTS", Align::Right),
+        ("REFERENCE", Align::Left),
+        ("FAST", Align::Left),
+        ("COMPUTES", Align::Left),
+    ]);
+    let yes = |b: bool| if b { "yes" } else { "-" }.to_string();
+    for op in ops {
+        table.row([
+            op.name.to_string(),
+            op.since().name().to_string(),
+            results(op.results),
+            yes(op.has_meaning()),
+            yes(op.fast.is_some()),
+            op.summary.to_string(),
+        ]);
+    }
+    table.print(terminal)?;
+    if !terminal.is_quiet() {
+        let meanings = ops.iter().filter(|o| o.has_meaning()).count();
+        let fast = ops.iter().filter(|o| o.fast.is_some()).count();
+        writeln!(terminal, "\n{} ops; {meanings} can be run, {fast} of them with kernels", ops.len())?;
+    }
+    Ok(())
+}
+
+fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
+    let name = terminal.paint(style::HEADING, op.name);
+    writeln!(terminal, "{name}: {}", op.summary)?;
+    writeln!(terminal, "  results:   {}", results(op.results))?;
+    writeln!(
+        terminal,
+        "  reference: {}",
+        if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
+    )?;
+    match op.fast {
+        Some(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
+        None => writeln!(terminal, "  fast:      no, the cpu engine uses the reference")?,
+    }
+    for edition in op.editions {
+        writeln!(terminal)?;
+        let written = if edition.in_attributes { ", written as attributes" } else { "" };
+        let heading = terminal.paint(style::HEADING, &format!("{}{written}", edition.since));
+        writeln!(terminal, "{heading}")?;
+        let mut table = Table::new(&[
+            ("PARAMETER", Align::Left),
+            ("IS", Align::Left),
+            ("DTYPES", Align::Left),
+            ("SAME", Align::Left),
+            ("CONSTANT", Align::Left),
+            ("DEFAULT", Align::Left),
+        ]);
+        for p in edition.params {
+            table.row([
+                p.name.to_string(),
+                kind(p.kind).to_string(),
+                if p.dtypes == DTypes::ANY { "any".to_string() } else { p.dtypes.to_string() },
+                p.domain.to_string().trim().to_string(),
+                if p.constant { "yes" } else { "-" }.to_string(),
+                match p.default {
+                    Default::Required => "required".to_string(),
+                    Default::Absent => "may be absent".to_string(),
+                    Default::Str(s) => format!("{s:?}"),
+                    _ => default(p).to_string(),
+                },
+            ]);
+        }
+        table.print(terminal)?;
+    }
+    if op.editions.iter().flat_map(|e| e.params).any(|p| p.domain != ' ') && !terminal.is_quiet() {
+        writeln!(terminal, "\nparameters with the same letter under SAME must have one dtype")?;
+    }
+    Ok(())
+}
+
+fn results(results: Results) -> String {
+    match results {
+        Results::Exactly(n) => n.to_string(),
+        Results::Inferred => "any".to_string(),
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tensor => "tensor",
+        Kind::Tuple => "tuple",
+        Kind::List => "list",
+        Kind::State => "state",
+        Kind::Any => "any",
+    }
+}
+
+fn within(tolerance: Tolerance) -> String {
+    match tolerance {
+        Tolerance::Exact => "with the same bits".to_string(),
+        Tolerance::Ulp(n) => format!("within {n} units in the last place"),
+        Tolerance::Sum(n) => format!("within {n} epsilon of the largest result"),
+    }
+}
+
+/// The default as JSON; null when there is none.
+fn default(p: &Parameter) -> serde_json::Value {
+    match p.default {
+        Default::Required | Default::Absent => serde_json::Value::Null,
+        Default::Int(i) => i.into(),
+        Default::Float(f) => f.into(),
+        Default::Bool(b) => b.into(),
+        Default::Str(s) => s.into(),
+        Default::Ints(i) => i.into(),
+    }
+}
+
+/// An op as of one opset.
+#[derive(Serialize)]
+struct Row {
+    op: &'static str,
+    opset: &'static str,
+    summary: &'static str,
+    /// Null when it depends on the arguments.
+    results: Option<usize>,
+    params: Vec<Param>,
+    in_attributes: bool,
+    /// Whether anemone can compute it.
+    reference: bool,
+    /// Whether the cpu engine has kernels for it; without, it uses the reference.
+    cpu: bool,
+    tolerance: ToleranceRow,
+}
+
+#[derive(Serialize)]
+struct Param {
+    name: &'static str,
+    kind: &'static str,
+    dtypes: Vec<&'static str>,
+    same_dtype_as: Vec<&'static str>,
+    constant: bool,
+    required: bool,
+    default: serde_json::Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ToleranceRow {
+    Exact,
+    Ulp(u32),
+    Sum(u32),
+}
+
+impl Row {
+    fn of(op: &Op, edition: &Edition) -> Self {
+        let params = edition.params.iter().map(|p| Param {
+            name: p.name,
+            kind: kind(p.kind),
+            dtypes: p.dtypes.iter().map(DType::name).collect(),
+            same_dtype_as: edition
+                .params
+                .iter()
+                .filter(|q| q.domain == p.domain && p.domain != ' ' && q.name != p.name)
+                .map(|q| q.name)
+                .collect(),
+            constant: p.constant,
+            required: p.default == Default::Required,
+            default: default(p),
+        });
+        Row {
+            op: op.name,
+            opset: edition.since.name(),
+            summary: op.summary,
+            results: match op.results {
+                Results::Exactly(n) => Some(n),
+                Results::Inferred => None,
+            },
+            params: params.collect(),
+            in_attributes: edition.in_attributes,
+            reference: op.has_meaning(),
+            cpu: op.fast.is_some(),
+            tolerance: match op.tolerance {
+                Tolerance::Exact => ToleranceRow::Exact,
+                Tolerance::Ulp(n) => ToleranceRow::Ulp(n),
+                Tolerance::Sum(n) => ToleranceRow::Sum(n),
+            },
+        }
+    }
+}
