@@ -10,21 +10,30 @@ mod check;
 mod constexpr;
 mod control;
 mod conv;
+mod create;
 mod elementwise;
 mod gather;
 mod image;
+mod join;
 mod linear;
+mod list;
 mod loops;
+mod moves;
+mod nms;
 mod normalize;
 mod pool;
 mod quantize;
 mod random;
+mod rearrange;
 mod recurrent;
 mod reduce;
+mod scatter;
 mod shape;
 mod slice;
 mod sort;
 mod state;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod trial;
 mod window;
@@ -49,15 +58,21 @@ static FAMILIES: &[&[Op]] = &[
     attention::OPS,
     recurrent::OPS,
     shape::OPS,
+    rearrange::OPS,
+    join::OPS,
+    create::OPS,
     slice::OPS,
     gather::OPS,
+    scatter::OPS,
     sort::OPS,
+    nms::OPS,
     image::OPS,
     quantize::OPS,
     constexpr::OPS,
     random::OPS,
     state::OPS,
     control::OPS,
+    list::OPS,
 ];
 
 /// Every op.

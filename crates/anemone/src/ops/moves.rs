@@ -1,0 +1,217 @@
+//! What the ops that move elements share.
+//!
+//! Such an op is a map from each place of its result to a place of its operands. [`offsets`] is the map of a strided
+//! view; [`joined`] lays several operands one after another, so that one map can point into all of them.
+
+use super::row::*;
+use crate::mil::op::{Compute, Infer};
+use crate::types::{MAX_ELEMENTS, MAX_RANK};
+
+/// What ops that move elements take since iOS 17.
+pub(super) const MOVED17: &[DType] = &[Fp16, Fp32, Int8, Int16, Int32, UInt8, UInt16, DType::Bool];
+
+/// What indices may be since iOS 17.
+pub(super) const INDEX17: &[DType] = &[Int8, Int16, Int32];
+
+/// A row of an op whose results are the same bits on every engine.
+pub(super) const fn exact(
+    name: &'static str,
+    summary: &'static str,
+    editions: &'static [Edition],
+    results: Results,
+    infer: Infer,
+    compute: Compute,
+) -> Op {
+    Op {
+        name,
+        summary,
+        editions,
+        results,
+        infer,
+        meaning: Meaning::Compute(compute),
+        fast: None,
+        tolerance: Tolerance::Exact,
+        scalar: Scalar::None,
+    }
+}
+
+/// The offsets at which a strided view reads its operand, in row-major order of the view.
+pub(super) struct Offsets {
+    shape: Vec<usize>,
+    strides: Vec<isize>,
+    index: Vec<usize>,
+    next: Option<isize>,
+}
+
+/// The view of this shape that starts at `start` and moves by `strides[a]` elements along axis `a`.
+pub(super) fn offsets(start: usize, shape: &[usize], strides: &[isize]) -> Offsets {
+    Offsets {
+        shape: shape.to_vec(),
+        strides: strides.to_vec(),
+        index: vec![0; shape.len()],
+        next: (!shape.contains(&0)).then_some(start as isize),
+    }
+}
+
+impl Iterator for Offsets {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let at = self.next?;
+        let mut next = at;
+        let mut axis = self.shape.len();
+        self.next = loop {
+            if axis == 0 {
+                break None;
+            }
+            axis -= 1;
+            self.index[axis] += 1;
+            next += self.strides[axis];
+            if self.index[axis] < self.shape[axis] {
+                break Some(next);
+            }
+            next -= self.strides[axis] * self.shape[axis] as isize;
+            self.index[axis] = 0;
+        };
+        Some(at as usize)
+    }
+}
+
+/// Row-major strides that can be negated.
+pub(super) fn strides(shape: &[usize]) -> Vec<isize> {
+    super::loops::strides(shape).into_iter().map(|s| s as isize).collect()
+}
+
+/// The elements of several tensors of one dtype, one after another.
+pub(super) fn joined(parts: &[&Tensor]) -> Result<Tensor, Fault> {
+    let n: usize = parts.iter().map(|t| t.len()).sum();
+    let Some(dtype) = parts.first().map(|t| t.dtype()) else { return Ok(Tensor::zeros(Fp32, &[0])?) };
+    Ok(if dtype == DType::String {
+        let all = parts.iter().filter_map(|t| t.as_strings()).flatten().cloned().collect();
+        Tensor::from_strings(&[n], all)?
+    } else if dtype.is_sub_byte() {
+        Tensor::from_i64s(dtype, &[n], &parts.iter().flat_map(|t| t.to_i64s()).collect::<Vec<_>>())?
+    } else {
+        Tensor::from_bytes(dtype, &[n], &parts.iter().map(|t| t.bytes()).collect::<Vec<_>>().concat())?
+    })
+}
+
+/// The one result, as a meaning gives it.
+pub(super) fn one(t: Tensor) -> Result<Vec<Datum>, Fault> {
+    Ok(vec![t.into()])
+}
+
+/// The type of the one result, if a tensor may have it.
+pub(super) fn result(args: &Args<'_>, dtype: DType, shape: Shape) -> Result<Vec<Type>, Fault> {
+    Ok(vec![tensor_type(args, dtype, shape)?])
+}
+
+/// The type of a result, if a tensor may have it.
+pub(super) fn tensor_type(args: &Args<'_>, dtype: DType, shape: Shape) -> Result<Type, Fault> {
+    if shape.rank() > MAX_RANK {
+        return Err(Fault::new(
+            &codes::WRONG_RANK,
+            format!(
+                "the result of `{}` would have {} dimensions, and {MAX_RANK} are the most",
+                args.op.name,
+                shape.rank()
+            ),
+        ));
+    }
+    if shape.elements().is_some_and(|n| n > MAX_ELEMENTS) {
+        return Err(Fault::new(
+            &codes::TENSOR_TOO_LARGE,
+            format!("the result of `{}` would have shape {shape}", args.op.name),
+        ));
+    }
+    Ok(TensorType { dtype, shape }.into())
+}
+
+/// The declared type of the result, where not even its rank can be inferred.
+pub(super) fn as_declared(args: &Args<'_>, param: &'static str, dtype: DType) -> Result<Vec<Type>, Fault> {
+    match args.declared.first().and_then(Type::as_tensor) {
+        Some(declared) => result(args, dtype, declared.shape.clone()),
+        None => Err(Fault::of(
+            param,
+            &codes::BAD_VALUE,
+            format!("`{param}` of `{}` does not say how many dimensions the result has", args.op.name),
+        )
+        .help(format!("give `{param}` a known length"))),
+    }
+}
+
+/// The numbers of a parameter that must be known when the program is compiled.
+pub(super) fn known_ints(args: &Args<'_>, param: &'static str) -> Result<Vec<i64>, Fault> {
+    match args.ints(param) {
+        Some(ints) => Ok(ints),
+        None => Err(match args.tensor(param) {
+            Err(fault) => fault,
+            Ok(_) => bad_value(args, param, "it must be a number"),
+        }),
+    }
+}
+
+/// The number of a parameter that must be known when the program is compiled.
+pub(super) fn known_int(args: &Args<'_>, param: &'static str) -> Result<i64, Fault> {
+    known_ints(args, param)?.first().copied().ok_or_else(|| bad_value(args, param, "it is empty"))
+}
+
+/// The axis that a parameter names, counted from the front.
+pub(super) fn known_axis(args: &Args<'_>, param: &'static str, rank: usize) -> Result<usize, Fault> {
+    args.normal_axis(param, known_int(args, param)?, rank)
+}
+
+/// The parameter has a value that the op does not take.
+pub(super) fn bad_value(args: &Args<'_>, param: &'static str, why: impl std::fmt::Display) -> Fault {
+    Fault::of(param, &codes::BAD_VALUE, format!("`{param}` of `{}` cannot be used: {why}", args.op.name))
+}
+
+/// The type of a tensor argument of exactly this rank.
+pub(super) fn of_rank<'a>(
+    args: &Args<'a>,
+    param: &'static str,
+    rank: usize,
+) -> Result<&'a TensorType, Fault> {
+    let ty = args.ty(param)?;
+    if ty.rank() == rank {
+        return Ok(ty);
+    }
+    Err(Fault::of(
+        param,
+        &codes::WRONG_RANK,
+        format!("`{param}` of `{}` has {} dimensions and must have {rank}", args.op.name, ty.rank()),
+    ))
+}
+
+/// The length of a vector argument.
+pub(super) fn length(args: &Args<'_>, param: &'static str) -> Result<Dim, Fault> {
+    Ok(of_rank(args, param, 1)?.shape[0])
+}
+
+/// Refuses a vector argument that has not one number for each of `count` dimensions.
+pub(super) fn expect_length(args: &Args<'_>, param: &'static str, count: usize) -> Result<(), Fault> {
+    match length(args, param)? {
+        Dim::Known(n) if n != count as u64 => Err(Fault::of(
+            param,
+            &codes::SHAPE_MISMATCH,
+            format!("`{param}` of `{}` has {n} numbers and must have {count}", args.op.name),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The number of elements of these dimensions, if it is known.
+pub(super) fn product(dims: &[Dim]) -> Dim {
+    dims.iter().copied().collect::<Shape>().elements().map_or(Dim::Unknown, Dim::Known)
+}
+
+/// The dimensions of a shape that a program computes: none may be negative.
+pub(super) fn dims_of(args: &Args<'_>, param: &'static str, ints: &[i64]) -> Result<Shape, Fault> {
+    ints.iter()
+        .map(|&d| {
+            u64::try_from(d)
+                .map(Dim::Known)
+                .map_err(|_| bad_value(args, param, format_args!("it asks for a dimension of {d}")))
+        })
+        .collect()
+}

@@ -1,0 +1,4 @@
+//! Ops.
+use super::row::*;
+
+pub(super) static OPS: &[Op] = &[];

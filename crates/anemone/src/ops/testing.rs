@@ -1,0 +1,222 @@
+//! What the tests of the families share: running one op, and holding inference against meaning.
+
+use std::sync::Arc;
+
+use crate::mil::Opset;
+use crate::mil::op::{Arg, Args, Fault, Kind, Meaning, Op, Slot};
+use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
+
+/// A tensor of dtype fp32.
+pub(super) fn f32s(shape: &[usize], values: &[f32]) -> Datum {
+    Tensor::from_slice(shape, values).unwrap().into()
+}
+
+/// A tensor of dtype fp16.
+pub(super) fn f16s(shape: &[usize], values: &[f32]) -> Datum {
+    Tensor::from_slice(shape, &values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>()).unwrap().into()
+}
+
+/// A tensor of dtype int32.
+pub(super) fn i32s(shape: &[usize], values: &[i32]) -> Datum {
+    Tensor::from_slice(shape, values).unwrap().into()
+}
+
+/// A tensor of any whole-number dtype or bool.
+pub(super) fn ints(dtype: DType, shape: &[usize], values: &[i64]) -> Datum {
+    Tensor::from_i64s(dtype, shape, values).unwrap().into()
+}
+
+/// A vector of dtype int32.
+pub(super) fn vec32(values: &[i32]) -> Datum {
+    i32s(&[values.len()], values)
+}
+
+/// The tensor 0, 1, 2, … of dtype fp32.
+pub(super) fn iota(shape: &[usize]) -> Datum {
+    let n: usize = shape.iter().product();
+    f32s(shape, &(0..n).map(|i| i as f32).collect::<Vec<_>>())
+}
+
+/// A scalar of dtype int32.
+pub(super) fn int(value: i32) -> Datum {
+    i32s(&[], &[value])
+}
+
+/// A scalar of dtype bool.
+pub(super) fn flag(value: bool) -> Datum {
+    ints(DType::Bool, &[], &[value.into()])
+}
+
+/// A vector of bools.
+pub(super) fn flags(values: &[bool]) -> Datum {
+    Tensor::from_bools(&[values.len()], values).unwrap().into()
+}
+
+/// A scalar string.
+pub(super) fn text(value: &str) -> Datum {
+    Tensor::string(value).into()
+}
+
+/// A tensor of strings.
+pub(super) fn texts(shape: &[usize], values: &[&str]) -> Datum {
+    Tensor::from_strings(shape, values.iter().map(|&s| Arc::from(s)).collect()).unwrap().into()
+}
+
+/// How much of the arguments inference knows.
+#[derive(Clone, Copy, PartialEq)]
+enum Know {
+    /// All values, as when the program runs.
+    Values,
+    /// The values of parameters that must be constant, as when the program is compiled.
+    Constants,
+    /// Nothing but ranks, and the values of constants: every dimension may change.
+    Ranks,
+}
+
+fn blurred(ty: Type) -> Type {
+    match ty {
+        Type::Tensor(mut t) => {
+            t.shape = Shape::unknown(t.rank());
+            t.into()
+        }
+        other => other,
+    }
+}
+
+fn with<R>(
+    op: &str,
+    opset: Opset,
+    arguments: &[(&str, Datum)],
+    know: Know,
+    declared: &[Type],
+    f: impl FnOnce(&Args<'_>) -> R,
+) -> R {
+    let op: &'static Op = super::find(op).unwrap_or_else(|| panic!("no op `{op}`"));
+    let edition = op.edition(opset).unwrap_or_else(|| panic!("`{}` is not in {opset}", op.name));
+    for (name, _) in arguments {
+        assert!(edition.params.iter().any(|p| p.name == *name), "`{}` has no `{name}` in {opset}", op.name);
+    }
+    let constant = |name: &str| edition.params.iter().any(|p| p.name == name && p.constant);
+    let types: Vec<Type> = arguments
+        .iter()
+        .map(|(name, d)| if know == Know::Ranks && !constant(name) { blurred(d.ty()) } else { d.ty() })
+        .collect();
+    let slots = edition
+        .params
+        .iter()
+        .map(|p| {
+            let given: Vec<Arg<'_>> = arguments
+                .iter()
+                .zip(&types)
+                .filter(|((name, _), _)| *name == p.name)
+                .map(|((_, d), ty)| Arg { ty, value: (know == Know::Values || p.constant).then_some(d) })
+                .collect();
+            match (p.kind, given.as_slice()) {
+                (_, []) => Slot::Absent,
+                (Kind::Tuple, _) => Slot::Many(given),
+                (_, [one, ..]) => Slot::One(*one),
+            }
+        })
+        .collect();
+    f(&Args { op, opset, edition, slots, declared })
+}
+
+/// Computes one op, and asserts that what inference says before and during the run fits what the meaning gives.
+pub(super) fn run(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Result<Vec<Datum>, Fault> {
+    let running = |declared: &[Type]| {
+        with(op, opset, arguments, Know::Values, declared, |args| {
+            let types = (args.op.infer)(args)?;
+            let Meaning::Compute(compute) = args.op.meaning else {
+                panic!("`{op}` has no meaning of its own")
+            };
+            let results = compute(args, &types)?;
+            fit(op, "when it runs", &types, &results);
+            Ok::<_, Fault>(results)
+        })
+    };
+    let results = running(&[])?;
+    for (know, when) in [(Know::Constants, "with constants known"), (Know::Ranks, "with ranks known")] {
+        match with(op, opset, arguments, know, &[], |args| (args.op.infer)(args)) {
+            // A program declares what was inferred when it was written, and inference reads it again in the run.
+            Ok(types) => fit(op, when, &types, &running(&types)?),
+            // The rank of the result may depend on the length of an argument.
+            Err(fault) => {
+                assert!(know == Know::Ranks && fault.code.name == "bad-value", "`{op}` {when}: {fault}");
+            }
+        }
+    }
+    Ok(results)
+}
+
+fn fit(op: &str, when: &str, types: &[Type], results: &[Datum]) {
+    assert_eq!(types.len(), results.len(), "`{op}` {when}");
+    for (ty, result) in types.iter().zip(results) {
+        assert!(ty.fits(&result.ty()), "`{op}` {when}: inferred {ty}, gave {}", result.ty());
+    }
+}
+
+/// Asserts that an op gives exactly these results.
+#[track_caller]
+pub(super) fn check(op: &str, opset: Opset, arguments: &[(&str, Datum)], expected: &[Datum]) {
+    let results = run(op, opset, arguments).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
+    assert_eq!(results.len(), expected.len(), "`{op}`");
+    for (result, expected) in results.iter().zip(expected) {
+        let (result, expected) = (result.as_tensor().unwrap(), expected.as_tensor().unwrap());
+        let all =
+            |t: &Tensor| t.as_strings().map_or_else(|| format!("{:?}", t.to_f64s()), |s| format!("{s:?}"));
+        assert!(
+            result.same_bits(expected),
+            "`{op}` gave {} {}\nexpected {} {}",
+            result.ty(),
+            all(result),
+            expected.ty(),
+            all(expected)
+        );
+    }
+}
+
+/// Asserts that an op refuses these arguments, with this code.
+#[track_caller]
+pub(super) fn refuse(op: &str, opset: Opset, arguments: &[(&str, Datum)], code: &str) {
+    match run(op, opset, arguments) {
+        Ok(results) => panic!("`{op}` gave {results:?}"),
+        Err(fault) => assert_eq!(fault.code.name, code, "{fault}"),
+    }
+}
+
+/// Asserts what is inferred when a parameter has only a type; all others are known.
+#[track_caller]
+pub(super) fn infers(
+    op: &str,
+    opset: Opset,
+    arguments: &[(&str, Datum)],
+    unknown: &[(&str, Type)],
+    expected: &str,
+) {
+    let types = with(op, opset, arguments, Know::Values, &[], |args| {
+        let slots = args
+            .edition
+            .params
+            .iter()
+            .zip(&args.slots)
+            .map(|(p, slot)| {
+                let given: Vec<Arg<'_>> = unknown
+                    .iter()
+                    .filter(|(name, _)| *name == p.name)
+                    .map(|(_, ty)| Arg { ty, value: None })
+                    .collect();
+                match (p.kind, given.as_slice()) {
+                    (_, []) => slot.clone(),
+                    (Kind::Tuple, _) => Slot::Many(given),
+                    (_, [one, ..]) => Slot::One(*one),
+                }
+            })
+            .collect();
+        (args.op.infer)(&Args { op: args.op, opset, edition: args.edition, slots, declared: &[] })
+    });
+    let found = match types {
+        Ok(types) => types.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        Err(fault) => fault.code.name.to_string(),
+    };
+    assert_eq!(found, expected, "`{op}`");
+}
