@@ -31,11 +31,14 @@ impl Window {
     pub(super) const ONE: Window =
         Window { input: 1, kernel: 1, stride: 1, dilation: 1, before: 0, after: 0, output: 1 };
 
+    // Pads, strides and dilations are whatever the call says: sums and products with them stop at the largest number.
+
     /// The outputs for which this element of the kernel lies on the input.
     pub(super) fn outputs(&self, tap: usize) -> Range<usize> {
-        let at = tap * self.dilation;
+        let at = tap.saturating_mul(self.dilation);
         let start = self.before.saturating_sub(at).div_ceil(self.stride).min(self.output);
-        let end = (self.input + self.before).saturating_sub(at).div_ceil(self.stride).min(self.output);
+        let end = self.input.saturating_add(self.before).saturating_sub(at);
+        let end = end.div_ceil(self.stride).min(self.output);
         start..end.max(start)
     }
 
@@ -46,15 +49,16 @@ impl Window {
 
     /// The elements of the input under the kernel, which is not dilated, for this output.
     pub(super) fn inputs(&self, output: usize) -> Range<usize> {
-        let start = output * self.stride;
-        let end = (start + self.kernel).saturating_sub(self.before).min(self.input);
+        let start = output.saturating_mul(self.stride);
+        let end = start.saturating_add(self.kernel).saturating_sub(self.before).min(self.input);
         start.saturating_sub(self.before).min(end)..end
     }
 
     /// How many elements under the kernel, which is not dilated, are input or padding, for this output.
     pub(super) fn covered(&self, output: usize) -> usize {
-        let start = output * self.stride;
-        (start + self.kernel).min(self.before + self.input + self.after).saturating_sub(start)
+        let start = output.saturating_mul(self.stride);
+        let end = self.before.saturating_add(self.input).saturating_add(self.after);
+        start.saturating_add(self.kernel).min(end).saturating_sub(start)
     }
 }
 
