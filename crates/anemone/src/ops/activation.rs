@@ -1,7 +1,8 @@
 //! Activations: elementwise ops that stand after a layer, and softmax.
 
 use super::elementwise::{FLOAT_X, erfc, larger, map, parametric, same_as_x_with_scalars, smaller, unary};
-use super::loops::{check_scalar, floats, from_floats, number, room, same_as_x, strides};
+use super::lanes::{Lanes, axis_of};
+use super::loops::{floats, from_floats, number, same_as_x, strides};
 use super::row::*;
 use Tolerance::{Exact, Sum, Ulp};
 
@@ -232,7 +233,11 @@ fn infer_softplus_parametric(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
 }
 
 /// Applies a function to every element of `x` and the number of its channel.
-fn map_channels(args: &Args<'_>, types: &[Type], f: impl Fn(f64, usize) -> f64) -> Result<Vec<Datum>, Fault> {
+pub(super) fn map_channels(
+    args: &Args<'_>,
+    types: &[Type],
+    f: impl Fn(f64, usize) -> f64,
+) -> Result<Vec<Datum>, Fault> {
     let shape = args.tensor("x")?.shape();
     // The elements of one channel lie side by side: as many as the stride of dimension 1.
     let (channels, inner) = (shape[1].max(1), strides(shape)[1].max(1));
@@ -242,27 +247,14 @@ fn map_channels(args: &Args<'_>, types: &[Type], f: impl Fn(f64, usize) -> f64) 
 }
 
 fn infer_softmax(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
-    check_scalar(args, "axis")?;
-    if let Some(axis) = args.int("axis") {
-        args.normal_axis("axis", axis, args.ty("x")?.rank())?;
-    }
+    axis_of(args)?;
     same_as_x(args)
 }
 
 fn compute_softmax(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let shape = args.tensor("x")?.shape();
-    let axis = args.normal_axis("axis", args.int("axis").unwrap_or(-1), shape.len())?;
+    let lanes = Lanes::along(args.tensor("x")?.shape(), &[axis_of(args)?])?;
     let mut x = floats(args, "x")?;
-    let (n, step) = (shape[axis], strides(shape)[axis]);
-    if !x.is_empty() {
-        let mut lane: Vec<f64> = room(&[n])?;
-        for start in (0..x.len()).step_by(n * step).flat_map(|outer| outer..outer + step) {
-            lane.clear();
-            lane.extend(x[start..].iter().step_by(step).take(n));
-            softmax(&mut lane);
-            x[start..].iter_mut().step_by(step).zip(&lane).for_each(|(to, from)| *to = *from);
-        }
-    }
+    lanes.update(&mut x, softmax)?;
     from_floats(types, &x)
 }
 

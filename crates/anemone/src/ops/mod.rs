@@ -15,6 +15,7 @@ mod elementwise;
 mod gather;
 mod image;
 mod join;
+mod lanes;
 mod linear;
 mod list;
 mod loops;
@@ -42,7 +43,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
+use crate::mil::op::{Arg, Args, Edition, Fault, Infer, Kind, Meaning, Op, Parameter, Slot};
 use crate::source::codes;
 use crate::types::{DType, Datum, Type};
 
@@ -148,7 +149,8 @@ mod row {
     pub(super) use crate::mil::Opset::{self, Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Ints, Required, Str};
     pub(super) use crate::mil::op::{
-        Args, Compute, Context, Edition, Fault, Kind, Meaning, Op, Parameter, Results, Scalar, Tolerance,
+        Args, Compute, Context, Edition, Fault, Infer, Kind, Meaning, Op, Parameter, Results, Scalar,
+        Tolerance,
     };
     pub(super) use crate::source::codes;
     pub(super) use crate::types::DType::{self, *};
