@@ -2,5 +2,23 @@
 //!
 //! This crate knows no graph, no MIL and no Apple framework. It is one of the two crates of the workspace in
 //! which `unsafe` is allowed; every block states why it is sound.
+//!
+//! Every kernel takes `f32` or [`f16`](half::f16) elements ([`Float`]), computes in `f32`, and rounds each result once. A
+//! kernel that takes a number of threads gives the same bits for every number: what is added in which order depends
+//! on shapes alone. Lengths that do not agree are a mistake of the caller, and a panic that says so.
 
+pub mod conv;
+mod float;
+pub mod fp16;
+pub mod gemm;
 pub mod memory;
+pub mod pool;
+mod scratch;
+mod simd;
+#[cfg(test)]
+mod testing;
+pub mod threads;
+mod window;
+
+pub use float::Float;
+pub use window::Window;

@@ -1,0 +1,166 @@
+//! How long the kernels take, in shapes that models have.
+
+use anemone_kernels::conv::{Conv, conv, conv_transpose};
+use anemone_kernels::gemm::{Bias, Matrix, gemm};
+use anemone_kernels::pool::{Pooling, pool};
+use anemone_kernels::{Float, Window, fp16};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use half::f16;
+
+fn main() {
+    divan::main();
+}
+
+fn numbers<T: Float>(count: usize) -> Vec<T> {
+    (0..count).map(|i| T::from_f32((i % 17) as f32 / 16.0 - 0.5)).collect()
+}
+
+const THREADS: [usize; 2] = [1, 2];
+
+/// Casts, in the first-level cache and in memory.
+mod casts {
+    use super::*;
+
+    #[divan::bench(args = [4096, 1 << 24])]
+    fn f32_to_fp16(bencher: Bencher<'_, '_>, count: usize) {
+        let (from, mut to) = (numbers::<f32>(count), vec![0; count]);
+        bencher.counter(BytesCount::new(6 * count)).bench_local(|| fp16::cast_f32_f16(&mut to, &from));
+    }
+
+    #[divan::bench(args = [4096, 1 << 24])]
+    fn fp16_to_f32(bencher: Bencher<'_, '_>, count: usize) {
+        let (from, mut to) = (vec![0x3c01; count], vec![0.0; count]);
+        bencher.counter(BytesCount::new(6 * count)).bench_local(|| fp16::cast_f16_f32(&mut to, &from));
+    }
+
+    #[divan::bench(args = [4096, 1 << 24])]
+    fn half_slice_to_fp16(bencher: Bencher<'_, '_>, count: usize) {
+        let (from, mut to) = (numbers::<f32>(count), vec![f16::ZERO; count]);
+        bencher.counter(BytesCount::new(6 * count)).bench_local(|| {
+            half::slice::HalfFloatSliceExt::convert_from_f32_slice(to.as_mut_slice(), &from);
+        });
+    }
+
+    /// All 2^32 floats, which are checked against the scalar cast too: `cargo bench all_floats`.
+    #[divan::bench(sample_count = 1, sample_size = 1, ignore)]
+    fn all_floats() {
+        let mut to = vec![0; 1 << 16];
+        for high in 0..=u16::MAX {
+            let from: Vec<f32> =
+                (0..=u16::MAX).map(|low| f32::from_bits(u32::from(high) << 16 | u32::from(low))).collect();
+            fp16::cast_f32_f16(&mut to, &from);
+            assert!(to.iter().zip(&from).all(|(&h, &f)| h == fp16::f32_to_fp16(f)));
+        }
+    }
+}
+
+/// Products `m × k × n`; items are multiplications.
+mod products {
+    use super::*;
+
+    const SHAPES: [[usize; 3]; 5] =
+        [[256, 256, 256], [1024, 256, 1024], [20, 896, 4864], [197, 768, 3072], [64, 64, 64]];
+
+    fn product<T: Float>(bencher: Bencher<'_, '_>, threads: usize, [m, k, n]: [usize; 3]) {
+        let (a, b) = (numbers::<T>(m * k), numbers::<T>(k * n));
+        let mut c = vec![T::zeroed(); m * n];
+        bencher.counter(ItemsCount::new(m * k * n)).bench_local(|| {
+            // The form of `linear`: weights are `[out, in]`.
+            gemm(threads, &mut c, Matrix::new(&a, m, k), Matrix::new(&b, n, k).transposed(), Bias::None);
+        });
+    }
+
+    #[divan::bench(args = SHAPES, consts = THREADS)]
+    fn f32<const N: usize>(bencher: Bencher<'_, '_>, shape: [usize; 3]) {
+        product::<f32>(bencher, N, shape);
+    }
+
+    #[divan::bench(args = SHAPES, consts = THREADS)]
+    fn fp16<const N: usize>(bencher: Bencher<'_, '_>, shape: [usize; 3]) {
+        product::<f16>(bencher, N, shape);
+    }
+
+    /// One row times fp16 weights; bytes are those of the weights.
+    #[divan::bench(args = [(896, 4864), (4096, 4096)], consts = THREADS)]
+    fn gemv_fp16<const N: usize>(bencher: Bencher<'_, '_>, (k, n): (usize, usize)) {
+        let (a, b) = (numbers::<f16>(k), numbers::<f16>(k * n));
+        let mut c = vec![f16::ZERO; n];
+        bencher.counter(BytesCount::new(2 * k * n)).bench_local(|| {
+            gemm(N, &mut c, Matrix::new(&a, 1, k), Matrix::new(&b, n, k).transposed(), Bias::None);
+        });
+    }
+
+    /// The same with the weights row-major.
+    #[divan::bench(args = [(896, 4864), (4096, 4096)], consts = THREADS)]
+    fn gemv_fp16_rows<const N: usize>(bencher: Bencher<'_, '_>, (k, n): (usize, usize)) {
+        let (a, b) = (numbers::<f16>(k), numbers::<f16>(k * n));
+        let mut c = vec![f16::ZERO; n];
+        bencher.counter(BytesCount::new(2 * k * n)).bench_local(|| {
+            gemm(N, &mut c, Matrix::new(&a, 1, k), Matrix::new(&b, k, n), Bias::None);
+        });
+    }
+}
+
+/// Convolutions in fp16; items are multiplications.
+mod convolutions {
+    use super::*;
+
+    /// Side of the plane, channels in and out, groups, kernel, stride.
+    type Case = [usize; 6];
+
+    const CASES: [Case; 7] = [
+        [160, 32, 64, 1, 3, 2],
+        [80, 64, 64, 1, 3, 1],
+        [20, 256, 256, 1, 3, 1],
+        [7, 512, 512, 1, 3, 1],
+        [56, 64, 256, 1, 1, 1],
+        [112, 64, 64, 64, 3, 1],
+        [56, 144, 144, 144, 3, 2],
+    ];
+
+    fn of([side, input, output, groups, kernel, stride]: Case) -> Conv {
+        let pad = [0, kernel / 2, kernel / 2];
+        let (size, kernel) = ([1, side, side], [1, kernel, kernel]);
+        let window = Window::new(size, kernel, [1, stride, stride], [1; 3], pad, pad).expect("it fits");
+        Conv { window, batch: 1, in_channels: input, out_channels: output, groups }
+    }
+
+    #[divan::bench(args = CASES, consts = THREADS)]
+    fn forward<const N: usize>(bencher: Bencher<'_, '_>, case: Case) {
+        let c = of(case);
+        let weights = c.out_channels * c.in_channels / c.groups * c.window.kernel_len();
+        let (x, w) = (numbers::<f16>(c.in_channels * c.window.input_len()), numbers::<f16>(weights));
+        let mut y = vec![f16::ZERO; c.out_channels * c.window.output_len()];
+        bencher
+            .counter(ItemsCount::new(weights * c.window.output_len()))
+            .bench_local(|| conv(N, &mut y, &x, &w, None, &c));
+    }
+
+    #[divan::bench(args = [[40, 128, 64, 1, 3, 2]], consts = THREADS)]
+    fn transposed<const N: usize>(bencher: Bencher<'_, '_>, case: Case) {
+        let c = of(case);
+        let weights = c.out_channels * c.in_channels * c.window.kernel_len();
+        let (x, w) = (numbers::<f16>(c.in_channels * c.window.output_len()), numbers::<f16>(weights));
+        let mut y = vec![f16::ZERO; c.out_channels * c.window.input_len()];
+        bencher
+            .counter(ItemsCount::new(weights * c.window.output_len()))
+            .bench_local(|| conv_transpose(N, &mut y, &x, &w, None, &c));
+    }
+}
+
+/// Pooling in fp16; items are elements read.
+mod pooling {
+    use super::*;
+
+    #[divan::bench(consts = THREADS)]
+    fn max_5x5<const N: usize>(bencher: Bencher<'_, '_>) {
+        let window =
+            Window::new([1, 20, 20], [1, 5, 5], [1; 3], [1; 3], [0, 2, 2], [0, 2, 2]).expect("it fits");
+        let x = numbers::<f16>(256 * 400);
+        let mut y = x.clone();
+        bencher
+            .counter(ItemsCount::new(256 * 400 * 25usize))
+            .bench_local(|| pool(N, &mut y, &x, &window, Pooling::Max));
+    }
+}

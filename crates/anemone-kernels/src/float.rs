@@ -1,0 +1,123 @@
+//! The element types that kernels compute with.
+
+use half::f16;
+
+use crate::fp16;
+
+mod sealed {
+    use half::f16;
+
+    use crate::simd::Simd;
+
+    pub trait Sealed: Sized {
+        /// The first elements as a vector.
+        fn load<S: Simd>(simd: S, from: &[Self]) -> S::V;
+    }
+
+    impl Sealed for f32 {
+        #[inline(always)]
+        fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
+            simd.load(from)
+        }
+    }
+
+    impl Sealed for f16 {
+        #[inline(always)]
+        fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
+            simd.load_f16(from)
+        }
+    }
+}
+
+/// An element that kernels compute with: `f32`, or [`f16`], which is widened to `f32` and rounded back once.
+///
+/// ```
+/// use anemone_kernels::Float;
+/// use half::f16;
+/// let mut wide = [0.0; 2];
+/// f16::widen(&mut wide, &[f16::ONE, f16::NEG_ONE]);
+/// assert_eq!(wide, [1.0, -1.0]);
+/// ```
+pub trait Float: bytemuck::Pod + Send + Sync + PartialOrd + std::fmt::Debug + sealed::Sealed {
+    /// The value as `f32`, which is exact.
+    fn to_f32(self) -> f32;
+
+    /// The nearest value, of two equally near the even one.
+    fn from_f32(value: f32) -> Self;
+
+    /// Writes every element as `f32`.
+    ///
+    /// # Panics
+    ///
+    /// When the slices have different lengths.
+    fn widen(to: &mut [f32], from: &[Self]);
+
+    /// Rounds every element once.
+    ///
+    /// # Panics
+    ///
+    /// When the slices have different lengths.
+    fn narrow(to: &mut [Self], from: &[f32]);
+
+    /// The slice itself, when the elements are `f32`: then nothing needs to be widened.
+    fn as_f32s(slice: &[Self]) -> Option<&[f32]>;
+
+    /// As [`Float::as_f32s`], to write.
+    fn as_f32s_mut(slice: &mut [Self]) -> Option<&mut [f32]>;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+
+    fn widen(to: &mut [f32], from: &[Self]) {
+        to.copy_from_slice(from);
+    }
+
+    fn narrow(to: &mut [Self], from: &[f32]) {
+        to.copy_from_slice(from);
+    }
+
+    fn as_f32s(slice: &[Self]) -> Option<&[f32]> {
+        Some(slice)
+    }
+
+    fn as_f32s_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
+        Some(slice)
+    }
+}
+
+impl Float for f16 {
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f16::to_f32(self)
+    }
+
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        f16::from_f32(value)
+    }
+
+    fn widen(to: &mut [f32], from: &[Self]) {
+        fp16::cast_f16_f32(to, bytemuck::cast_slice(from));
+    }
+
+    fn narrow(to: &mut [Self], from: &[f32]) {
+        fp16::cast_f32_f16(bytemuck::cast_slice_mut(to), from);
+    }
+
+    fn as_f32s(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_f32s_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+}

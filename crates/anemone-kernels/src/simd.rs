@@ -1,0 +1,284 @@
+//! The vector registers of this machine.
+//!
+//! A kernel is written once, as a [`Kernel`] over any [`Simd`]; [`dispatch`] runs it compiled for the best
+//! instructions that the processor has. A value of a `Simd` type is the proof that the processor has them, which is
+//! what makes its methods safe. Methods and `Kernel::run` are `#[inline(always)]`, so that all of a kernel is compiled
+//! with the instructions of the function that `dispatch` calls.
+
+use half::f16;
+
+/// A set of instructions on vectors of `LANES` floats.
+pub trait Simd: Copy {
+    /// How many floats a vector has: at most [`MAX_LANES`].
+    const LANES: usize;
+    /// A vector.
+    type V: Copy;
+
+    /// The same number in every lane.
+    fn splat(self, v: f32) -> Self::V;
+    /// The first `LANES` floats.
+    fn load(self, from: &[f32]) -> Self::V;
+    /// The first `LANES` halves, widened.
+    fn load_f16(self, from: &[f16]) -> Self::V;
+    /// Writes the first `LANES` floats.
+    fn store(self, to: &mut [f32], v: Self::V);
+    /// Rounds each lane to nearest even and writes the first `LANES` halves.
+    fn store_f16(self, to: &mut [f16], v: Self::V);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`; rounded once where the processor can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The sum of the lanes, halves first.
+    fn sum(self, v: Self::V) -> f32;
+}
+
+/// The most lanes that any [`Simd`] has.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// A computation that can be compiled for any [`Simd`].
+pub(crate) trait Kernel {
+    /// What it gives.
+    type Output;
+    /// Carries it out. Implementations are `#[inline(always)]`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel with the best instructions of this processor.
+pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86::Avx512::detected() {
+            // SAFETY: the processor has the features of `avx512`.
+            return unsafe { x86::avx512(kernel) };
+        }
+        if x86::Avx2::detected() {
+            // SAFETY: the processor has the features of `avx2`.
+            return unsafe { x86::avx2(kernel) };
+        }
+    }
+    kernel.run(Portable)
+}
+
+/// Vectors that the compiler makes of arrays: for processors that have no part in this file.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    const LANES: usize = 8;
+    type V = [f32; 8];
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> Self::V {
+        [v; 8]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Self::V {
+        std::array::from_fn(|i| from[i])
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16]) -> Self::V {
+        let mut v = [0.0; 8];
+        half::slice::HalfFloatSliceExt::convert_to_f32_slice(&from[..8], &mut v);
+        v
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32], v: Self::V) {
+        to[..8].copy_from_slice(&v);
+    }
+
+    #[inline(always)]
+    fn store_f16(self, to: &mut [f16], v: Self::V) {
+        half::slice::HalfFloatSliceExt::convert_from_f32_slice(&mut to[..8], &v);
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Where a fused instruction may be missing, asking for one calls a slow function.
+        if cfg!(target_arch = "aarch64") {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let [a, b, c, d] = std::array::from_fn(|i| v[i] + v[i + 4]);
+        (a + c) + (b + d)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use half::f16;
+
+    use super::{Kernel, Simd};
+
+    /// AVX2 with FMA and F16C. It is made only in [`avx2`].
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(());
+
+    /// AVX-512 (F, VL, BW, DQ) with FMA and F16C. It is made only in [`avx512`].
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512(());
+
+    impl Avx2 {
+        pub(super) fn detected() -> bool {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+        }
+    }
+
+    impl Avx512 {
+        pub(super) fn detected() -> bool {
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && Avx2::detected()
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2(()))
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c")]
+    pub(super) fn avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx512(()))
+    }
+
+    impl Simd for Avx2 {
+        const LANES: usize = 8;
+        type V = __m256;
+
+        #[inline(always)]
+        fn splat(self, v: f32) -> Self::V {
+            // SAFETY: `self` shows that the processor has AVX2, FMA and F16C.
+            unsafe { _mm256_set1_ps(v) }
+        }
+
+        #[inline(always)]
+        fn load(self, from: &[f32]) -> Self::V {
+            let from = &from[..8];
+            // SAFETY: as in `splat`; the slice has 8 elements, and the load needs no alignment.
+            unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn load_f16(self, from: &[f16]) -> Self::V {
+            let from = &from[..8];
+            // SAFETY: as in `load`.
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())) }
+        }
+
+        #[inline(always)]
+        fn store(self, to: &mut [f32], v: Self::V) {
+            let to = &mut to[..8];
+            // SAFETY: as in `load`.
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), v) }
+        }
+
+        #[inline(always)]
+        fn store_f16(self, to: &mut [f16], v: Self::V) {
+            let to = &mut to[..8];
+            // SAFETY: as in `load`.
+            unsafe {
+                _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { _mm256_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn sum(self, v: Self::V) -> f32 {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
+    }
+
+    impl Simd for Avx512 {
+        const LANES: usize = 16;
+        type V = __m512;
+
+        #[inline(always)]
+        fn splat(self, v: f32) -> Self::V {
+            // SAFETY: `self` shows that the processor has AVX-512.
+            unsafe { _mm512_set1_ps(v) }
+        }
+
+        #[inline(always)]
+        fn load(self, from: &[f32]) -> Self::V {
+            let from = &from[..16];
+            // SAFETY: as in `splat`; the slice has 16 elements, and the load needs no alignment.
+            unsafe { _mm512_loadu_ps(from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn load_f16(self, from: &[f16]) -> Self::V {
+            let from = &from[..16];
+            // SAFETY: as in `load`.
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+        }
+
+        #[inline(always)]
+        fn store(self, to: &mut [f32], v: Self::V) {
+            let to = &mut to[..16];
+            // SAFETY: as in `load`.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
+        }
+
+        #[inline(always)]
+        fn store_f16(self, to: &mut [f16], v: Self::V) {
+            let to = &mut to[..16];
+            // SAFETY: as in `load`.
+            unsafe {
+                _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { _mm512_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn sum(self, v: Self::V) -> f32 {
+            // SAFETY: as in `splat`.
+            unsafe { _mm512_reduce_add_ps(v) }
+        }
+    }
+}
