@@ -24,6 +24,7 @@
 //!
 //! [`Verified`]: crate::verify::Verified
 
+pub mod compare;
 mod load;
 mod run;
 
