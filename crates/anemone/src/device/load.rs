@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::run::{Block, Loaded, Planned};
+use super::run::{Block, Loaded, Planned, is_fixed};
 use super::{Engine, Error, Options};
 use crate::mil::op::Meaning;
 use crate::source::{Diagnostic, codes};
@@ -34,7 +34,7 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
             _ => None,
         })
         .collect();
-    let mut body = plan(&function.body)?;
+    let mut body = plan(&function.body, function)?;
     let scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
     fold(&mut body, &scratch, &mut constants, true)?;
     release_unused(&body, &mut constants);
@@ -98,7 +98,7 @@ fn release_unused(body: &Block, constants: &mut [Option<Datum>]) {
 }
 
 /// Makes a block ready to run; refuses ops that have no meaning yet.
-fn plan(body: &Body) -> Result<Block, Error> {
+fn plan(body: &Body, function: &Function) -> Result<Block, Error> {
     let mut steps = Vec::with_capacity(body.steps.len());
     for step in &body.steps {
         if let Meaning::Missing = step.op.meaning {
@@ -110,8 +110,11 @@ fn plan(body: &Body) -> Result<Block, Error> {
             .help("`anemone ops` says for each op what it has")
             .into());
         }
-        let blocks = step.blocks.iter().map(plan).collect::<Result<_, _>>()?;
-        steps.push(Planned { step: step.clone(), blocks, free: Vec::new(), cache: OnceLock::new() });
+        let blocks = step.blocks.iter().map(|b| plan(b, function)).collect::<Result<_, _>>()?;
+        let types: Vec<_> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
+        let fixed = types.iter().all(is_fixed);
+        let (free, cache) = (Vec::new(), OnceLock::new());
+        steps.push(Planned { step: step.clone(), blocks, types, fixed, free, cache });
     }
     Ok(Block { params: body.params.clone(), steps, outputs: body.outputs.clone() })
 }

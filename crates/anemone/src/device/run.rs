@@ -22,6 +22,10 @@ pub(super) struct Block {
 pub(super) struct Planned {
     pub(super) step: Step,
     pub(super) blocks: Vec<Block>,
+    /// The types of its results, as far as they are known before the program runs.
+    pub(super) types: Vec<Type>,
+    /// Whether these types are fully known, so that nothing need be inferred again.
+    pub(super) fixed: bool,
     /// The values that nothing reads after this step.
     pub(super) free: Vec<ValueId>,
     /// What the op makes of its constants once.
@@ -40,30 +44,57 @@ pub struct Loaded {
     inputs: Vec<Feature>,
     outputs: Vec<Feature>,
     states: Vec<Feature>,
-    /// For each value, whether its type is fully known before the program runs.
-    fixed: Vec<bool>,
 }
 
 /// The values of one run.
 struct Values<'a> {
+    function: &'a Function,
     constants: &'a [Option<Datum>],
-    computed: Vec<Option<(Datum, Type)>>,
+    computed: Vec<Option<Computed>>,
     /// The bytes that the computed values hold.
     bytes: usize,
 }
 
-impl Values<'_> {
-    fn set(&mut self, id: ValueId, datum: Datum, ty: Type) {
-        self.bytes += datum.size();
-        if let Some((old, _)) = self.computed[id.index()].replace((datum, ty)) {
-            self.bytes -= old.size();
+/// A value that was computed, with its type where the program does not know it fully.
+#[derive(Clone)]
+struct Computed {
+    datum: Datum,
+    ty: Option<Type>,
+}
+
+impl<'a> Values<'a> {
+    fn new(function: &'a Function, constants: &'a [Option<Datum>]) -> Self {
+        Self { function, constants, computed: vec![None; function.values.len()], bytes: 0 }
+    }
+
+    fn set(&mut self, id: ValueId, value: Computed) {
+        self.bytes += value.datum.size();
+        if let Some(old) = self.computed[id.index()].replace(value) {
+            self.bytes -= old.datum.size();
         }
     }
 
     fn free(&mut self, id: ValueId) {
-        if let Some((old, _)) = self.computed[id.index()].take() {
-            self.bytes -= old.size();
+        if let Some(old) = self.computed[id.index()].take() {
+            self.bytes -= old.datum.size();
         }
+    }
+
+    /// A value as an argument.
+    fn arg(&self, id: ValueId) -> Arg<'_> {
+        let known = &self.function.value(id).ty;
+        match (&self.computed[id.index()], &self.constants[id.index()]) {
+            (Some(v), _) => Arg { ty: v.ty.as_ref().unwrap_or(known), value: Some(&v.datum) },
+            (None, Some(d)) => Arg { ty: known, value: Some(d) },
+            (None, None) => unreachable!("a verified program binds every value before it is read"),
+        }
+    }
+
+    /// A value, to bind to another name or to give back.
+    fn read(&self, id: ValueId) -> Computed {
+        let arg = self.arg(id);
+        let datum = arg.value.expect("a value that is bound is known").clone();
+        Computed { datum, ty: (!is_fixed(&self.function.value(id).ty)).then(|| arg.ty.clone()) }
     }
 }
 
@@ -80,7 +111,6 @@ impl Loaded {
             inputs: function.inputs().map(feature).collect(),
             outputs: function.outputs().map(feature).collect(),
             states: function.states().map(feature).collect(),
-            fixed: function.values.iter().map(|v| is_fixed(&v.ty)).collect(),
             function,
             engine,
             options,
@@ -149,11 +179,7 @@ impl Loaded {
     /// `input-missing`, `input-unknown`, `input-type`; what an op finds out when it runs, such as an index outside a
     /// tensor; and `run-limit` when the run needs more memory or turns than [`Options`] allow.
     pub fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Error> {
-        let mut values = Values {
-            constants: &self.constants,
-            computed: (0..self.function.values.len()).map(|_| None).collect(),
-            bytes: 0,
-        };
+        let mut values = Values::new(&self.function, &self.constants);
         for (name, _) in inputs {
             if !self.inputs.iter().any(|f| f.name == *name) {
                 let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{name}`"));
@@ -174,7 +200,7 @@ impl Loaded {
                 if !ty.fits(&param.ty) {
                     return Err(wrong_type(&param.name, &ty, &param.ty));
                 }
-                values.set(id, datum, ty);
+                values.set(id, Computed { datum, ty: Some(ty) });
                 continue;
             }
             let given = inputs.iter().find(|(n, _)| param.name == **n);
@@ -188,14 +214,14 @@ impl Loaded {
                 return Err(wrong_type(&param.name, &ty, &wanted));
             }
             let ty = if let Type::Buffer(_) = param.ty { param.ty.clone() } else { ty };
-            values.set(id, tensor.clone().into(), ty);
+            values.set(id, Computed { datum: tensor.clone().into(), ty: Some(ty) });
         }
         let results = self.block(&self.body, &mut values)?;
-        Ok(self.outputs.iter().zip(results).map(|(f, (d, _))| (f.name.clone(), d)).collect())
+        Ok(self.outputs.iter().zip(results).map(|(f, v)| (f.name.clone(), v.datum)).collect())
     }
 
     /// Runs a block whose parameters are bound.
-    fn block(&self, block: &Block, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+    fn block(&self, block: &Block, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
         for planned in &block.steps {
             let step = &planned.step;
             let results = match step.op.meaning {
@@ -203,45 +229,37 @@ impl Loaded {
                 Meaning::Control(Control::While) => self.while_loop(planned, values)?,
                 _ => self.step(planned, values)?,
             };
-            for (&o, (datum, ty)) in step.outputs.iter().zip(results) {
-                values.set(o, datum, ty);
+            for (&o, value) in step.outputs.iter().zip(results) {
+                values.set(o, value);
             }
             for &v in &planned.free {
                 values.free(v);
             }
         }
-        Ok(block.outputs.iter().map(|&o| self.read(o, values)).collect())
+        Ok(block.outputs.iter().map(|&o| values.read(o)).collect())
     }
 
-    fn read(&self, id: ValueId, values: &Values<'_>) -> (Datum, Type) {
-        match (&values.computed[id.index()], &values.constants[id.index()]) {
-            (Some(v), _) => v.clone(),
-            (None, Some(c)) => (c.clone(), self.function.value(id).ty.clone()),
-            (None, None) => unreachable!("a verified program binds every value before it is read"),
-        }
-    }
-
-    fn cond(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+    fn cond(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
         let pred = planned.step.inputs.iter().flat_map(Input::values).next();
-        let pred = pred.is_some_and(|&p| truth(&self.read(p, values).0));
+        let pred = pred.is_some_and(|&p| values.arg(p).value.is_some_and(truth));
         self.block(&planned.blocks[usize::from(!pred)], values)
     }
 
-    fn while_loop(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
-        let mut variables: Vec<_> =
-            planned.step.inputs.iter().flat_map(Input::values).map(|&v| self.read(v, values)).collect();
+    fn while_loop(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
+        let mut variables: Vec<Computed> =
+            planned.step.inputs.iter().flat_map(Input::values).map(|&v| values.read(v)).collect();
         let [condition, body] = planned.blocks.as_slice() else {
             unreachable!("a verified loop has two blocks")
         };
         for _ in 0..self.options.turns {
-            for (&p, (d, t)) in condition.params.iter().zip(&variables) {
-                values.set(p, d.clone(), t.clone());
+            for (&p, v) in condition.params.iter().zip(&variables) {
+                values.set(p, v.clone());
             }
-            if !self.block(condition, values)?.first().is_some_and(|c| truth(&c.0)) {
+            if !self.block(condition, values)?.first().is_some_and(|c| truth(&c.datum)) {
                 return Ok(variables);
             }
-            for (&p, (d, t)) in body.params.iter().zip(variables) {
-                values.set(p, d, t);
+            for (&p, v) in body.params.iter().zip(variables) {
+                values.set(p, v);
             }
             variables = self.block(body, values)?;
         }
@@ -256,57 +274,48 @@ impl Loaded {
 
     /// Computes a step whose arguments are all constant.
     pub(super) fn once(&self, planned: &Planned, constants: &[Option<Datum>]) -> Result<Vec<Datum>, Error> {
-        let values =
-            Values { constants, computed: (0..self.function.values.len()).map(|_| None).collect(), bytes: 0 };
-        Ok(self.step(planned, &values)?.into_iter().map(|(d, _)| d).collect())
+        let values = Values::new(&self.function, constants);
+        Ok(self.step(planned, &values)?.into_iter().map(|v| v.datum).collect())
     }
 
-    fn step(&self, planned: &Planned, values: &Values<'_>) -> Result<Vec<(Datum, Type)>, Error> {
+    fn step(&self, planned: &Planned, values: &Values<'_>) -> Result<Vec<Computed>, Error> {
         let step = &planned.step;
-        let arg = |id: &ValueId| -> Arg<'_> {
-            match (&values.computed[id.index()], &values.constants[id.index()]) {
-                (Some((d, ty)), _) => Arg { ty, value: Some(d) },
-                (None, Some(d)) => Arg { ty: &self.function.value(*id).ty, value: Some(d) },
-                (None, None) => unreachable!("a verified program binds every value before it is read"),
-            }
-        };
         let slots = step
             .inputs
             .iter()
             .map(|i| match i {
                 Input::Absent => Slot::Absent,
-                Input::One(v) => Slot::One(arg(v)),
-                Input::Many(v) => Slot::Many(v.iter().map(arg).collect()),
+                Input::One(v) => Slot::One(values.arg(*v)),
+                Input::Many(v) => Slot::Many(v.iter().map(|&v| values.arg(v)).collect()),
             })
             .collect();
-        let declared: Vec<Type> = step.outputs.iter().map(|&o| self.function.value(o).ty.clone()).collect();
-        let args = Args { op: step.op, opset: step.opset, edition: step.edition, slots, declared: &declared };
+        let (op, opset, edition) = (step.op, step.opset, step.edition);
+        let args = Args { op, opset, edition, slots, declared: &planned.types };
         let fault = |f: Fault| Error::from(diagnostic(f, step));
-        let types = if step.outputs.iter().all(|o| self.fixed[o.index()]) {
-            declared.clone()
+        let inferred;
+        let types = if planned.fixed {
+            &planned.types
         } else {
-            (step.op.infer)(&args).map_err(fault)?
+            inferred = (op.infer)(&args).map_err(fault)?;
+            &inferred
         };
-        self.fits_memory(values.bytes, &types, step.op.name).map_err(|e| at(e, step))?;
+        self.fits_memory(values.bytes, types, op.name).map_err(|e| at(e, step))?;
         let Meaning::Compute(compute) = step.op.meaning else {
             unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
         };
         let fast = match (self.engine, step.op.fast) {
             (Engine::Cpu, Some(fast)) => {
-                fast(&args, &types, &Context { threads: self.options.threads, cache: &planned.cache })
+                fast(&args, types, &Context { threads: self.options.threads, cache: &planned.cache })
                     .map_err(fault)?
             }
             _ => None,
         };
         let results = match fast {
             Some(results) => results,
-            None => compute(&args, &types).map_err(fault)?,
+            None => compute(&args, types).map_err(fault)?,
         };
-        Ok(results
-            .into_iter()
-            .zip(types)
-            .map(|(d, ty)| if is_fixed(&ty) { (d, ty) } else { (d.clone(), d.ty()) })
-            .collect())
+        let ty = |d: &Datum| (!planned.fixed).then(|| d.ty());
+        Ok(results.into_iter().map(|datum| Computed { ty: ty(&datum), datum }).collect())
     }
 
     /// Refuses results that would take more memory than the run may use.
@@ -341,7 +350,7 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-fn is_fixed(ty: &Type) -> bool {
+pub(super) fn is_fixed(ty: &Type) -> bool {
     match ty {
         Type::Tensor(t) => t.shape.known().is_some(),
         Type::State(t) => is_fixed(t),

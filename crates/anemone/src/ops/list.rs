@@ -115,7 +115,10 @@ fn infer_make(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
         Some(Some(dtype @ (DType::Bool | Fp16 | Fp32 | Int32))) => dtype,
         Some(_) => return Err(bad_value(args, "dtype", "it must be bool, fp16, fp32 or int32")),
         None => {
-            return Err(args.tensor("dtype").err().unwrap_or_else(|| bad_value(args, "dtype", "it is empty")));
+            return Err(args
+                .tensor("dtype")
+                .err()
+                .unwrap_or_else(|| bad_value(args, "dtype", "it is empty")));
         }
     };
     // A name in place of a number is a dimension that the converter did not know.
