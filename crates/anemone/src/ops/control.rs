@@ -13,10 +13,7 @@ const WHILE_LOOP: &[Edition] = &[edition(Ios15, &[Parameter::new("loop_vars", Ki
 
 const CLASSIFY: &[Edition] = &[edition(
     Ios15,
-    &[
-        tensor("probabilities", F32),
-        Parameter::new("classes", Kind::List, DTypes::of(&[DType::String, Int64])).constant(),
-    ],
+    &[tensor("probabilities", F32), Parameter::new("classes", Kind::List, DTypes::ANY).constant()],
 )];
 
 const TENSOR_BUFFER_TO_TENSOR: &[Edition] =
@@ -70,51 +67,52 @@ fn no_value(args: &Args<'_>) -> Fault {
     )
 }
 
-/// The type of the labels.
-fn label_type(args: &Args<'_>) -> Result<DType, Fault> {
-    match args.arg("classes").map(|a| a.ty) {
-        Some(Type::List { item, .. }) => match item.as_tensor().map(|t| t.dtype) {
-            Some(dtype @ (DType::String | Int64)) => Ok(dtype),
-            _ => Err(Fault::of(
-                "classes",
-                &codes::WRONG_DTYPE,
-                format!("`classes` of `classify` is a list of {item} and must be one of string or int64"),
-            )),
-        },
-        Some(_) => Err(Fault::of("classes", &codes::WRONG_KIND, "`classes` of `classify` must be a list")),
-        None => Err(Fault::of("classes", &codes::MISSING_PARAMETER, "`classify` needs `classes`")),
+/// The type of the labels, and how many there are. They are a list, or a tensor.
+fn labels(args: &Args<'_>) -> Result<(DType, Option<u64>), Fault> {
+    let (dtype, count) = match args.arg("classes").map(|a| a.ty) {
+        Some(Type::List { item, length }) => (item.as_tensor().map(|t| t.dtype), *length),
+        Some(Type::Tensor(t)) => (Some(t.dtype), t.shape.elements()),
+        Some(_) => {
+            return Err(Fault::of("classes", &codes::WRONG_KIND, "`classes` of `classify` must be a list"));
+        }
+        None => {
+            return Err(Fault::of("classes", &codes::MISSING_PARAMETER, "`classify` needs `classes`"));
+        }
+    };
+    match dtype {
+        Some(dtype @ (DType::String | Int64)) => Ok((dtype, count)),
+        _ => Err(Fault::of(
+            "classes",
+            &codes::WRONG_DTYPE,
+            "`classes` of `classify` must hold items of dtype string or int64",
+        )),
     }
 }
 
 fn infer_classify(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
-    let label = label_type(args)?;
-    let probabilities = args.ty("probabilities")?;
-    if let Some(Type::List { length: Some(classes), .. }) = args.arg("classes").map(|a| a.ty)
-        && let Some(n) = probabilities.shape.elements()
-        && n != *classes
+    let (label, count) = labels(args)?;
+    if let (Some(count), Some(n)) = (count, args.ty("probabilities")?.shape.elements())
+        && n != count
     {
         return Err(Fault::of(
             "classes",
             &codes::SHAPE_MISMATCH,
-            format!("`classes` of `classify` has {classes} labels and `probabilities` has {n} elements"),
+            format!("`classes` of `classify` has {count} labels and `probabilities` has {n} elements"),
         )
         .against("probabilities"));
     }
-    Ok(vec![Type::scalar(label), Type::Dict(Box::new(Type::scalar(label)), Box::new(Type::scalar(Fp64)))])
+    let label = Type::scalar(label);
+    Ok(vec![label.clone(), Type::Dict(Box::new(label), Box::new(Type::scalar(Fp64)))])
 }
 
 fn compute_classify(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let probabilities = args.tensor("probabilities")?.to_f64s();
-    let Some(Datum::List { items, .. }) = args.arg("classes").and_then(|a| a.value) else {
-        return Err(bad_value(args, "classes", "it must be known when the program is compiled"));
+    let labels: Vec<Tensor> = match args.arg("classes").and_then(|a| a.value) {
+        Some(Datum::List { items, .. }) => items.iter().flatten().cloned().collect(),
+        Some(Datum::Tensor(t)) => (0..t.len()).map(|i| t.pick(&[], [i])).collect::<Result<_, _>>()?,
+        _ => return Err(bad_value(args, "classes", "it must be known when the program is compiled")),
     };
-    let pairs: Vec<(Tensor, Tensor)> = items
-        .iter()
-        .flatten()
-        .zip(&probabilities)
-        .map(|(label, &p)| (label.clone(), Tensor::scalar(Fp64, p)))
-        .collect();
-    if pairs.is_empty() || pairs.len() != probabilities.len() {
+    if labels.is_empty() || labels.len() != probabilities.len() {
         return Err(bad_value(args, "classes", "it needs one label for each probability, and at least one"));
     }
     let mut best = 0;
@@ -123,7 +121,9 @@ fn compute_classify(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
             best = i;
         }
     }
-    Ok(vec![pairs[best].0.clone().into(), Datum::Dict(pairs)])
+    let label = labels[best].clone();
+    let pairs = labels.into_iter().zip(probabilities).map(|(l, p)| (l, Tensor::scalar(Fp64, p))).collect();
+    Ok(vec![label.into(), Datum::Dict(pairs)])
 }
 
 /// While a program runs, a buffer is held as the tensor that lies in it.
@@ -217,6 +217,9 @@ mod tests {
         refuse("classify", Ios15, &none, "bad-value");
         let floats = [("probabilities", iota(&[0])), ("classes", list(Fp32, &[]))];
         refuse("classify", Ios15, &floats, "wrong-dtype");
+        let tensor = [("probabilities", iota(&[2])), ("classes", texts(&[2], &["a", "b"]))];
+        let out = run("classify", Ios15, &tensor).unwrap();
+        assert_eq!(&*out[0].as_tensor().unwrap().as_strings().unwrap()[0], "b");
     }
 
     #[test]

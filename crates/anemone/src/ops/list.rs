@@ -13,7 +13,7 @@ const MAKE_LIST: &[Edition] = &[edition(
     &[
         tensor("init_length", I32).or(Int(1)),
         tensor("dynamic_length", BOOL).constant().or(Bool(true)),
-        Parameter::new("elem_shape", Kind::Tuple, DTypes::of(&[Int32, DType::String])).constant(),
+        Parameter::new("elem_shape", Kind::Tuple, DTypes::ANY).constant(),
         tensor("dtype", STR).constant().or(Str("fp32")),
     ],
 )];

@@ -118,7 +118,9 @@ pub(super) fn tensor_type(args: &Args<'_>, dtype: DType, shape: Shape) -> Result
             ),
         ));
     }
-    if shape.elements().is_some_and(|n| n > MAX_ELEMENTS) {
+    // Empty tensors too, so that strides and offsets cannot overflow.
+    let extent = shape.iter().filter_map(|d| d.known()).fold(1, |n: u64, d| n.saturating_mul(d.max(1)));
+    if extent > MAX_ELEMENTS {
         return Err(Fault::new(
             &codes::TENSOR_TOO_LARGE,
             format!("the result of `{}` would have shape {shape}", args.op.name),

@@ -1,4 +1,654 @@
-//! Ops.
+//! Ops that put the elements of one tensor in another order.
+
+use super::moves::{
+    MOVED17, bad_value, exact, expect_length, joined, known_axis, known_int, known_ints, of_rank, offsets,
+    one, result, strides,
+};
 use super::row::*;
 
-pub(super) static OPS: &[Op] = &[];
+const TRANSPOSE: &[Edition] = &[
+    edition(Ios15, &[tensor("x", NUMS_BOOL).domain('T'), tensor("perm", I32).constant()]),
+    edition(Ios17, &[tensor("x", MOVED17).domain('T'), tensor("perm", I32).constant()]),
+];
+
+const DEPTH_TO_SPACE: &[Edition] =
+    &[edition(Ios15, &[tensor("x", FLOATS).domain('T'), tensor("block_size", I32).constant()])];
+
+const PIXEL_SHUFFLE: &[Edition] =
+    &[edition(Ios15, &[tensor("x", FLOATS).domain('T'), tensor("upscale_factor", I32).constant()])];
+
+const PIXEL_UNSHUFFLE: &[Edition] =
+    &[edition(Ios16, &[tensor("x", FLOATS).domain('T'), tensor("downscale_factor", &[UInt32]).constant()])];
+
+const BATCH_TO_SPACE: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", FLOATS).domain('T'),
+        tensor("block_shape", I32).constant(),
+        tensor("crops", I32).constant(),
+    ],
+)];
+
+const SPACE_TO_BATCH: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", FLOATS).domain('T'),
+        tensor("block_shape", I32).constant(),
+        tensor("paddings", I32).constant(),
+    ],
+)];
+
+const REVERSE: &[Edition] = &[
+    edition(Ios15, &[tensor("x", NUMS_BOOL).domain('T'), tensor("axes", I32).constant().or(Absent)]),
+    edition(Ios17, &[tensor("x", MOVED17).domain('T'), tensor("axes", I32).constant().or(Absent)]),
+];
+
+const REVERSE_SEQUENCE: &[Edition] = &[
+    edition(
+        Ios15,
+        &[
+            tensor("x", NUMS_BOOL).domain('T'),
+            tensor("lengths", I32),
+            tensor("seq_axis", I32).constant().or(Int(0)),
+            tensor("batch_axis", I32).constant().or(Int(0)),
+        ],
+    ),
+    edition(
+        Ios17,
+        &[
+            tensor("x", MOVED17).domain('T'),
+            tensor("lengths", &[Int8, Int16, Int32]).domain('U'),
+            tensor("seq_axis", I32).constant().or(Int(0)),
+            tensor("batch_axis", I32).constant().or(Int(0)),
+        ],
+    ),
+];
+
+const SLIDING_WINDOWS: &[Edition] = &[
+    edition(
+        Ios15,
+        &[
+            tensor("x", NUMS).domain('T'),
+            tensor("axis", I32).constant(),
+            tensor("size", I32).constant(),
+            tensor("stride", I32).constant().or(Int(1)),
+        ],
+    ),
+    edition(
+        Ios17,
+        &[
+            tensor("x", MOVED17).domain('T'),
+            tensor("axis", I32).constant(),
+            tensor("size", I32).constant(),
+            tensor("stride", I32).constant().or(Int(1)),
+        ],
+    ),
+];
+
+const BAND_PART: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", NUMS_BOOL).domain('T'),
+        tensor("lower", I32).constant().or(Int(-1)),
+        tensor("upper", I32).constant().or(Int(-1)),
+    ],
+)];
+
+/// The axes of `x` in the order of the result.
+fn permutation(args: &Args<'_>, rank: usize) -> Result<Vec<usize>, Fault> {
+    expect_length(args, "perm", rank)?;
+    let perm = known_ints(args, "perm")?
+        .into_iter()
+        .map(|axis| args.normal_axis("perm", axis, rank))
+        .collect::<Result<Vec<_>, _>>()?;
+    if perm.len() != rank || !(0..rank).all(|axis| perm.contains(&axis)) {
+        return Err(bad_value(args, "perm", "it must name each axis once"));
+    }
+    Ok(perm)
+}
+
+fn infer_transpose(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    let perm = permutation(args, x.rank())?;
+    result(args, x.dtype, perm.into_iter().map(|axis| x.shape[axis]).collect())
+}
+
+fn compute_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let perm = permutation(args, x.rank())?;
+    let shape: Vec<usize> = perm.iter().map(|&axis| x.shape()[axis]).collect();
+    permuted(x, x.shape(), &perm, &shape)
+}
+
+/// `x` seen in the shape `view`, its axes permuted, in the shape `shape`.
+fn permuted(x: &Tensor, view: &[usize], perm: &[usize], shape: &[usize]) -> Result<Vec<Datum>, Fault> {
+    let own = strides(view);
+    let moved: Vec<usize> = perm.iter().map(|&axis| view[axis]).collect();
+    let steps: Vec<isize> = perm.iter().map(|&axis| own[axis]).collect();
+    one(x.pick(shape, offsets(0, &moved, &steps))?)
+}
+
+/// A block size or factor: a number of 1 or more.
+fn factor(args: &Args<'_>, param: &'static str) -> Result<u64, Fault> {
+    match known_int(args, param)? {
+        n @ 1.. => Ok(n as u64),
+        n => Err(bad_value(args, param, format_args!("{n} is less than 1"))),
+    }
+}
+
+/// The quotient, or the fault that names the dimension.
+fn divided(args: &Args<'_>, axis: &str, dim: Dim, by: u64, param: &'static str) -> Result<Dim, Fault> {
+    match dim {
+        Dim::Known(n) if n % by != 0 => Err(Fault::of(
+            "x",
+            &codes::SHAPE_MISMATCH,
+            format!("`x` of `{}` has {axis} {n}, which is not a multiple of {by}", args.op.name),
+        )
+        .against(param)),
+        dim => Ok(dim.map(|n| n / by)),
+    }
+}
+
+fn times(dim: Dim, by: u64) -> Dim {
+    dim.map(|n| n.saturating_mul(by))
+}
+
+/// The result of an op that moves channels into blocks of space.
+fn infer_to_space(args: &Args<'_>, param: &'static str) -> Result<Vec<Type>, Fault> {
+    let x = of_rank(args, "x", 4)?;
+    let f = factor(args, param)?;
+    let channels = divided(args, "channels", x.shape[1], f.saturating_mul(f), param)?;
+    let shape = [x.shape[0], channels, times(x.shape[2], f), times(x.shape[3], f)];
+    result(args, x.dtype, shape.into_iter().collect())
+}
+
+/// The result of an op that moves blocks of space into channels.
+fn infer_to_depth(args: &Args<'_>, param: &'static str) -> Result<Vec<Type>, Fault> {
+    let x = of_rank(args, "x", 4)?;
+    let f = factor(args, param)?;
+    let height = divided(args, "height", x.shape[2], f, param)?;
+    let width = divided(args, "width", x.shape[3], f, param)?;
+    let channels = times(x.shape[1], f.saturating_mul(f));
+    result(args, x.dtype, [x.shape[0], channels, height, width].into_iter().collect())
+}
+
+/// Moves channels into blocks of space. `blocks_first` says whether the position in the block or the channel of the
+/// result counts first in the channels of `x`.
+fn to_space(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_to_space(args, param)?;
+    let (f, s) = (factor(args, param)? as usize, x.shape());
+    let c = s[1] / (f * f);
+    let shape = [s[0], c, s[2] * f, s[3] * f];
+    if blocks_first {
+        permuted(x, &[s[0], f, f, c, s[2], s[3]], &[0, 3, 4, 1, 5, 2], &shape)
+    } else {
+        permuted(x, &[s[0], c, f, f, s[2], s[3]], &[0, 1, 4, 2, 5, 3], &shape)
+    }
+}
+
+/// Moves blocks of space into channels: the inverse of [`to_space`].
+fn to_depth(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_to_depth(args, param)?;
+    let (f, s) = (factor(args, param)? as usize, x.shape());
+    let (h, w) = (s[2] / f, s[3] / f);
+    let perm = if blocks_first { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
+    permuted(x, &[s[0], s[1], h, f, w, f], &perm, &[s[0], s[1] * f * f, h, w])
+}
+
+/// Exactly `N` numbers, none of them less than `least`.
+fn numbers<const N: usize>(args: &Args<'_>, param: &'static str, least: u64) -> Result<[u64; N], Fault> {
+    let all = known_ints(args, param)?.into_iter().map(u64::try_from).collect::<Result<Vec<_>, _>>();
+    match all.map(<[u64; N]>::try_from) {
+        Ok(Ok(numbers)) if numbers.iter().all(|&n| n >= least) => Ok(numbers),
+        _ => Err(bad_value(args, param, format_args!("it must be {N} numbers of {least} or more"))),
+    }
+}
+
+fn infer_batch_to_space(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = of_rank(args, "x", 4)?;
+    let [a, b] = numbers(args, "block_shape", 1)?;
+    let [top, bottom, left, right] = numbers(args, "crops", 0)?;
+    let batch = divided(args, "batch", x.shape[0], a.saturating_mul(b), "block_shape")?;
+    let cropped = |dim: Dim, by: u64, crop: u64| match times(dim, by) {
+        Dim::Known(n) if n < crop => {
+            Err(bad_value(args, "crops", format_args!("it takes {crop} away from a dimension of {n}")))
+        }
+        dim => Ok(dim.map(|n| n - crop)),
+    };
+    let height = cropped(x.shape[2], a, top.saturating_add(bottom))?;
+    let width = cropped(x.shape[3], b, left.saturating_add(right))?;
+    result(args, x.dtype, [batch, x.shape[1], height, width].into_iter().collect())
+}
+
+fn compute_batch_to_space(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_batch_to_space(args)?;
+    let [a, b] = numbers(args, "block_shape", 1)?;
+    let [top, bottom, left, right] = numbers(args, "crops", 0)?;
+    let [a, b, top, bottom, left, right] = [a, b, top, bottom, left, right].map(|n| n as usize);
+    let s = x.shape();
+    let (n, c) = (s[0] / (a * b), s[1]);
+    let (height, width) = (s[2] * a - top - bottom, s[3] * b - left - right);
+    let rows = places([n, c, height, width]).map(|[i, j, y, z]| {
+        let (y, z) = (y + top, z + left);
+        let block = (y % a) * b + z % b;
+        (((block * n + i) * c + j) * s[2] + y / a) * s[3] + z / b
+    });
+    one(x.pick(&[n, c, height, width], rows)?)
+}
+
+fn infer_space_to_batch(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = of_rank(args, "x", 4)?;
+    let [a, b] = numbers(args, "block_shape", 1)?;
+    let [top, bottom, left, right] = numbers(args, "paddings", 0)?;
+    let padded = |dim: Dim, pad: u64| dim.map(|n| n.saturating_add(pad));
+    let height = padded(x.shape[2], top.saturating_add(bottom));
+    let width = padded(x.shape[3], left.saturating_add(right));
+    let height = divided(args, "padded height", height, a, "block_shape")?;
+    let width = divided(args, "padded width", width, b, "block_shape")?;
+    let batch = times(x.shape[0], a.saturating_mul(b));
+    result(args, x.dtype, [batch, x.shape[1], height, width].into_iter().collect())
+}
+
+fn compute_space_to_batch(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_space_to_batch(args)?;
+    let [a, b] = numbers(args, "block_shape", 1)?;
+    let [top, bottom, left, right] = numbers(args, "paddings", 0)?;
+    let [a, b, top, bottom, left, right] = [a, b, top, bottom, left, right].map(|n| n as usize);
+    let s = x.shape();
+    let shape = [s[0] * a * b, s[1], (s[2] + top + bottom) / a, (s[3] + left + right) / b];
+    let padding = x.len();
+    let all = joined(&[x, &Tensor::zeros(x.dtype(), &[1])?])?;
+    let rows = places(shape).map(|[i, j, y, z]| {
+        let (block, i) = (i / s[0], i % s[0]);
+        let y = (y * a + block / b).wrapping_sub(top);
+        let z = (z * b + block % b).wrapping_sub(left);
+        if y < s[2] && z < s[3] { ((i * s[1] + j) * s[2] + y) * s[3] + z } else { padding }
+    });
+    one(all.pick(&shape, rows)?)
+}
+
+/// The places of a tensor of four dimensions, in order.
+fn places([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
+    let count = n * c * h * w;
+    (0..count).map(move |i| [i / w / h / c, i / w / h % c, i / w % h, i % w])
+}
+
+/// The axes to reverse: all, unless some are named.
+fn reversed_axes(args: &Args<'_>, rank: usize) -> Result<Vec<bool>, Fault> {
+    let mut reversed = vec![!args.has("axes"); rank];
+    if args.has("axes") {
+        for axis in known_ints(args, "axes")? {
+            // As with NumPy's flip, an axis that is named twice is reversed twice.
+            reversed[args.normal_axis("axes", axis, rank)?] ^= true;
+        }
+    }
+    Ok(reversed)
+}
+
+fn infer_reverse(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    reversed_axes(args, x.rank())?;
+    Ok(vec![x.clone().into()])
+}
+
+fn compute_reverse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let mut steps = strides(x.shape());
+    let mut start = 0;
+    for (axis, reversed) in reversed_axes(args, x.rank())?.into_iter().enumerate() {
+        if reversed {
+            start += x.shape()[axis].saturating_sub(1) * steps[axis] as usize;
+            steps[axis] = -steps[axis];
+        }
+    }
+    one(x.pick(x.shape(), offsets(start, x.shape(), &steps))?)
+}
+
+fn infer_reverse_sequence(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    let seq = known_axis(args, "seq_axis", x.rank())?;
+    let batch = known_axis(args, "batch_axis", x.rank())?;
+    if seq == batch {
+        return Err(bad_value(args, "batch_axis", "it is the same axis as `seq_axis`").against("seq_axis"));
+    }
+    let count = of_rank(args, "lengths", 1)?.shape[0];
+    if !count.fits(x.shape[batch]) {
+        return Err(Fault::of(
+            "lengths",
+            &codes::SHAPE_MISMATCH,
+            format!("`lengths` of `reverse_sequence` has {count} numbers for {} batches", x.shape[batch]),
+        )
+        .against("x"));
+    }
+    Ok(vec![x.clone().into()])
+}
+
+fn compute_reverse_sequence(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_reverse_sequence(args)?;
+    let seq = known_axis(args, "seq_axis", x.rank())?;
+    let batch = known_axis(args, "batch_axis", x.rank())?;
+    let dim = x.shape()[seq];
+    let lengths = args.tensor("lengths")?.to_i64s();
+    if let Some(bad) = lengths.iter().find(|&&n| n < 0 || n > dim as i64) {
+        let why = format_args!("{bad} is not between 0 and {dim}, the length of the sequences").to_string();
+        return Err(bad_value(args, "lengths", why));
+    }
+    let steps = super::loops::strides(x.shape());
+    let from = (0..x.len()).map(|at| {
+        let place = at / steps[seq] % dim;
+        let length = lengths[at / steps[batch] % x.shape()[batch]] as usize;
+        if place < length { at - place * steps[seq] + (length - 1 - place) * steps[seq] } else { at }
+    });
+    one(x.pick(x.shape(), from)?)
+}
+
+/// The axis, and the number of windows along it.
+fn windows(args: &Args<'_>, x: &Shape) -> Result<(usize, u64, u64, Dim), Fault> {
+    let axis = known_axis(args, "axis", x.rank())?;
+    let (size, stride) = (factor(args, "size")?, factor(args, "stride")?);
+    let count = match x[axis] {
+        Dim::Known(n) if n < size => {
+            return Err(bad_value(args, "size", format_args!("{size} is more than the dimension of {n}")));
+        }
+        dim => dim.map(|n| (n - size) / stride + 1),
+    };
+    Ok((axis, size, stride, count))
+}
+
+fn infer_sliding_windows(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    let (axis, size, _, count) = windows(args, &x.shape)?;
+    let mut dims = x.shape.to_vec();
+    dims[axis] = count;
+    dims.insert(axis + 1, Dim::Known(size));
+    result(args, x.dtype, dims.into_iter().collect())
+}
+
+fn compute_sliding_windows(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let (axis, size, stride, count) = windows(args, &Shape::from(x.shape()))?;
+    let mut shape = x.shape().to_vec();
+    let mut steps = strides(&shape);
+    shape[axis] = count.known().unwrap_or(0) as usize;
+    shape.insert(axis + 1, size as usize);
+    steps.insert(axis, steps[axis].saturating_mul(stride as isize));
+    one(x.pick(&shape, offsets(0, &shape, &steps))?)
+}
+
+fn infer_band_part(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    known_int(args, "lower")?;
+    known_int(args, "upper")?;
+    if x.rank() < 2 {
+        return Err(Fault::of(
+            "x",
+            &codes::WRONG_RANK,
+            format!("`x` of `band_part` has {} dimensions and must have 2 or more", x.rank()),
+        ));
+    }
+    Ok(vec![x.clone().into()])
+}
+
+fn compute_band_part(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    infer_band_part(args)?;
+    let (lower, upper) = (known_int(args, "lower")?, known_int(args, "upper")?);
+    let (rows, columns) = (x.shape()[x.rank() - 2], x.shape()[x.rank() - 1]);
+    let zero = x.len();
+    let all = joined(&[x, &Tensor::zeros(x.dtype(), &[1])?])?;
+    let from = (0..x.len()).map(|at| {
+        let (m, n) = ((at / columns % rows) as i64, (at % columns) as i64);
+        let inside = (lower < 0 || m - n <= lower) && (upper < 0 || n - m <= upper);
+        if inside { at } else { zero }
+    });
+    one(all.pick(x.shape(), from)?)
+}
+
+const ONE: Results = Results::Exactly(1);
+
+pub(super) static OPS: &[Op] = &[
+    exact("transpose", "x with its axes permuted", TRANSPOSE, ONE, infer_transpose, compute_transpose),
+    exact(
+        "depth_to_space",
+        "channels moved into blocks of space; the position in the block counts first, as in TensorFlow",
+        DEPTH_TO_SPACE,
+        ONE,
+        |args| infer_to_space(args, "block_size"),
+        |args, _| to_space(args, "block_size", true),
+    ),
+    exact(
+        "space_to_depth",
+        "blocks of space moved into channels: the inverse of depth_to_space",
+        DEPTH_TO_SPACE,
+        ONE,
+        |args| infer_to_depth(args, "block_size"),
+        |args, _| to_depth(args, "block_size", true),
+    ),
+    exact(
+        "pixel_shuffle",
+        "channels moved into blocks of space; the channel counts first, as in PyTorch",
+        PIXEL_SHUFFLE,
+        ONE,
+        |args| infer_to_space(args, "upscale_factor"),
+        |args, _| to_space(args, "upscale_factor", false),
+    ),
+    exact(
+        "pixel_unshuffle",
+        "blocks of space moved into channels: the inverse of pixel_shuffle",
+        PIXEL_UNSHUFFLE,
+        ONE,
+        |args| infer_to_depth(args, "downscale_factor"),
+        |args, _| to_depth(args, "downscale_factor", false),
+    ),
+    exact(
+        "batch_to_space",
+        "batches moved into blocks of space, which is then cropped",
+        BATCH_TO_SPACE,
+        ONE,
+        infer_batch_to_space,
+        compute_batch_to_space,
+    ),
+    exact(
+        "space_to_batch",
+        "blocks of padded space moved into batches",
+        SPACE_TO_BATCH,
+        ONE,
+        infer_space_to_batch,
+        compute_space_to_batch,
+    ),
+    exact("reverse", "x with axes reversed", REVERSE, ONE, infer_reverse, compute_reverse),
+    exact(
+        "reverse_sequence",
+        "x with the first elements of each sequence reversed",
+        REVERSE_SEQUENCE,
+        ONE,
+        infer_reverse_sequence,
+        compute_reverse_sequence,
+    ),
+    exact(
+        "sliding_windows",
+        "all windows along an axis, on an axis of their own",
+        SLIDING_WINDOWS,
+        ONE,
+        infer_sliding_windows,
+        compute_sliding_windows,
+    ),
+    exact(
+        "band_part",
+        "x with zeros outside a band around the diagonal of its matrices",
+        BAND_PART,
+        ONE,
+        infer_band_part,
+        compute_band_part,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    /// Runs an op on 0, 1, 2, … and asserts which elements stand where.
+    #[track_caller]
+    fn moves(op: &str, from: &[usize], line: &[(&str, Datum)], to: &[usize], order: &[i32]) {
+        let mut args = vec![("x", iota(from))];
+        args.extend(line.iter().cloned());
+        let expected: Vec<f32> = order.iter().map(|&v| v as f32).collect();
+        check(op, Ios17, &args, &[f32s(to, &expected)]);
+    }
+
+    #[test]
+    fn transpose_permutes_axes() {
+        // np.arange(6).reshape(2, 3).transpose(1, 0)
+        moves("transpose", &[2, 3], &[("perm", vec32(&[1, 0]))], &[3, 2], &[0, 3, 1, 4, 2, 5]);
+        moves("transpose", &[2, 3], &[("perm", vec32(&[-1, -2]))], &[3, 2], &[0, 3, 1, 4, 2, 5]);
+        // np.arange(8).reshape(2, 2, 2).transpose(2, 0, 1)
+        moves("transpose", &[2, 2, 2], &[("perm", vec32(&[2, 0, 1]))], &[2, 2, 2], &[0, 2, 4, 6, 1, 3, 5, 7]);
+        moves("transpose", &[0, 3], &[("perm", vec32(&[1, 0]))], &[3, 0], &[]);
+        moves("transpose", &[], &[("perm", vec32(&[]))], &[], &[0]);
+        let perm = ("perm", vec32(&[1, 0]));
+        let x = texts(&[2, 2], &["a", "b", "c", "d"]);
+        check("transpose", Ios15, &[("x", x), perm.clone()], &[texts(&[2, 2], &["a", "c", "b", "d"])]);
+        let x = ints(Int4, &[2, 2], &[1, -2, 3, -4]);
+        check("transpose", Ios15, &[("x", x), perm], &[ints(Int4, &[2, 2], &[1, 3, -2, -4])]);
+        let refuses = |perm: &[i32], code| {
+            refuse("transpose", Ios15, &[("x", iota(&[2, 3])), ("perm", vec32(perm))], code);
+        };
+        refuses(&[0, 0], "bad-value");
+        refuses(&[0], "shape-mismatch");
+        refuses(&[0, 2], "index-out-of-range");
+    }
+
+    #[test]
+    fn blocks_move_between_channels_and_space() {
+        // np.arange(8).reshape(1, 2, 2, 2, 1, 1) with the axes (0, 3, 4, 1, 5, 2): the block counts first.
+        let block = [("block_size", int(2))];
+        moves("depth_to_space", &[1, 8, 1, 1], &block, &[1, 2, 2, 2], &[0, 2, 4, 6, 1, 3, 5, 7]);
+        moves("space_to_depth", &[1, 2, 2, 2], &block, &[1, 8, 1, 1], &[0, 4, 1, 5, 2, 6, 3, 7]);
+        // torch.pixel_shuffle: the channel counts first.
+        let up = [("upscale_factor", int(2))];
+        moves("pixel_shuffle", &[1, 8, 1, 1], &up, &[1, 2, 2, 2], &[0, 1, 2, 3, 4, 5, 6, 7]);
+        moves("pixel_shuffle", &[1, 4, 1, 2], &up, &[1, 1, 2, 4], &[0, 2, 1, 3, 4, 6, 5, 7]);
+        let down = [("downscale_factor", ints(UInt32, &[], &[2]))];
+        moves("pixel_unshuffle", &[1, 1, 2, 4], &down, &[1, 4, 1, 2], &[0, 2, 1, 3, 4, 6, 5, 7]);
+        moves("pixel_shuffle", &[0, 4, 1, 2], &up, &[0, 1, 2, 4], &[]);
+        let no = |op, shape: &[usize], param, n, code| {
+            refuse(op, Ios15, &[("x", iota(shape)), (param, int(n))], code);
+        };
+        no("depth_to_space", &[1, 6, 1, 1], "block_size", 2, "shape-mismatch");
+        no("space_to_depth", &[1, 1, 3, 2], "block_size", 2, "shape-mismatch");
+        no("depth_to_space", &[4, 1, 1], "block_size", 2, "wrong-rank");
+        no("depth_to_space", &[1, 4, 1, 1], "block_size", 0, "bad-value");
+        no("pixel_shuffle", &[1, 4, 1, 1], "upscale_factor", i32::MAX, "shape-mismatch");
+    }
+
+    #[test]
+    fn blocks_move_between_batches_and_space() {
+        // tf.space_to_batch(np.arange(4).reshape(1, 2, 2, 1), [2, 2], [[0, 0], [0, 0]])
+        let around = |name, block: [i32; 2], numbers: [i32; 4]| {
+            [("block_shape", vec32(&block)), (name, i32s(&[2, 2], &numbers))]
+        };
+        let none = [0; 4];
+        moves(
+            "space_to_batch",
+            &[1, 1, 2, 2],
+            &around("paddings", [2, 2], none),
+            &[4, 1, 1, 1],
+            &[0, 1, 2, 3],
+        );
+        // One column of zeros before, one behind.
+        let padded = around("paddings", [1, 2], [0, 0, 1, 1]);
+        moves("space_to_batch", &[1, 1, 1, 2], &padded, &[2, 1, 1, 2], &[0, 1, 0, 0]);
+        moves("batch_to_space", &[4, 1, 1, 1], &around("crops", [2, 2], none), &[1, 1, 2, 2], &[0, 1, 2, 3]);
+        // tf.batch_to_space(np.arange(8).reshape(4, 1, 2, 1), [2, 2], [[0, 0], [1, 0]])
+        let cropped = around("crops", [2, 2], [0, 0, 1, 0]);
+        moves("batch_to_space", &[4, 1, 1, 2], &cropped, &[1, 1, 2, 3], &[2, 1, 3, 6, 5, 7]);
+        // Two batches, two channels.
+        let there = run(
+            "space_to_batch",
+            Ios15,
+            &[&[("x", iota(&[2, 2, 4, 2]))], &around("paddings", [2, 1], [1, 1, 0, 0])[..]].concat(),
+        )
+        .unwrap();
+        let back = [&[("x", there[0].clone())], &around("crops", [2, 1], [1, 1, 0, 0])[..]].concat();
+        check("batch_to_space", Ios15, &back, &[iota(&[2, 2, 4, 2])]);
+        let no = |op, shape: &[usize], line: &[(&'static str, Datum)], code| {
+            refuse(op, Ios15, &[&[("x", iota(shape))], line].concat(), code);
+        };
+        no("batch_to_space", &[3, 1, 1, 1], &around("crops", [2, 2], none), "shape-mismatch");
+        no("batch_to_space", &[4, 1, 1, 1], &around("crops", [2, 2], [2, 1, 0, 0]), "bad-value");
+        no("space_to_batch", &[1, 1, 3, 2], &around("paddings", [2, 2], none), "shape-mismatch");
+        no("space_to_batch", &[1, 1, 2, 2], &around("paddings", [0, 2], none), "bad-value");
+        no("space_to_batch", &[1, 1, 2, 2], &around("paddings", [2, 2], [-1, 1, 0, 0]), "bad-value");
+        no("space_to_batch", &[1, 2, 2], &around("paddings", [2, 2], none), "wrong-rank");
+    }
+
+    #[test]
+    fn reverse_flips_axes() {
+        moves("reverse", &[2, 3], &[], &[2, 3], &[5, 4, 3, 2, 1, 0]);
+        moves("reverse", &[2, 3], &[("axes", vec32(&[-1]))], &[2, 3], &[2, 1, 0, 5, 4, 3]);
+        moves("reverse", &[2, 3], &[("axes", vec32(&[0]))], &[2, 3], &[3, 4, 5, 0, 1, 2]);
+        moves("reverse", &[2], &[("axes", vec32(&[]))], &[2], &[0, 1]);
+        moves("reverse", &[0, 2], &[], &[0, 2], &[]);
+        moves("reverse", &[], &[], &[], &[0]);
+        let x = ints(DType::Bool, &[3], &[1, 0, 0]);
+        check("reverse", Ios15, &[("x", x)], &[ints(DType::Bool, &[3], &[0, 0, 1])]);
+        refuse("reverse", Ios15, &[("x", iota(&[2])), ("axes", vec32(&[1]))], "index-out-of-range");
+    }
+
+    #[test]
+    fn reverse_sequence_reverses_beginnings() {
+        // tf.reverse_sequence(np.arange(6).reshape(2, 3), [2, 3], seq_axis=1, batch_axis=0)
+        let with = |lengths: &[i32], seq, batch| {
+            [("lengths", vec32(lengths)), ("seq_axis", int(seq)), ("batch_axis", int(batch))]
+        };
+        moves("reverse_sequence", &[2, 3], &with(&[2, 3], 1, 0), &[2, 3], &[1, 0, 2, 5, 4, 3]);
+        moves("reverse_sequence", &[2, 3], &with(&[2, 1, 0], -2, 1), &[2, 3], &[3, 1, 2, 0, 4, 5]);
+        moves("reverse_sequence", &[0, 3], &with(&[], 1, 0), &[0, 3], &[]);
+        let no = |line: &[(&'static str, Datum)], code| {
+            refuse("reverse_sequence", Ios15, &[&[("x", iota(&[2, 3]))], line].concat(), code);
+        };
+        no(&with(&[2, 4], 1, 0), "bad-value");
+        no(&with(&[2, -1], 1, 0), "bad-value");
+        no(&with(&[2], 1, 0), "shape-mismatch");
+        no(&with(&[2, 3], 0, 0), "bad-value");
+        no(&with(&[2, 3], 2, 0), "index-out-of-range");
+    }
+
+    #[test]
+    fn sliding_windows_overlap() {
+        let with = |axis, size, stride| [("axis", int(axis)), ("size", int(size)), ("stride", int(stride))];
+        moves("sliding_windows", &[4], &with(0, 2, 1), &[3, 2], &[0, 1, 1, 2, 2, 3]);
+        moves("sliding_windows", &[5], &with(-1, 2, 3), &[2, 2], &[0, 1, 3, 4]);
+        // np.lib.stride_tricks.sliding_window_view(np.arange(6).reshape(3, 2), 2, 0).transpose(0, 2, 1)
+        moves("sliding_windows", &[3, 2], &with(0, 2, 1), &[2, 2, 2], &[0, 1, 2, 3, 2, 3, 4, 5]);
+        moves("sliding_windows", &[2], &with(0, 2, i32::MAX), &[1, 2], &[0, 1]);
+        let no = |size, stride| {
+            refuse(
+                "sliding_windows",
+                Ios15,
+                &[&[("x", iota(&[2]))], &with(0, size, stride)[..]].concat(),
+                "bad-value",
+            );
+        };
+        no(3, 1);
+        no(0, 1);
+        no(1, 0);
+    }
+
+    #[test]
+    fn band_part_keeps_a_band() {
+        let with = |lower, upper| [("lower", int(lower)), ("upper", int(upper))];
+        moves("band_part", &[3, 3], &with(0, -1), &[3, 3], &[0, 1, 2, 0, 4, 5, 0, 0, 8]);
+        moves("band_part", &[3, 3], &with(-1, 0), &[3, 3], &[0, 0, 0, 3, 4, 0, 6, 7, 8]);
+        moves("band_part", &[3, 3], &with(0, 0), &[3, 3], &[0, 0, 0, 0, 4, 0, 0, 0, 8]);
+        moves("band_part", &[2, 1, 3], &with(0, 1), &[2, 1, 3], &[0, 1, 0, 3, 4, 0]);
+        moves("band_part", &[2, 0], &with(0, 1), &[2, 0], &[]);
+        refuse("band_part", Ios15, &[("x", iota(&[2]))], "wrong-rank");
+    }
+}

@@ -27,20 +27,20 @@ const RESHAPE_LIKE: &[Edition] = &[
         Ios16,
         &[
             tensor("x", NUMS_BOOL).domain('T'),
-            Parameter::new("ref_tensors", Kind::Tuple, DTypes::of(NUMS_BOOL)),
-            Parameter::new("begins", Kind::Tuple, DTypes::of(I32)).constant(),
-            Parameter::new("ends", Kind::Tuple, DTypes::of(I32)).constant(),
-            Parameter::new("end_masks", Kind::Tuple, DTypes::of(BOOL)).constant(),
+            Parameter::new("ref_tensors", Kind::Tuple, DTypes::ANY),
+            Parameter::new("begins", Kind::Tuple, DTypes::ANY).constant(),
+            Parameter::new("ends", Kind::Tuple, DTypes::ANY).constant(),
+            Parameter::new("end_masks", Kind::Tuple, DTypes::ANY).constant(),
         ],
     ),
     edition(
         Ios17,
         &[
             tensor("x", MOVED17).domain('T'),
-            Parameter::new("ref_tensors", Kind::Tuple, DTypes::of(MOVED17)),
-            Parameter::new("begins", Kind::Tuple, DTypes::of(I32)).constant(),
-            Parameter::new("ends", Kind::Tuple, DTypes::of(I32)).constant(),
-            Parameter::new("end_masks", Kind::Tuple, DTypes::of(BOOL)).constant(),
+            Parameter::new("ref_tensors", Kind::Tuple, DTypes::ANY),
+            Parameter::new("begins", Kind::Tuple, DTypes::ANY).constant(),
+            Parameter::new("ends", Kind::Tuple, DTypes::ANY).constant(),
+            Parameter::new("end_masks", Kind::Tuple, DTypes::ANY).constant(),
         ],
     ),
 ];

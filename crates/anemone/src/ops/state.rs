@@ -7,7 +7,7 @@ use crate::types::State;
 const READ_STATE: &[Edition] = &[edition(Ios18, &[Parameter::new("input", Kind::State, DTypes::ANY)])];
 
 const WRITE_STATE: &[Edition] =
-    &[edition(Ios18, &[Parameter::new("input", Kind::State, DTypes::ANY), tensor("data", MOVED17)])];
+    &[edition(Ios18, &[Parameter::new("input", Kind::State, DTypes::ANY), tensor("data", FLOATS)])];
 
 const UPDATE_STATE: &[Edition] =
     &[edition(Ios18, &[Parameter::new("state", Kind::State, DTypes::ANY), tensor("value", MOVED17)])];
