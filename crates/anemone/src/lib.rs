@@ -10,6 +10,7 @@ pub mod types;
 
 pub mod mil;
 
+pub mod blob;
 pub mod bundle;
 pub mod text;
 
