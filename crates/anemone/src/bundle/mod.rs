@@ -1,5 +1,113 @@
-//! Core ML files: packages, compiled models, weight files.
+//! Core ML files: packages, compiled models, model files, and the weight files beside programs.
+//!
+//! [`open`] takes a path of any of these and gives a [`Bundle`]: the program, where its weights are, and what the
+//! model says of itself. `docs/formats.md` describes the formats and what each statement is known from.
+//!
+//! Nothing that a file holds can make this module panic, recurse or allocate without bound: protobuf limits the
+//! nesting, lengths are compared with what is there before anything is allocated, and files are opened only inside
+//! the folder of the model.
 
+mod compiled;
+mod description;
+mod error;
+mod flexible;
+mod import;
+mod model;
+mod open;
+mod package;
+mod proto;
 mod weights;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use description::{
+    ArrayFeature, Colour, Description, Feature, FeatureKind, Flexibility, ImageFeature, Interface, Key,
+    Metadata, SizeRange,
+};
+pub use error::Error;
+pub use model::ModelKind;
+pub use open::open;
 pub use weights::Weights;
+
+use error::read_limited;
+
+use crate::mil::Program;
+use crate::source::{Diagnostics, Source};
+
+/// What was opened.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The path it was opened from.
+    pub path: PathBuf,
+    /// The form that it has on the disk.
+    pub form: Form,
+    /// The program: that of the model, or of the first stage of a pipeline that is one.
+    pub program: Program,
+    /// The text of the program, where it was read from text.
+    pub source: Option<Source>,
+    /// The weights of the program.
+    pub weights: Weights,
+    /// What the model says of itself; program text alone says nothing.
+    pub description: Option<Description>,
+    /// The version of the file format, where it is stated.
+    pub specification_version: Option<i32>,
+    /// The stages of a pipeline, in order; empty for every other model.
+    pub stages: Vec<Stage>,
+    /// What is doubtful and no reason to refuse the bundle.
+    pub warnings: Diagnostics,
+    /// What a copy of the bundle needs and nobody else.
+    origin: Origin,
+}
+
+/// The form of a bundle on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A file of MIL text.
+    Text,
+    /// A model file: `.mlmodel`.
+    Model,
+    /// A package: `.mlpackage`.
+    Package,
+    /// A compiled model: `.mlmodelc`.
+    Compiled,
+}
+
+/// A model of a pipeline.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static ModelKind,
+    /// What it says of itself, where that can be read.
+    pub description: Option<Description>,
+    /// The version of its file format, where it is stated.
+    pub specification_version: Option<i32>,
+    /// Its program, if it is one.
+    pub program: Option<StageProgram>,
+    origin: Origin,
+}
+
+/// The program of a stage.
+#[derive(Debug)]
+pub struct StageProgram {
+    /// The program.
+    pub program: Program,
+    /// The text of the program, where it was read from text.
+    pub source: Option<Source>,
+    /// The weights of the program.
+    pub weights: Weights,
+}
+
+/// The bytes that a model came from, as far as a copy of it should have the same.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    /// The message of the description.
+    description: Option<Arc<[u8]>>,
+    /// The whole model file, for a stage that is not a program.
+    model: Option<Arc<[u8]>>,
+    updatable: bool,
+    /// Where the model file is on the disk.
+    model_file: Option<PathBuf>,
+}

@@ -33,12 +33,14 @@ const MODEL_PATH: &str = "@model_path";
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     folder: Option<Arc<Path>>,
+    /// Where `weights/` is, if not in the folder: a package may say so.
+    weights: Option<Arc<Path>>,
     files: Arc<Mutex<BTreeMap<String, File>>>,
 }
 
 /// The bytes of a weight file.
 #[derive(Clone, Debug)]
-enum File {
+pub(super) enum File {
     Mapped(Arc<Mapped>),
     Memory(Arc<[u8]>),
 }
@@ -62,6 +64,12 @@ impl Weights {
     /// The files in this folder, for which programs write `@model_path`.
     pub fn beside(folder: impl Into<PathBuf>) -> Self {
         Self { folder: Some(Arc::from(folder.into())), ..Self::default() }
+    }
+
+    /// Takes `weights/…` from this folder instead.
+    pub(super) fn with_weights_in(mut self, folder: PathBuf) -> Self {
+        self.weights = Some(Arc::from(folder));
+        self
     }
 
     /// The folder for which programs write `@model_path`.
@@ -106,7 +114,7 @@ impl Weights {
     /// # Errors
     ///
     /// `blob-path` and `blob-missing`.
-    fn file(&self, path: &str) -> Result<File, Diagnostic> {
+    pub(super) fn file(&self, path: &str) -> Result<File, Diagnostic> {
         let inside = path_in_model(path)?;
         if let Some(file) = self.files().get(&inside) {
             return Ok(file.clone());
@@ -123,20 +131,27 @@ impl Weights {
         if !metadata.is_file() {
             return Err(missing(&"it is not a file"));
         }
-        self.check_links(path, &on_disk)?;
+        self.check_links(path, &inside, &on_disk)?;
         let file = File::Mapped(Arc::new(Mapped::open(&on_disk).map_err(|e| missing(&e))?));
         Ok(self.files().entry(inside).or_insert(file).clone())
     }
 
     /// Where a file of the model is on the disk.
     fn on_disk(&self, inside: &str) -> Option<PathBuf> {
-        self.folder.as_ref().map(|f| f.join(inside))
+        match (&self.weights, inside.strip_prefix("weights/")) {
+            (Some(weights), Some(rest)) => Some(weights.join(rest)),
+            _ => self.folder.as_ref().map(|f| f.join(inside)),
+        }
     }
 
     /// Refuses a link that leads out of the folder.
-    fn check_links(&self, path: &str, on_disk: &Path) -> Result<(), Diagnostic> {
+    fn check_links(&self, path: &str, inside: &str, on_disk: &Path) -> Result<(), Diagnostic> {
+        let root = match &self.weights {
+            Some(weights) if inside.starts_with("weights/") => Some(weights),
+            _ => self.folder.as_ref(),
+        };
         let real = |p: &Path| p.canonicalize().ok();
-        match (self.folder.as_deref().and_then(real), real(on_disk)) {
+        match (root.and_then(|r| real(r)), real(on_disk)) {
             (Some(root), Some(file)) if file.starts_with(&root) => Ok(()),
             _ => Err(escapes(path, "it is a link that leads out of the folder of the model")
                 .help("copy the model with its links resolved, as `cp -RL` does")),
@@ -187,7 +202,7 @@ fn shape_of(blob: &BlobRef, record: &Record) -> Result<Vec<usize>, Diagnostic> {
 /// # Errors
 ///
 /// `blob-path`.
-fn path_in_model(path: &str) -> Result<String, Diagnostic> {
+pub(super) fn path_in_model(path: &str) -> Result<String, Diagnostic> {
     let rest = match path.strip_prefix(MODEL_PATH) {
         Some("") => "",
         Some(rest) => rest.strip_prefix('/').unwrap_or(path),
