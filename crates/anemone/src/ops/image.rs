@@ -1,4 +1,0 @@
-//! Ops.
-use super::row::*;
-
-pub(super) static OPS: &[Op] = &[];
