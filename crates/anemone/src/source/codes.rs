@@ -78,6 +78,7 @@ codes! {
     BAD_VALUE Error "bad-value" "a parameter has a value that the op does not take";
     INDEX_OUT_OF_RANGE Error "index-out-of-range" "an axis or index lies outside the tensor";
     CONST_WITHOUT_VALUE Error "const-without-value" "a const has no value";
+    CONST_FILLED Warning "const-filled" "one number stands for a whole tensor";
     RESULT_COUNT Error "result-count" "the statement binds more or fewer results than the op gives";
     DECLARED_TYPE Error "declared-type" "the declared type of a result is not the type that the op gives";
     BLOCK_COUNT Error "block-count" "a control-flow op has more or fewer blocks than it needs";

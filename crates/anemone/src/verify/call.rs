@@ -6,7 +6,7 @@ use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning,
 use crate::mil::{self, Binding, BlobRef, Call, Opset};
 use crate::ops;
 use crate::source::{Diagnostic, Severity, Span, codes, suggest};
-use crate::types::{DType, Datum, Type};
+use crate::types::{DType, Datum, Tensor, Type};
 
 /// An argument as it was found: the parameter it is for, its values, and where it stands.
 struct Given {
@@ -180,21 +180,33 @@ impl Walk<'_> {
             return Err(Refused);
         };
         let ty = value.ty();
-        if !output.ty.fits(&ty) {
+        if output.ty.fits(&ty) {
+            let content = self.literal(value, span);
+            self.bind(output, ty.or(&output.ty), content);
+            return Ok(None);
+        }
+        if let Some(filled) = filled(value, &output.ty) {
             self.diagnostics.push(
                 Diagnostic::new(
-                    &codes::DECLARED_TYPE,
-                    format!("`{}` is declared as `{}`, and its value is `{ty}`", output.name, output.ty),
+                    &codes::CONST_FILLED,
+                    format!("one number fills the tensor `{}`", output.name),
                 )
-                .at(output.ty_span, "declared here")
-                .at(span, format!("a `{ty}`"))
-                .help(format!("declare it as `{ty}`")),
+                .at(span, format!("a `{ty}` for a `{}`", output.ty))
+                .help("write all numbers, or put the tensor into a weight file"),
             );
-            return Err(Refused);
+            self.bind(output, output.ty.clone(), Content::Constant(filled.into()));
+            return Ok(None);
         }
-        let content = self.literal(value, span);
-        self.bind(output, ty.or(&output.ty), content);
-        Ok(None)
+        self.diagnostics.push(
+            Diagnostic::new(
+                &codes::DECLARED_TYPE,
+                format!("`{}` is declared as `{}`, and its value is `{ty}`", output.name, output.ty),
+            )
+            .at(output.ty_span, "declared here")
+            .at(span, format!("a `{ty}`"))
+            .help(format!("declare it as `{ty}`")),
+        );
+        Err(Refused)
     }
 
     /// The value of a literal; a tensor in a weight file is looked up there.
@@ -619,6 +631,18 @@ impl Walk<'_> {
         }
         self.diagnostics.push(d);
     }
+}
+
+/// The tensor of this type that a scalar literal of its dtype fills, if it is of a size that a text may ask for.
+fn filled(value: &mil::Value, ty: &Type) -> Option<Tensor> {
+    /// As many as a text of the same weight would hold: a few bytes of text must not take gigabytes.
+    const LIMIT: u64 = 1 << 24;
+    let (scalar, ty) = (value.to_tensor()?, ty.as_tensor()?);
+    let shape = ty.shape.known()?;
+    if scalar.rank() > 0 || scalar.dtype() != ty.dtype || ty.shape.elements()? > LIMIT {
+        return None;
+    }
+    scalar.pick(&shape, std::iter::repeat(0)).ok()
 }
 
 /// `1 block`, `2 blocks`.
