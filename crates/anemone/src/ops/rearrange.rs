@@ -376,7 +376,8 @@ fn compute_sliding_windows(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fa
     let mut steps = strides(&shape);
     shape[axis] = count.known().unwrap_or(0) as usize;
     shape.insert(axis + 1, size as usize);
-    steps.insert(axis, steps[axis].saturating_mul(stride as isize));
+    // One window alone is never left, and its stride may be any number.
+    steps.insert(axis, if shape[axis] > 1 { steps[axis] * stride as isize } else { 0 });
     one(x.pick(&shape, offsets(0, &shape, &steps))?)
 }
 

@@ -52,9 +52,9 @@ const SHAPE: &[Edition] = &[edition(Ios15, &[tensor("x", NUMS_BOOL).domain('T')]
 
 const IDENTITY: &[Edition] = &[edition(Ios15, &[Parameter::new("x", Kind::Any, DTypes::ANY)])];
 
-/// The elements of `x`, in the shape that was inferred.
-fn same_elements(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
-    one(args.tensor("x")?.reshaped(&shape_of(&types[0]))?)
+/// The elements of `x`, in the shape that these arguments give.
+fn same_elements(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    one(args.tensor("x")?.reshaped(&shape_of(&(args.op.infer)(args)?[0]))?)
 }
 
 fn infer_expand_dims(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
