@@ -1,0 +1,362 @@
+//! Functions of two elements, with broadcasting.
+
+use crate::Float;
+use crate::simd::{self, Kernel, Simd};
+use crate::threads::{Shared, parallel_for};
+
+/// A function of two elements. Each is rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// `x + y`.
+    Add,
+    /// `x / y`.
+    Div,
+    /// The larger; NaN if either is.
+    Max,
+    /// The smaller; NaN if either is.
+    Min,
+    /// `x · y`.
+    Mul,
+    /// `x - y`.
+    Sub,
+}
+
+/// A comparison of two elements. All but [`Comparison::NotEqual`] are false for NaNs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `x = y`.
+    Equal,
+    /// `x > y`.
+    Greater,
+    /// `x ≥ y`.
+    GreaterEqual,
+    /// `x < y`.
+    Less,
+    /// `x ≤ y`.
+    LessEqual,
+    /// `x ≠ y`.
+    NotEqual,
+}
+
+/// The larger of two numbers; NaN if either is.
+#[inline(always)]
+pub(crate) fn maximum(x: f32, y: f32) -> f32 {
+    if x > y || x.is_nan() { x } else { y }
+}
+
+/// The smaller of two numbers; NaN if either is.
+#[inline(always)]
+pub(crate) fn minimum(x: f32, y: f32) -> f32 {
+    if x < y || x.is_nan() { x } else { y }
+}
+
+/// An operand: its elements, and how far apart neighbours along each dimension of the result lie in it. A stride of 0
+/// repeats an element.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a, T> {
+    /// The elements.
+    pub data: &'a [T],
+    /// One stride for each dimension of the result.
+    pub strides: &'a [usize],
+}
+
+impl<T> Operand<'_, T> {
+    fn check(&self, shape: &[usize]) {
+        assert_eq!(self.strides.len(), shape.len(), "an operand has a stride for each dimension");
+        let steps = shape.iter().zip(self.strides).map(|(&n, &s)| n.saturating_sub(1).saturating_mul(s));
+        let last = steps.fold(0usize, usize::saturating_add);
+        assert!(shape.contains(&0) || last < self.data.len(), "an operand lies within its slice");
+    }
+}
+
+/// Writes `f` of the elements of `x` and `y` to `z`, whose dimensions are `shape`.
+///
+/// ```
+/// use anemone_kernels::binary::{Binary, Operand, binary};
+/// let x = Operand { data: &[1.0f32, 2.0, 3.0], strides: &[0, 1] };
+/// let y = Operand { data: &[10.0f32, 20.0], strides: &[1, 0] };
+/// let mut z = [0.0f32; 6];
+/// binary(1, &mut z, &[2, 3], x, y, Binary::Add);
+/// assert_eq!(z, [11.0, 12.0, 13.0, 21.0, 22.0, 23.0]);
+/// ```
+///
+/// # Panics
+///
+/// When `z` has not as many elements as the shape, or an operand reaches past its slice.
+pub fn binary<T: Float>(
+    threads: usize,
+    z: &mut [T],
+    shape: &[usize],
+    x: Operand<'_, T>,
+    y: Operand<'_, T>,
+    f: Binary,
+) {
+    zip(threads, z, shape, x, y, |z, a, b| {
+        simd::dispatch(Apply { a: &mut *a, b, f });
+        T::narrow(z, a);
+    });
+}
+
+/// Writes whether a comparison of the elements of `x` and `y` holds, as 0 or 1, to `z`, whose dimensions are `shape`.
+///
+/// ```
+/// use anemone_kernels::binary::{Comparison, Operand, compare};
+/// let x = Operand { data: &[1.0f32, 2.0, 3.0], strides: &[1] };
+/// let y = Operand { data: &[2.0f32], strides: &[0] };
+/// let mut z = [0; 3];
+/// compare(1, &mut z, &[3], x, y, Comparison::LessEqual);
+/// assert_eq!(z, [1, 1, 0]);
+/// ```
+///
+/// # Panics
+///
+/// As [`binary`].
+pub fn compare<T: Float>(
+    threads: usize,
+    z: &mut [u8],
+    shape: &[usize],
+    x: Operand<'_, T>,
+    y: Operand<'_, T>,
+    f: Comparison,
+) {
+    zip(threads, z, shape, x, y, |z, a, b| simd::dispatch(Compare { z, a, b, f }));
+}
+
+/// How many elements are computed at a time.
+const BLOCK: usize = 1024;
+
+/// Calls `f` with runs of the result and the widened elements of both operands.
+fn zip<T: Float, R: Send>(
+    threads: usize,
+    z: &mut [R],
+    shape: &[usize],
+    x: Operand<'_, T>,
+    y: Operand<'_, T>,
+    f: impl Fn(&mut [R], &mut [f32], &[f32]) + Sync,
+) {
+    x.check(shape);
+    y.check(shape);
+    let (shape, [over_x, over_y]) = collapse(shape, [x.strides, y.strides]);
+    let (lines, inner) = (shape.split_last().map_or(&[][..], |(_, s)| s), *shape.last().unwrap_or(&1));
+    let count: usize = lines.iter().product();
+    assert_eq!(z.len(), count * inner, "the result has as many elements as its shape");
+    if z.is_empty() {
+        return;
+    }
+    // A task is a number of lines, or a part of one.
+    let parts = inner.div_ceil(BLOCK);
+    let z = Shared::new(z);
+    let rank = lines.len();
+    let step = |strides: &[usize]| strides.get(rank).copied().unwrap_or(0);
+    let (step_x, step_y) = (step(&over_x), step(&over_y));
+    let grain = (16 * BLOCK).div_ceil(inner.min(BLOCK));
+    parallel_for(threads, count * parts, grain, |tasks| {
+        let (mut a, mut b) = ([0.0; BLOCK], [0.0; BLOCK]);
+        for task in tasks {
+            let (line, part) = (task / parts, task % parts * BLOCK);
+            let n = BLOCK.min(inner - part);
+            let (mut i, mut j, mut rest) = (part * step_x, part * step_y, line);
+            for d in (0..rank).rev() {
+                let at = rest % lines[d];
+                rest /= lines[d];
+                i += at * over_x[d];
+                j += at * over_y[d];
+            }
+            let (a, b) = (&mut a[..n], &mut b[..n]);
+            read(a, &x.data[i..], step_x);
+            read(b, &y.data[j..], step_y);
+            let start = line * inner + part;
+            // SAFETY: a part of a line is in one task only.
+            f(unsafe { z.slice(start..start + n) }, a, b);
+        }
+    });
+}
+
+/// Widens elements that lie `step` apart.
+fn read<T: Float>(to: &mut [f32], from: &[T], step: usize) {
+    match step {
+        0 => to.fill(from[0].to_f32()),
+        1 => T::widen(to, &from[..to.len()]),
+        _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, v)| *to = v.to_f32()),
+    }
+}
+
+/// Joins neighbouring dimensions that every operand walks through with one stride, and leaves out those of 1.
+pub(crate) fn collapse<const N: usize>(
+    shape: &[usize],
+    strides: [&[usize]; N],
+) -> (Vec<usize>, [Vec<usize>; N]) {
+    let mut dims: Vec<usize> = Vec::new();
+    let mut over: [Vec<usize>; N] = std::array::from_fn(|_| Vec::new());
+    for (d, &n) in shape.iter().enumerate() {
+        if n == 1 {
+            continue;
+        }
+        let joins = |k: usize| over[k].last().is_some_and(|&s| s == strides[k][d] * n);
+        if !dims.is_empty() && (0..N).all(joins) {
+            *dims.last_mut().expect("there is one") *= n;
+            for k in 0..N {
+                *over[k].last_mut().expect("there is one") = strides[k][d];
+            }
+        } else {
+            dims.push(n);
+            for k in 0..N {
+                over[k].push(strides[k][d]);
+            }
+        }
+    }
+    (dims, over)
+}
+
+struct Apply<'a> {
+    a: &'a mut [f32],
+    b: &'a [f32],
+    f: Binary,
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { a, b, f } = self;
+        macro_rules! each {
+            (|$x:ident, $y:ident| $z:expr) => {
+                for (x, &$y) in a.iter_mut().zip(b) {
+                    let $x = *x;
+                    *x = $z;
+                }
+            };
+        }
+        match f {
+            Binary::Add => each!(|x, y| x + y),
+            Binary::Div => each!(|x, y| x / y),
+            Binary::Max => each!(|x, y| maximum(x, y)),
+            Binary::Min => each!(|x, y| minimum(x, y)),
+            Binary::Mul => each!(|x, y| x * y),
+            Binary::Sub => each!(|x, y| x - y),
+        }
+    }
+}
+
+struct Compare<'a> {
+    z: &'a mut [u8],
+    a: &'a [f32],
+    b: &'a [f32],
+    f: Comparison,
+}
+
+impl Kernel for Compare<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { z, a, b, f } = self;
+        macro_rules! each {
+            (|$x:ident, $y:ident| $z:expr) => {
+                for ((z, &$x), &$y) in z.iter_mut().zip(a).zip(b) {
+                    *z = u8::from($z);
+                }
+            };
+        }
+        match f {
+            Comparison::Equal => each!(|x, y| x == y),
+            Comparison::Greater => each!(|x, y| x > y),
+            Comparison::GreaterEqual => each!(|x, y| x >= y),
+            Comparison::Less => each!(|x, y| x < y),
+            Comparison::LessEqual => each!(|x, y| x <= y),
+            Comparison::NotEqual => each!(|x, y| x != y),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::testing::floats;
+
+    #[test]
+    fn dimensions_are_joined_where_all_operands_allow_it() {
+        let (dims, [a, b]) = collapse(&[2, 1, 3, 4], [&[12, 12, 4, 1], &[0, 0, 4, 1]]);
+        assert_eq!((dims, a, b), (vec![2, 12], vec![12, 1], vec![0, 1]));
+        let (dims, [a]) = collapse(&[1, 1], [&[1, 1]]);
+        assert_eq!((dims, a), (vec![], vec![]));
+        let (dims, [a]) = collapse(&[5, 6, 7], [&[0, 0, 0]]);
+        assert_eq!((dims, a), (vec![210], vec![0]));
+    }
+
+    fn check<T: Float>(shape: &[usize], over_x: &[usize], over_y: &[usize]) {
+        let n: usize = shape.iter().product();
+        let (x, y): (Vec<T>, Vec<T>) = (floats(n.max(1), 1), floats(n.max(1), 2));
+        let (a, b) = (Operand { data: &x, strides: over_x }, Operand { data: &y, strides: over_y });
+        let mut pairs = vec![(0, 0)];
+        for (d, &n) in shape.iter().enumerate() {
+            pairs = pairs
+                .iter()
+                .flat_map(|&(i, j)| (0..n).map(move |k| (i + k * over_x[d], j + k * over_y[d])))
+                .collect();
+        }
+        let mut z = vec![T::zeroed(); n];
+        let mut truth = vec![0; n];
+        for threads in [1, 2] {
+            for (f, exact) in [
+                (Binary::Add, (|x, y| x + y) as fn(f32, f32) -> f32),
+                (Binary::Sub, |x, y| x - y),
+                (Binary::Mul, |x, y| x * y),
+                (Binary::Div, |x, y| x / y),
+                (Binary::Max, f32::max),
+                (Binary::Min, f32::min),
+            ] {
+                binary(threads, &mut z, shape, a, b, f);
+                for (z, &(i, j)) in z.iter().zip(&pairs) {
+                    assert_eq!(*z, T::from_f32(exact(x[i].to_f32(), y[j].to_f32())), "{f:?} {shape:?}");
+                }
+            }
+            for (f, exact) in [
+                (Comparison::Equal, (|x, y| x == y) as fn(&T, &T) -> bool),
+                (Comparison::NotEqual, |x, y| x != y),
+                (Comparison::Less, |x, y| x < y),
+                (Comparison::LessEqual, |x, y| x <= y),
+                (Comparison::Greater, |x, y| x > y),
+                (Comparison::GreaterEqual, |x, y| x >= y),
+            ] {
+                compare(threads, &mut truth, shape, a, b, f);
+                for (z, &(i, j)) in truth.iter().zip(&pairs) {
+                    assert_eq!(*z == 1, exact(&x[i], &y[j]), "{f:?} {shape:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_pattern_of_broadcasting() {
+        for (shape, over_x, over_y) in [
+            (&[][..], &[][..], &[][..]),
+            (&[0, 3], &[3, 1], &[0, 1]),
+            (&[3000], &[1], &[1]),
+            (&[5000], &[1], &[0]),
+            (&[1, 7, 30, 31], &[0, 930, 31, 1], &[0, 1, 0, 0]),
+            (&[40, 60], &[0, 1], &[1, 0]),
+            (&[3, 4, 5], &[20, 5, 1], &[1, 3, 12]),
+        ] {
+            check::<f32>(shape, over_x, over_y);
+            check::<f16>(shape, over_x, over_y);
+        }
+    }
+
+    #[test]
+    fn a_nan_is_the_largest_and_the_smallest() {
+        for (x, y) in [(f32::NAN, 1.0), (1.0, f32::NAN)] {
+            assert!(maximum(x, y).is_nan() && minimum(x, y).is_nan());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an operand lies within its slice")]
+    fn an_operand_that_reaches_past_its_slice_is_refused() {
+        let x = Operand { data: &[1.0f32; 3], strides: &[1] };
+        binary(1, &mut [0.0; 4], &[4], x, x, Binary::Add);
+    }
+}
