@@ -130,7 +130,7 @@ fn by_blocks<T: Float, W: Float>(
     // to have work for several threads.
     let columns = outputs.min(256);
     let mut rows = group_out.min(256);
-    while conv.batch * conv.groups * outputs.div_ceil(columns) * group_out.div_ceil(rows) < 8 && rows > 64 {
+    while conv.batch * conv.groups * outputs.div_ceil(columns) * group_out.div_ceil(rows) < 4 && rows > 64 {
         rows = (rows / 2).next_multiple_of(16);
     }
     let (down, across) = (group_out.div_ceil(rows), outputs.div_ceil(columns));
@@ -216,6 +216,7 @@ impl Phases {
     fn fill<T: Float>(&self, to: &mut [f32], plane: &[T], window: &Window) {
         to.fill(0.0);
         let [_, height, width] = window.input;
+        let mut line = scratch::floats(width);
         let (stride, before) = (window.strides[2], window.before[2]);
         let line_len = self.part * stride;
         for (i, to) in to.chunks_exact_mut(line_len).enumerate() {
@@ -228,15 +229,18 @@ impl Phases {
                 continue;
             }
             let from = &plane[(d * height + h) * width..][..width];
+            let len = width.min(line_len.saturating_sub(before));
             if stride == 1 {
-                let len = width.min(self.part.saturating_sub(before));
-                if len > 0 {
-                    T::widen(&mut to[before..before + len], &from[..len]);
-                }
-            } else {
-                for (w, &v) in from.iter().enumerate().take((line_len).saturating_sub(before)) {
-                    to[(w + before) % stride * self.part + (w + before) / stride] = v.to_f32();
-                }
+                T::widen(&mut to[before.min(line_len)..][..len], &from[..len]);
+                continue;
+            }
+            T::widen(&mut line[..len], &from[..len]);
+            for (phase, to) in to.chunks_exact_mut(self.part).enumerate() {
+                // The first element of this phase: w + before is phase, phase + stride, ….
+                let first = (phase + stride - before % stride) % stride;
+                let skip = (first + before) / stride;
+                let from = line[..len].get(first..).unwrap_or(&[]).iter().step_by(stride);
+                to.iter_mut().skip(skip).zip(from).for_each(|(to, &v)| *to = v);
             }
         }
     }

@@ -371,8 +371,10 @@ fn gemv_batched<A: Float, B: Float, C: Float>(
     bias: Bias<'_>,
 ) {
     let (k, n) = (a.columns, b.columns);
-    // A task reads about 64 Ki weights; the sums of some hundred columns stay in the first-level cache.
-    let columns = ((1 << 16) / k.max(1)).clamp(64, 512).min(n);
+    // A task reads about 64 Ki weights, of whole cache lines: lines of rows are the longer the better, up to what
+    // sums the first-level cache holds.
+    let least = if b.row_stride == 1 || k == 1 { 64 } else { 512 };
+    let columns = ((1 << 16) / k.max(1)).clamp(least, 2048).min(n);
     let across = n.div_ceil(columns);
     let c = Shared::new(c);
     parallel_for(threads, items.len() * across, 1, |tasks| {
