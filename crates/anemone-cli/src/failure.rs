@@ -4,17 +4,22 @@ use std::io;
 
 use crate::terminal::Terminal;
 
-/// Why a command failed, and thereby with which exit code.
+/// Who is at fault, and thereby the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The program or model: exit code 1.
+    Program,
+    /// A file, the device or the usage: exit code 2.
+    World,
+}
+
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The program or model is at fault, and everything has been said: exit code 1.
-    Told,
-    /// The program or model is at fault: exit code 1.
-    Program(String),
-    /// A file, the device or the usage is at fault: exit code 2.
-    World(String),
-    /// The usage is wrong, and everything has been said: exit code 2.
-    Usage,
+    /// Everything has been said.
+    Told(Blame),
+    /// This is to be said.
+    Say(Blame, String),
     /// The reader of the output has gone away, which is its right: exit code 0.
     NobodyReads,
 }
@@ -22,41 +27,40 @@ pub(crate) enum Failure {
 impl Failure {
     /// A fault of the program or model.
     pub(crate) fn program(message: impl Into<String>) -> Self {
-        Failure::Program(message.into())
+        Failure::Say(Blame::Program, message.into())
     }
 
     /// A fault of the world.
     pub(crate) fn world(message: impl Into<String>) -> Self {
-        Failure::World(message.into())
+        Failure::Say(Blame::World, message.into())
     }
 
     /// Says what is left to say, and gives the exit code.
     pub(crate) fn report(self, terminal: &mut Terminal) -> u8 {
-        // What was printed before comes first.
+        // What was printed before comes first. Why it cannot be printed is of no interest any more.
         let _ = terminal.finish();
-        match self {
-            Failure::Told => 1,
-            Failure::Program(message) => {
+        let blame = match self {
+            Failure::Told(blame) => blame,
+            Failure::Say(blame, message) => {
                 terminal.error(&message);
-                1
+                blame
             }
-            Failure::World(message) => {
-                terminal.error(&message);
-                2
-            }
-            Failure::Usage => 2,
-            Failure::NobodyReads => 0,
+            Failure::NobodyReads => return 0,
+        };
+        match blame {
+            Blame::Program => 1,
+            Blame::World => 2,
         }
     }
 }
 
 impl From<io::Error> for Failure {
-    /// An error of writing to the standard output: errors of files are [`Failure::World`] with the file's name.
+    /// An error of writing to the standard output: errors of files name the file, and are made by hand.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Failure::NobodyReads;
         }
-        Failure::World(format!("the output cannot be written: {error}"))
+        Failure::world(format!("the output cannot be written: {error}"))
     }
 }
 

@@ -7,7 +7,13 @@
 
 mod bug;
 mod commands;
+mod engine;
 mod failure;
+mod inputs;
+mod model;
+mod npy;
+mod output;
+mod statistics;
 mod table;
 mod terminal;
 

@@ -1,15 +1,19 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod explain;
+mod fmt;
 mod info;
 mod ops;
+mod print;
+mod run;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::failure::{Blame, Failure};
 use crate::terminal::{Colour, Terminal};
 
 /// Check, run, print and convert programs for the Apple Neural Engine.
@@ -38,6 +42,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Args),
+    Run(run::Args),
+    Print(print::Args),
+    Fmt(fmt::Args),
     Ops(ops::Args),
     Explain(explain::Args),
     Info(info::Args),
@@ -53,11 +61,15 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
             // Help and version are asked for; everything else is wrong usage.
             let usage = e.use_stderr();
             e.print()?;
-            return if usage { Err(Failure::Usage) } else { Ok(()) };
+            return if usage { Err(Failure::Told(Blame::World)) } else { Ok(()) };
         }
     };
     terminal.hush(cli.quiet);
     match cli.command {
+        Command::Check(args) => check::run(&args, terminal),
+        Command::Run(args) => run::run(&args, terminal),
+        Command::Print(args) => print::run(&args, terminal),
+        Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Ops(args) => ops::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
         Command::Info(args) => info::run(&args, terminal),
