@@ -185,7 +185,7 @@ impl<'t> Layout<'t> {
         if !self.out.is_empty() {
             self.out.push('\n');
         }
-        self.out.extend(std::iter::repeat_n(' ', indent));
+        self.out.push_str(&" ".repeat(indent));
         self.out.push_str(line);
         self.at_start = false;
     }

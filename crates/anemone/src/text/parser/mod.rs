@@ -22,14 +22,15 @@ use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
 /// Everything that is wrong with the text. Warnings are not among it: [`parse_with`] gives these too.
 pub fn parse(text: &str) -> Result<Program, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    match parse_with(text, &mut diagnostics) {
-        Some(program) => Ok(program),
-        None => {
-            let mut errors = Diagnostics::default();
-            diagnostics.into_iter().filter(|d| d.severity == Severity::Error).for_each(|d| errors.push(d));
-            Err(errors)
-        }
+    if let Some(program) = parse_with(text, &mut diagnostics) {
+        return Ok(program);
     }
+    if diagnostics.iter().all(|d| d.severity == Severity::Error) {
+        return Err(diagnostics);
+    }
+    let mut errors = Diagnostics::default();
+    diagnostics.into_iter().filter(|d| d.severity == Severity::Error).for_each(|d| errors.push(d));
+    Err(errors)
 }
 
 /// Reads a program, and adds what is to be said of the text; there is a program if no error was added.
