@@ -10,13 +10,19 @@
 mod compiled;
 mod description;
 mod error;
+mod export;
 mod flexible;
 mod import;
+mod interface;
+mod metadata;
 mod model;
 mod open;
 mod package;
 mod proto;
+mod staging;
 mod weights;
+mod weights_out;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +35,7 @@ pub use error::Error;
 pub use model::ModelKind;
 pub use open::open;
 pub use weights::Weights;
+pub use write::{Written, write_mil, write_mlmodelc, write_mlpackage};
 
 use error::read_limited;
 

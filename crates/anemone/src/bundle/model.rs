@@ -1,7 +1,7 @@
 //! Model files, taken apart without being decoded: what kind of model they hold, and where its parts lie.
 
 use prost::bytes::Buf;
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
 use crate::source::{Diagnostic, codes};
 
@@ -168,8 +168,38 @@ impl<'a> ModelFile<'a> {
     }
 }
 
+impl ModelFile<'_> {
+    /// The bytes of a model file of these parts.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.description.len() + self.model.len() + 32);
+        encode_key(1, WireType::Varint, &mut out);
+        encode_varint(self.specification_version as u64, &mut out);
+        put_bytes(2, self.description, &mut out);
+        if self.updatable {
+            encode_key(10, WireType::Varint, &mut out);
+            encode_varint(1, &mut out);
+        }
+        put_bytes(self.kind.number, self.model, &mut out);
+        out
+    }
+
+    /// The bytes of a pipeline of these model files.
+    pub(super) fn encode_stages(models: &[Vec<u8>], names: &[&str]) -> Vec<u8> {
+        let mut out = Vec::new();
+        models.iter().for_each(|m| put_bytes(1, m, &mut out));
+        names.iter().for_each(|n| put_bytes(2, n.as_bytes(), &mut out));
+        out
+    }
+}
+
+fn put_bytes(field: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.extend(bytes);
+}
+
 /// The payload of a field.
-enum Payload<'a> {
+pub(super) enum Payload<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     /// A number of fixed width: no field of interest is one.
@@ -177,7 +207,7 @@ enum Payload<'a> {
 }
 
 /// The fields of a message, in order.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Payload<'a>), Diagnostic>;

@@ -45,6 +45,12 @@ pub(super) enum File {
     Memory(Arc<[u8]>),
 }
 
+/// Where a weight file is: in memory, or on the disk.
+pub(super) enum Found {
+    Open(File),
+    Disk(PathBuf),
+}
+
 impl std::ops::Deref for File {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
@@ -119,21 +125,36 @@ impl Weights {
         if let Some(file) = self.files().get(&inside) {
             return Ok(file.clone());
         }
-        let missing = |why: &dyn std::fmt::Display| {
-            Diagnostic::new(&codes::BLOB_MISSING, format!("the weight file `{path}` cannot be read: {why}"))
+        let file = match self.find(path)? {
+            Found::Open(file) => file,
+            Found::Disk(on_disk) => {
+                File::Mapped(Arc::new(Mapped::open(&on_disk).map_err(|e| missing(path, &e))?))
+            }
         };
+        Ok(self.files().entry(inside).or_insert(file).clone())
+    }
+
+    /// Where the file at this path is.
+    ///
+    /// # Errors
+    ///
+    /// `blob-path` and `blob-missing`.
+    pub(super) fn find(&self, path: &str) -> Result<Found, Diagnostic> {
+        let inside = path_in_model(path)?;
+        if let Some(file @ File::Memory(_)) = self.files().get(&inside) {
+            return Ok(Found::Open(file.clone()));
+        }
         let on_disk = self.on_disk(&inside).ok_or_else(|| {
-            missing(&"the program has no folder")
+            missing(path, &"the program has no folder")
                 .help("open the program from its file, or insert the weights")
         })?;
         // Opening a pipe would wait for somebody to write to it.
-        let metadata = on_disk.metadata().map_err(|e| missing(&e))?;
+        let metadata = on_disk.metadata().map_err(|e| missing(path, &e))?;
         if !metadata.is_file() {
-            return Err(missing(&"it is not a file"));
+            return Err(missing(path, &"it is not a file"));
         }
         self.check_links(path, &inside, &on_disk)?;
-        let file = File::Mapped(Arc::new(Mapped::open(&on_disk).map_err(|e| missing(&e))?));
-        Ok(self.files().entry(inside).or_insert(file).clone())
+        Ok(Found::Disk(on_disk))
     }
 
     /// Where a file of the model is on the disk.
@@ -224,6 +245,10 @@ pub(super) fn path_in_model(path: &str) -> Result<String, Diagnostic> {
         return Err(escapes(path, "it names no file"));
     }
     Ok(parts.join("/"))
+}
+
+fn missing(path: &str, why: &dyn std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(&codes::BLOB_MISSING, format!("the weight file `{path}` cannot be read: {why}"))
 }
 
 fn escapes(path: &str, why: &str) -> Diagnostic {

@@ -102,6 +102,7 @@ codes! {
     MODEL_MISSING Error "model-missing" "the bundle does not hold the model that it names";
     PROTOBUF_INVALID Error "protobuf-invalid" "the model file is not a readable protobuf message";
     NOT_A_PROGRAM Error "not-a-program" "the model is of a kind that is not a program";
+    NO_PACKAGE_FORM Error "no-package-form" "the program says something that a package cannot hold";
     INTERFACE_MISMATCH Error "interface-mismatch" "the model's description and its program disagree";
     // running
     INPUT_MISSING Error "input-missing" "the program needs an input that is not given";
