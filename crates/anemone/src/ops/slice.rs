@@ -1,4 +1,687 @@
-//! Ops.
+//! Ops that take a part of a tensor, replace one, or add a border.
+
+use super::loops::{shape_of, strides as steps};
+use super::moves::{
+    INDEX17, MOVED17, bad_value, exact, expect_length, joined, known_ints, length, offsets, one, result,
+    strides,
+};
 use super::row::*;
 
-pub(super) static OPS: &[Op] = &[];
+const SLICE_BY_INDEX: &[Edition] = &[
+    edition(
+        Ios15,
+        &[
+            tensor("x", NUMS_BOOL).domain('T'),
+            tensor("begin", I32),
+            tensor("end", I32),
+            tensor("stride", I32).constant().or(Absent),
+            tensor("begin_mask", BOOL).constant().or(Absent),
+            tensor("end_mask", BOOL).constant().or(Absent),
+            tensor("squeeze_mask", BOOL).constant().or(Absent),
+        ],
+    ),
+    edition(
+        Ios17,
+        &[
+            tensor("x", MOVED17).domain('T'),
+            tensor("begin", INDEX17).domain('U'),
+            tensor("end", INDEX17).domain('U'),
+            tensor("stride", INDEX17).domain('U').constant().or(Absent),
+            tensor("begin_mask", BOOL).constant().or(Absent),
+            tensor("end_mask", BOOL).constant().or(Absent),
+            tensor("squeeze_mask", BOOL).constant().or(Absent),
+        ],
+    ),
+];
+
+const SLICE_UPDATE: &[Edition] = &[edition(
+    Ios18,
+    &[
+        tensor("x", MOVED17).domain('T'),
+        tensor("update", MOVED17).domain('T'),
+        tensor("begin", INDEX17).domain('U'),
+        tensor("end", INDEX17).domain('U'),
+        tensor("stride", INDEX17).domain('U').constant().or(Absent),
+        tensor("begin_mask", BOOL).constant().or(Absent),
+        tensor("end_mask", BOOL).constant().or(Absent),
+        tensor("squeeze_mask", BOOL).constant().or(Absent),
+    ],
+)];
+
+const SLICE_BY_SIZE: &[Edition] = &[
+    edition(Ios15, &[tensor("x", NUMS_BOOL).domain('T'), tensor("begin", I32), tensor("size", I32)]),
+    edition(
+        Ios17,
+        &[
+            tensor("x", MOVED17).domain('T'),
+            tensor("begin", INDEX17).domain('U'),
+            tensor("size", INDEX17).domain('U'),
+        ],
+    ),
+];
+
+const PAD: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", FLOATS).domain('T'),
+        tensor("pad", I32),
+        tensor("mode", STR).constant().or(Str("constant")),
+        tensor("constant_val", FLOATS).domain('T').constant().or(Float(0.0)),
+    ],
+)];
+
+const CROP: &[Edition] = &[edition(
+    Ios15,
+    &[
+        tensor("x", FLOATS).domain('T'),
+        tensor("crop_height", I32).constant(),
+        tensor("crop_width", I32).constant(),
+    ],
+)];
+
+/// What a slice takes along one axis.
+#[derive(Clone, Copy)]
+struct Along {
+    /// The first element; it means something only if there is one.
+    begin: i64,
+    /// The step from one element to the next.
+    stride: i64,
+    /// How many elements.
+    count: Dim,
+    /// Whether the axis is not in the result.
+    squeezed: bool,
+}
+
+/// The part of `x` that `begin`, `end`, `stride` and the masks describe, axis by axis, as far as it is known.
+fn part(args: &Args<'_>, x: &Shape) -> Result<Vec<Along>, Fault> {
+    let rank = x.rank();
+    for param in ["begin", "end"] {
+        expect_length(args, param, rank)?;
+    }
+    let (begin, end) = (args.ints("begin"), args.ints("end"));
+    let given = |param, or: i64| {
+        if !args.has(param) {
+            return Ok(vec![or; rank]);
+        }
+        expect_length(args, param, rank)?;
+        known_ints(args, param)
+    };
+    let stride = given("stride", 1)?;
+    let [begin_mask, end_mask, squeeze_mask] =
+        [given("begin_mask", 0)?, given("end_mask", 0)?, given("squeeze_mask", 0)?];
+    (0..rank)
+        .map(|i| {
+            let at = |numbers: &Option<Vec<i64>>| numbers.as_ref().and_then(|n| n.get(i).copied());
+            let begin = if begin_mask[i] != 0 { Bound::Open } else { at(&begin).into() };
+            let end = if end_mask[i] != 0 { Bound::Open } else { at(&end).into() };
+            if squeeze_mask[i] != 0 {
+                single(args, i, x[i], begin)
+            } else {
+                run(args, i, x[i], begin, end, stride[i])
+            }
+        })
+        .collect()
+}
+
+/// One end of a slice.
+#[derive(Clone, Copy, PartialEq)]
+enum Bound {
+    /// The end of the axis.
+    Open,
+    /// A place; a negative one counts from the back.
+    At(i64),
+    /// A place that is known when the program runs.
+    Later,
+}
+
+impl From<Option<i64>> for Bound {
+    fn from(at: Option<i64>) -> Self {
+        at.map_or(Bound::Later, Bound::At)
+    }
+}
+
+/// The one element of an axis that goes.
+fn single(args: &Args<'_>, axis: usize, dim: Dim, begin: Bound) -> Result<Along, Fault> {
+    let begin = match (begin, dim) {
+        (Bound::Open, _) => 0,
+        (Bound::At(b), Dim::Known(n)) if b < 0 => b.saturating_add_unsigned(n),
+        (Bound::At(b), _) => b,
+        (Bound::Later, _) => 0,
+    };
+    if let Dim::Known(n) = dim
+        && (begin < 0 || begin as u64 >= n)
+    {
+        return Err(Fault::of(
+            "begin",
+            &codes::INDEX_OUT_OF_RANGE,
+            format!(
+                "`{}` takes one element of axis {axis}, which has {n}, and not where `begin` says",
+                args.op.name
+            ),
+        )
+        .against("x"));
+    }
+    Ok(Along { begin, stride: 1, count: Dim::Known(1), squeezed: true })
+}
+
+/// The elements of an axis that stays, as NumPy's `begin:end:stride` takes them.
+fn run(
+    args: &Args<'_>,
+    axis: usize,
+    dim: Dim,
+    begin: Bound,
+    end: Bound,
+    stride: i64,
+) -> Result<Along, Fault> {
+    let along = |begin, count| Ok(Along { begin, stride, count, squeezed: false });
+    if stride == 0 {
+        return Err(bad_value(args, "stride", format_args!("it is 0 along axis {axis}")));
+    }
+    let forward = stride > 0;
+    if let (Bound::At(b), Bound::At(e)) = (begin, end)
+        && (forward && b >= 0 && e >= 0 && e < b || !forward && b < 0 && e < 0 && b < e)
+    {
+        return Err(bad_value(
+            args,
+            "end",
+            format_args!("along axis {axis} it lies before `begin`: {b} to {e} by {stride}"),
+        )
+        .against("begin"));
+    }
+    let steps = |distance: i64| {
+        if distance <= 0 { 0 } else { (distance as u64 - 1) / stride.unsigned_abs() + 1 }
+    };
+    let Dim::Known(n) = dim else {
+        // Some lengths follow without the dimension, which then has an element there.
+        let few = match (begin, end) {
+            (Bound::At(b), Bound::At(e)) if (b < 0) == (e < 0) && (b >= 0) == forward => {
+                let count = steps(if forward { e.saturating_sub(b) } else { b.saturating_sub(e) });
+                (count <= 1).then_some(count)
+            }
+            (Bound::At(-1), Bound::Open) if forward => Some(1),
+            (Bound::At(0), Bound::Open) if !forward => Some(1),
+            _ => None,
+        };
+        let whole = begin == Bound::Open && end == Bound::Open && stride.unsigned_abs() == 1;
+        return along(0, if whole { dim } else { few.map_or(Dim::Unknown, Dim::Known) });
+    };
+    if begin == Bound::Later || end == Bound::Later {
+        return along(0, Dim::Unknown);
+    }
+    // Dimensions of tensors are far below 2^63; a larger one is refused elsewhere.
+    let n = n.min(i64::MAX as u64) as i64;
+    let (low, high) = if forward { (0, n) } else { (-1, n - 1) };
+    let place = |bound: Bound, open: i64| match bound {
+        Bound::At(b) if b < 0 => b.saturating_add(n).clamp(low, high),
+        Bound::At(b) => b.clamp(low, high),
+        _ => open,
+    };
+    let (first, last) = if forward { (low, high) } else { (high, low) };
+    let (begin, end) = (place(begin, first), place(end, last));
+    along(begin, Dim::Known(steps(if forward { end - begin } else { begin - end })))
+}
+
+/// The shape of the part, without the axes that go.
+fn part_shape(part: &[Along]) -> Shape {
+    part.iter().filter(|a| !a.squeezed).map(|a| a.count).collect()
+}
+
+/// The offsets of the elements of a part of a tensor of this shape.
+fn part_offsets(part: &[Along], x: &[usize]) -> impl Iterator<Item = usize> {
+    let own = strides(x);
+    let shape: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
+    let empty = shape.contains(&0);
+    let start: usize =
+        if empty { 0 } else { part.iter().zip(&own).map(|(a, &s)| a.begin as usize * s as usize).sum() };
+    // A stride that is never taken may be any number.
+    let steps: Vec<isize> = part
+        .iter()
+        .zip(&own)
+        .zip(&shape)
+        .map(|((a, &s), &n)| if n > 1 && !empty { a.stride as isize * s } else { 0 })
+        .collect();
+    offsets(start, &shape, &steps)
+}
+
+fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    result(args, x.dtype, part_shape(&part(args, &x.shape)?))
+}
+
+fn compute_slice(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let part = part(args, &Shape::from(x.shape()))?;
+    let shape = part_shape(&part).known().unwrap_or_default();
+    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+}
+
+fn infer_update(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let (x, update) = (args.ty("x")?, args.ty("update")?);
+    if update.rank() == 0 {
+        return Err(Fault::of(
+            "update",
+            &codes::WRONG_RANK,
+            "`update` of `slice_update` must have a dimension; Core ML takes no scalar here",
+        ));
+    }
+    let shape = part_shape(&part(args, &x.shape)?);
+    if !shape.fits(&update.shape) {
+        return Err(Fault::of(
+            "update",
+            &codes::SHAPE_MISMATCH,
+            format!("`update` of `slice_update` has shape {}, and the slice has shape {shape}", update.shape),
+        )
+        .against("x"));
+    }
+    Ok(vec![x.clone().into()])
+}
+
+fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let (x, update) = (args.tensor("x")?, args.tensor("update")?);
+    infer_update(args)?;
+    let part = part(args, &Shape::from(x.shape()))?;
+    let mut from: Vec<usize> = (0..x.len()).collect();
+    for (i, at) in part_offsets(&part, x.shape()).enumerate() {
+        from[at] = x.len() + i;
+    }
+    one(joined(&[x, update])?.pick(x.shape(), from)?)
+}
+
+/// Where the part begins, and its shape, as far as they are known.
+fn sized(args: &Args<'_>, x: &Shape) -> Result<Vec<(Option<u64>, Dim)>, Fault> {
+    for param in ["begin", "size"] {
+        expect_length(args, param, x.rank())?;
+    }
+    let (begins, sizes) = (args.ints("begin"), args.ints("size"));
+    let outside = |param, axis: usize, n: u64, what: &str| {
+        Fault::of(
+            param,
+            &codes::INDEX_OUT_OF_RANGE,
+            format!("`slice_by_size` takes {what} of axis {axis}, which has {n} elements"),
+        )
+        .against("x")
+    };
+    (0..x.rank())
+        .map(|i| {
+            let at = |numbers: &Option<Vec<i64>>| numbers.as_ref().and_then(|n| n.get(i).copied());
+            let begin = match (at(&begins), x[i]) {
+                (Some(b), Dim::Known(n)) => {
+                    let from_front = if b < 0 { b.saturating_add_unsigned(n) } else { b };
+                    match u64::try_from(from_front) {
+                        Ok(b) if b <= n => Some(b),
+                        _ => return Err(outside("begin", i, n, &format!("from element {b} on"))),
+                    }
+                }
+                (Some(b), Dim::Unknown) => u64::try_from(b).ok(),
+                (None, _) => None,
+            };
+            let size = match (at(&sizes), x[i], begin) {
+                (Some(-1), Dim::Known(n), Some(b)) => Dim::Known(n.saturating_sub(b)),
+                (Some(-1) | None, ..) => Dim::Unknown,
+                (Some(s), dim, _) => {
+                    let Ok(s) = u64::try_from(s) else {
+                        return Err(bad_value(args, "size", format_args!("{s} along axis {i} is no length")));
+                    };
+                    if let Dim::Known(n) = dim
+                        && begin.unwrap_or(0).saturating_add(s) > n
+                    {
+                        return Err(outside(
+                            "size",
+                            i,
+                            n,
+                            &format!("{s} elements from {}", begin.unwrap_or(0)),
+                        ));
+                    }
+                    Dim::Known(s)
+                }
+            };
+            Ok((begin, size))
+        })
+        .collect()
+}
+
+fn infer_by_size(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    result(args, x.dtype, sized(args, &x.shape)?.into_iter().map(|(_, size)| size).collect())
+}
+
+fn compute_by_size(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let part: Vec<Along> = sized(args, &Shape::from(x.shape()))?
+        .into_iter()
+        .map(|(begin, count)| Along { begin: begin.unwrap_or(0) as i64, stride: 1, count, squeezed: false })
+        .collect();
+    let shape = part_shape(&part).known().unwrap_or_default();
+    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+}
+
+fn infer_crop(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    result(args, x.dtype, part_shape(&cropped(args, &x.shape)?))
+}
+
+/// What is left of each axis.
+fn cropped(args: &Args<'_>, x: &Shape) -> Result<Vec<Along>, Fault> {
+    if x.rank() < 3 {
+        return Err(Fault::of(
+            "x",
+            &codes::WRONG_RANK,
+            format!("`x` of `crop` has {} dimensions and must have 3 or more", x.rank()),
+        ));
+    }
+    let mut part: Vec<Along> =
+        x.iter().map(|&count| Along { begin: 0, stride: 1, count, squeezed: false }).collect();
+    for (param, axis) in [("crop_height", x.rank() - 2), ("crop_width", x.rank() - 1)] {
+        let amounts = known_ints(args, param)?;
+        let [before, behind] = amounts[..] else {
+            return Err(bad_value(args, param, format_args!("it has {} numbers, not 2", amounts.len())));
+        };
+        let both = before.checked_add(behind).filter(|_| before >= 0 && behind >= 0);
+        let count = match (both, x[axis]) {
+            (Some(both), Dim::Known(n)) if both as u64 <= n => Dim::Known(n - both as u64),
+            (Some(_), Dim::Unknown) => Dim::Unknown,
+            _ => {
+                let why = format_args!("{before} and {behind} cannot be taken off {}", x[axis]).to_string();
+                return Err(bad_value(args, param, why));
+            }
+        };
+        part[axis] = Along { begin: before, count, ..part[axis] };
+    }
+    Ok(part)
+}
+
+fn compute_crop(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let part = cropped(args, &Shape::from(x.shape()))?;
+    let shape = part_shape(&part).known().unwrap_or_default();
+    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+}
+
+/// The border before and behind each axis, as far as it is known.
+fn borders(args: &Args<'_>, x: &Shape) -> Result<Vec<Option<[u64; 2]>>, Fault> {
+    let mut borders = vec![Some([0, 0]); x.rank()];
+    let Some(pad) = args.ints("pad") else {
+        // Without its numbers, the length alone says which dimensions grow.
+        let padded = match length(args, "pad")? {
+            Dim::Known(n) if n % 2 == 0 && n / 2 <= x.rank() as u64 => (n / 2) as usize,
+            Dim::Known(n) => return Err(bad_value(args, "pad", format_args!("it has {n} numbers"))),
+            Dim::Unknown => x.rank(),
+        };
+        borders[x.rank() - padded..].fill(None);
+        return Ok(borders);
+    };
+    length(args, "pad")?;
+    if pad.len() % 2 != 0 || pad.len() / 2 > x.rank() {
+        let why =
+            format_args!("it has {} numbers, and `x` has {} dimensions", pad.len(), x.rank()).to_string();
+        return Err(bad_value(args, "pad", why).help("give two numbers for each of the last dimensions"));
+    }
+    let first = x.rank() - pad.len() / 2;
+    for (i, pair) in pad.chunks_exact(2).enumerate() {
+        let number =
+            |n: i64| u64::try_from(n).map_err(|_| bad_value(args, "pad", format_args!("{n} is negative")));
+        borders[first + i] = Some([number(pair[0])?, number(pair[1])?]);
+    }
+    Ok(borders)
+}
+
+fn infer_pad(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let x = args.ty("x")?;
+    let mode = args.str("mode").unwrap_or("constant");
+    if !["constant", "reflect", "replicate"].contains(&mode) {
+        return Err(bad_value(args, "mode", format_args!("`{mode}` is not constant, reflect or replicate")));
+    }
+    let padded = |(axis, (border, &dim)): (usize, (Option<[u64; 2]>, &Dim))| {
+        let Some([before, behind]) = border else { return Ok(Dim::Unknown) };
+        if let Dim::Known(n) = dim {
+            let most = match mode {
+                "reflect" => n.saturating_sub(1),
+                "replicate" if n == 0 => 0,
+                _ => u64::MAX,
+            };
+            if before.max(behind) > most {
+                let why =
+                    format!("axis {axis} of {n} elements can be padded by {most} at most in mode `{mode}`");
+                return Err(bad_value(args, "pad", why).against("x"));
+            }
+        }
+        Ok(dim.map(|n| n.saturating_add(before).saturating_add(behind)))
+    };
+    let borders = borders(args, &x.shape)?;
+    let shape = borders.into_iter().zip(x.shape.iter()).enumerate().map(padded).collect::<Result<_, _>>()?;
+    result(args, x.dtype, shape)
+}
+
+fn compute_pad(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let shape = shape_of(&infer_pad(args)?[0]);
+    let before: Vec<usize> = borders(args, &Shape::from(x.shape()))?
+        .into_iter()
+        .map(|b| b.map_or(0, |[before, _]| before as usize))
+        .collect();
+    let mode = args.str("mode").unwrap_or("constant");
+    let constant = Tensor::from_f64s(x.dtype(), &[1], &[args.float("constant_val").unwrap_or(0.0)])?;
+    let (own, grown) = (steps(x.shape()), steps(&shape));
+    let count: usize = shape.iter().product();
+    let from = (0..count).map(|at| {
+        let mut offset = 0;
+        for axis in 0..shape.len() {
+            let n = x.shape()[axis];
+            let place = (at / grown[axis] % shape[axis]) as isize - before[axis] as isize;
+            let last = n as isize - 1;
+            let place = match mode {
+                "reflect" if place < 0 => -place,
+                "reflect" if place > last => 2 * last - place,
+                "replicate" => place.clamp(0, last),
+                _ if place < 0 || place > last => return x.len(),
+                _ => place,
+            };
+            offset += place as usize * own[axis];
+        }
+        offset
+    });
+    one(joined(&[x, &constant])?.pick(&shape, from)?)
+}
+
+const ONE: Results = Results::Exactly(1);
+
+pub(super) static OPS: &[Op] = &[
+    exact(
+        "slice_by_index",
+        "a part of x, as NumPy's begin:end:stride takes it",
+        SLICE_BY_INDEX,
+        ONE,
+        infer_slice,
+        compute_slice,
+    ),
+    exact(
+        "slice_by_size",
+        "a part of x, by its begin and size",
+        SLICE_BY_SIZE,
+        ONE,
+        infer_by_size,
+        compute_by_size,
+    ),
+    exact("slice_update", "x with a part of it replaced", SLICE_UPDATE, ONE, infer_update, compute_update),
+    exact("pad", "x with a border", PAD, ONE, infer_pad, compute_pad),
+    exact("crop", "x without a border of its last two axes", CROP, ONE, infer_crop, compute_crop),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    /// Slices 0, 1, 2, … of a shape; the line adds strides and masks.
+    #[track_caller]
+    fn slices(x: &[usize], begin: &[i32], end: &[i32], line: &[(&str, Datum)], to: &[usize], order: &[i32]) {
+        let args = [&[("x", iota(x)), ("begin", vec32(begin)), ("end", vec32(end))], line].concat();
+        let order: Vec<f32> = order.iter().map(|&v| v as f32).collect();
+        check("slice_by_index", Ios15, &args, &[f32s(to, &order)]);
+    }
+
+    fn stride(s: &[i32]) -> (&'static str, Datum) {
+        ("stride", vec32(s))
+    }
+
+    #[test]
+    fn slice_by_index_takes_what_numpy_takes() {
+        // x = np.arange(10)
+        slices(&[10], &[2], &[5], &[], &[3], &[2, 3, 4]); // x[2:5]
+        slices(&[10], &[-3], &[-1], &[], &[2], &[7, 8]); // x[-3:-1]
+        slices(&[10], &[1], &[9], &[stride(&[3])], &[3], &[1, 4, 7]); // x[1:9:3]
+        slices(&[10], &[8], &[2], &[stride(&[-2])], &[3], &[8, 6, 4]); // x[8:2:-2]
+        slices(&[10], &[-1], &[-11], &[stride(&[-4])], &[3], &[9, 5, 1]); // x[-1:-11:-4]
+        slices(&[10], &[5], &[100], &[], &[5], &[5, 6, 7, 8, 9]); // x[5:100]
+        slices(&[10], &[-100], &[2], &[], &[2], &[0, 1]); // x[-100:2]
+        slices(&[10], &[3], &[3], &[], &[0], &[]); // x[3:3]
+        slices(&[10], &[20], &[30], &[], &[0], &[]); // x[20:30]
+        slices(&[10], &[0], &[i32::MAX], &[stride(&[i32::MAX])], &[1], &[0]);
+        slices(&[0], &[0], &[1], &[], &[0], &[]);
+        slices(&[1], &[0], &[1], &[stride(&[-1])], &[0], &[]);
+        slices(&[], &[], &[], &[], &[], &[0]);
+        // x = np.arange(6).reshape(2, 3)
+        slices(&[2, 3], &[0, 1], &[2, 3], &[], &[2, 2], &[1, 2, 4, 5]); // x[0:2, 1:3]
+        slices(&[2, 3], &[1, 2], &[0, 0], &[stride(&[-1, -1])], &[1, 2], &[5, 4]); // x[1:0:-1, 2:0:-1]
+    }
+
+    #[test]
+    fn slice_by_index_masks() {
+        let begin = |m: &[bool]| ("begin_mask", flags(m));
+        let end = |m: &[bool]| ("end_mask", flags(m));
+        let squeeze = |m: &[bool]| ("squeeze_mask", flags(m));
+        slices(&[4], &[2], &[3], &[begin(&[true])], &[3], &[0, 1, 2]); // x[:3]
+        slices(&[4], &[2], &[3], &[end(&[true])], &[2], &[2, 3]); // x[2:]
+        slices(&[4], &[2], &[3], &[begin(&[true]), end(&[true]), stride(&[-1])], &[4], &[3, 2, 1, 0]); // x[::-1]
+        slices(&[4], &[1], &[0], &[end(&[true]), stride(&[-1])], &[2], &[1, 0]); // x[1::-1]
+        slices(&[4], &[0], &[2], &[begin(&[true]), stride(&[-1])], &[1], &[3]); // x[:2:-1]
+        slices(&[4], &[-2], &[0], &[squeeze(&[true])], &[], &[2]); // x[-2]
+        slices(&[2, 3], &[1, 0], &[0, 2], &[squeeze(&[true, false])], &[2], &[3, 4]); // x[1, 0:2]
+        slices(&[2, 3], &[1, 2], &[0, 0], &[squeeze(&[true, true])], &[], &[5]); // x[1, 2]
+        slices(&[2, 3], &[9, 1], &[9, 9], &[begin(&[true, false]), squeeze(&[true, false])], &[2], &[1, 2]); // x[0, 1:]
+        let bools =
+            [("x", ints(DType::Bool, &[3], &[1, 0, 1])), ("begin", vec32(&[1])), ("end", vec32(&[3]))];
+        check("slice_by_index", Ios15, &bools, &[ints(DType::Bool, &[2], &[0, 1])]);
+        let nibbles =
+            [("x", ints(UInt4, &[5], &[1, 2, 3, 4, 5])), ("begin", vec32(&[1])), ("end", vec32(&[4]))];
+        check("slice_by_index", Ios17, &nibbles, &[ints(UInt4, &[3], &[2, 3, 4])]);
+    }
+
+    #[test]
+    fn slice_by_index_refuses() {
+        let no = |begin: &[i32], end: &[i32], line: &[(&'static str, Datum)], code| {
+            let args = [&[("x", iota(&[4])), ("begin", vec32(begin)), ("end", vec32(end))], line].concat();
+            refuse("slice_by_index", Ios15, &args, code);
+        };
+        no(&[3], &[1], &[], "bad-value");
+        no(&[-3], &[-1], &[stride(&[-1])], "bad-value");
+        no(&[0], &[1], &[stride(&[0])], "bad-value");
+        no(&[0, 0], &[1, 1], &[], "shape-mismatch");
+        no(&[0], &[1], &[("end_mask", flags(&[true, true]))], "shape-mismatch");
+        no(&[4], &[5], &[("squeeze_mask", flags(&[true]))], "index-out-of-range");
+        no(&[-5], &[5], &[("squeeze_mask", flags(&[true]))], "index-out-of-range");
+    }
+
+    #[test]
+    fn slice_by_index_infers_without_the_dimension() {
+        let x = [("x", Type::tensor(Fp16, Shape::unknown(1)))];
+        let infer = |begin, end, line: &[(&'static str, Datum)], expected: &str| {
+            let args =
+                [&[("x", iota(&[1])), ("begin", vec32(&[begin])), ("end", vec32(&[end]))], line].concat();
+            infers("slice_by_index", Ios15, &args, &x, expected);
+        };
+        infer(0, 1, &[], "tensor<fp16, [1]>");
+        infer(3, 3, &[], "tensor<fp16, [0]>");
+        infer(-1, 0, &[("end_mask", flags(&[true]))], "tensor<fp16, [1]>");
+        infer(0, 2, &[], "tensor<fp16, [?]>");
+        infer(-2, 1, &[], "tensor<fp16, [?]>");
+        infer(0, 9, &[("squeeze_mask", flags(&[true]))], "fp16");
+        let later = [("begin", Type::tensor(Int32, [1].as_slice()))];
+        let args = [("x", iota(&[4])), ("begin", vec32(&[0])), ("end", vec32(&[2]))];
+        infers("slice_by_index", Ios15, &args, &later, "tensor<fp32, [?]>");
+        let long = [("begin", Type::tensor(Int32, [2].as_slice()))];
+        infers("slice_by_index", Ios15, &args, &long, "shape-mismatch");
+    }
+
+    #[test]
+    fn slice_by_size_counts() {
+        let takes = |x: &[usize], begin: &[i32], size: &[i32], to: &[usize], order: &[f32]| {
+            let args = [("x", iota(x)), ("begin", vec32(begin)), ("size", vec32(size))];
+            check("slice_by_size", Ios15, &args, &[f32s(to, order)]);
+        };
+        takes(&[4], &[1], &[2], &[2], &[1.0, 2.0]);
+        takes(&[4], &[1], &[-1], &[3], &[1.0, 2.0, 3.0]);
+        takes(&[4], &[-2], &[-1], &[2], &[2.0, 3.0]);
+        takes(&[4], &[4], &[0], &[0], &[]);
+        takes(&[4], &[4], &[-1], &[0], &[]);
+        takes(&[2, 3], &[1, 1], &[1, 2], &[1, 2], &[4.0, 5.0]);
+        let no = |begin: i32, size: i32, code| {
+            let args = [("x", iota(&[4])), ("begin", vec32(&[begin])), ("size", vec32(&[size]))];
+            refuse("slice_by_size", Ios15, &args, code);
+        };
+        no(1, 4, "index-out-of-range");
+        no(5, 0, "index-out-of-range");
+        no(-5, 1, "index-out-of-range");
+        no(0, -2, "bad-value");
+    }
+
+    #[test]
+    fn slice_update_replaces() {
+        let x = ("x", iota(&[2, 3]));
+        let update = |u: Datum, begin: &[i32], end: &[i32], line: &[(&'static str, Datum)]| {
+            [&[x.clone(), ("update", u), ("begin", vec32(begin)), ("end", vec32(end))], line].concat()
+        };
+        let new = f32s(&[1, 2], &[-1.0, -2.0]);
+        let args = update(new.clone(), &[1, 0], &[2, 2], &[]);
+        check("slice_update", Ios18, &args, &[f32s(&[2, 3], &[0.0, 1.0, 2.0, -1.0, -2.0, 5.0])]);
+        let args = update(new.clone(), &[0, 2], &[1, 0], &[stride(&[1, -1])]);
+        check("slice_update", Ios18, &args, &[f32s(&[2, 3], &[0.0, -2.0, -1.0, 3.0, 4.0, 5.0])]);
+        let squeeze = ("squeeze_mask", flags(&[false, true]));
+        let args = update(f32s(&[2], &[-1.0, -2.0]), &[0, -1], &[2, 0], &[squeeze]);
+        check("slice_update", Ios18, &args, &[f32s(&[2, 3], &[0.0, 1.0, -1.0, 3.0, 4.0, -2.0])]);
+        refuse("slice_update", Ios18, &update(new, &[0, 0], &[2, 2], &[]), "shape-mismatch");
+        let all = ("squeeze_mask", flags(&[true, true]));
+        refuse("slice_update", Ios18, &update(f32s(&[], &[1.0]), &[0, 0], &[0, 0], &[all]), "wrong-rank");
+    }
+
+    #[test]
+    fn pad_adds_a_border() {
+        let pads = |x: Datum, pad: &[i32], mode: &str, expected: Datum| {
+            check("pad", Ios15, &[("x", x), ("pad", vec32(pad)), ("mode", text(mode))], &[expected]);
+        };
+        // np.pad with the modes constant, reflect and edge
+        pads(iota(&[3]), &[1, 2], "constant", f32s(&[6], &[0.0, 0.0, 1.0, 2.0, 0.0, 0.0]));
+        pads(iota(&[3]), &[1, 2], "reflect", f32s(&[6], &[1.0, 0.0, 1.0, 2.0, 1.0, 0.0]));
+        pads(iota(&[3]), &[1, 2], "replicate", f32s(&[6], &[0.0, 0.0, 1.0, 2.0, 2.0, 2.0]));
+        pads(iota(&[2, 1]), &[0, 1], "constant", f32s(&[2, 2], &[0.0, 0.0, 1.0, 0.0]));
+        let all = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0];
+        pads(iota(&[2, 2]), &[1, 0, 1, 1], "replicate", f32s(&[3, 4], &all));
+        pads(iota(&[0]), &[1, 1], "constant", f32s(&[2], &[0.0, 0.0]));
+        pads(iota(&[2]), &[], "reflect", iota(&[2]));
+        let args = [("x", f16s(&[1], &[1.0])), ("pad", vec32(&[1, 0])), ("constant_val", f16s(&[], &[7.0]))];
+        check("pad", Ios15, &args, &[f16s(&[2], &[7.0, 1.0])]);
+        let no = |x: &[usize], pad: &[i32], mode: &str, code| {
+            refuse("pad", Ios15, &[("x", iota(x)), ("pad", vec32(pad)), ("mode", text(mode))], code);
+        };
+        no(&[3], &[3, 0], "reflect", "bad-value");
+        no(&[0], &[1, 0], "replicate", "bad-value");
+        no(&[3], &[-1, 0], "constant", "bad-value");
+        no(&[3], &[1], "constant", "bad-value");
+        no(&[3], &[1, 1, 1, 1], "constant", "bad-value");
+        no(&[3], &[1, 1], "circular", "bad-value");
+        no(&[3, 3], &[i32::MAX; 4], "constant", "tensor-too-large");
+    }
+
+    #[test]
+    fn crop_takes_a_border_off() {
+        let crop = |height: [i32; 2], width: [i32; 2]| {
+            [("x", iota(&[1, 3, 4])), ("crop_height", vec32(&height)), ("crop_width", vec32(&width))]
+        };
+        check("crop", Ios15, &crop([1, 0], [2, 1]), &[f32s(&[1, 2, 1], &[6.0, 10.0])]);
+        check("crop", Ios15, &crop([3, 0], [0, 0]), &[f32s(&[1, 0, 4], &[])]);
+        refuse("crop", Ios15, &crop([2, 2], [0, 0]), "bad-value");
+        refuse("crop", Ios15, &crop([-1, 0], [0, 0]), "bad-value");
+        let flat = [("x", iota(&[3, 4])), ("crop_height", vec32(&[0, 0])), ("crop_width", vec32(&[0, 0]))];
+        refuse("crop", Ios15, &flat, "wrong-rank");
+    }
+}
