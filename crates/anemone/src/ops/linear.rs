@@ -457,9 +457,8 @@ pub(super) static OPS: &[Op] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{arg, count, infer, refuses, run, words};
+    use super::super::testing::{arg, count, infers, refuse, tensors, words};
     use super::*;
-    use crate::mil::op::{Arg, Slot};
 
     /// Both operands count from 1; what is expected is what `numpy.matmul` and `numpy.einsum` give.
     #[track_caller]
@@ -473,7 +472,7 @@ mod tests {
             };
             let mut arguments = vec![(names[0], count(dtype, x)), (names[1], count(dtype, y))];
             arguments.extend(words(rest));
-            let z = run(op, opset, &arguments).unwrap();
+            let z = tensors(op, opset, &arguments).unwrap();
             assert_eq!(z[0].dtype(), dtype);
             assert_eq!(z[0].shape(), shape);
             assert_eq!(z[0].to_f64s(), values.iter().map(|&v| v.into()).collect::<Vec<f64>>());
@@ -514,7 +513,7 @@ mod tests {
     fn a_bias_is_added_and_may_be_of_another_dtype() {
         let call = |opset, dtype, bias| {
             let weight = count(dtype, &[2, 2]);
-            run("linear", opset, &[("x", count(Fp16, &[2])), ("weight", weight), ("bias", bias)]).unwrap()
+            tensors("linear", opset, &[("x", count(Fp16, &[2])), ("weight", weight), ("bias", bias)]).unwrap()
         };
         assert_eq!(call(Ios15, Fp16, arg(Fp16, &[2], &[0.5, -1.0]))[0].to_f64s(), [5.5, 10.0]);
         let y = call(Ios17, Fp32, arg(Fp32, &[2], &[0.5, -1.0]));
@@ -526,37 +525,28 @@ mod tests {
         let x = arg(Int32, &[1], &[65536.0]);
         let y = arg(Int32, &[1, 1], &[65537.0]);
         assert_eq!(
-            run("matmul", Ios15, &[("x", x.clone()), ("y", y.clone())]).unwrap()[0].to_i64s(),
+            tensors("matmul", Ios15, &[("x", x.clone()), ("y", y.clone())]).unwrap()[0].to_i64s(),
             [65536]
         );
-        assert_eq!(run("linear", Ios15, &[("x", x), ("weight", y)]).unwrap()[0].to_i64s(), [65536]);
+        assert_eq!(tensors("linear", Ios15, &[("x", x), ("weight", y)]).unwrap()[0].to_i64s(), [65536]);
     }
 
     #[test]
     fn sums_are_rounded_once() {
         let x = arg(Fp16, &[3], &[2048.0, 1.0, 1.0]);
         let y = arg(Fp16, &[3], &[1.0; 3]);
-        assert_eq!(run("matmul", Ios15, &[("x", x), ("y", y)]).unwrap()[0].to_f64s(), [2050.0]);
+        assert_eq!(tensors("matmul", Ios15, &[("x", x), ("y", y)]).unwrap()[0].to_f64s(), [2050.0]);
     }
 
     #[test]
     fn of_two_dtypes_the_one_that_is_not_constant_wins() {
-        let arguments = [("x", count(Fp16, &[1, 2])), ("y", count(Fp32, &[2, 1]))];
-        let types: Vec<Type> = arguments.iter().map(|(_, d)| d.ty()).collect();
-        let op = super::super::find("matmul").unwrap();
-        let fault = infer(op, Ios17, &arguments, &types, false).unwrap_err();
-        assert_eq!(fault.code.name, "dtype-mismatch");
-        for (constant, dtype) in [("x", Fp32), ("y", Fp16)] {
-            let slots = op.editions[1].params.iter().map(|p| {
-                let given = arguments.iter().zip(&types).find(|((name, _), _)| *name == p.name);
-                given.map_or(Slot::Absent, |((name, d), ty)| {
-                    Slot::One(Arg { ty, value: (*name == constant).then_some(d) })
-                })
-            });
-            let edition = &op.editions[1];
-            let args = Args { op, opset: Ios17, edition, slots: slots.collect(), declared: &[] };
-            assert_eq!(infer_matmul(&args).unwrap(), [Type::tensor(dtype, [1usize, 1].as_slice())]);
-        }
+        let (x, y) = (count(Fp16, &[1, 2]), count(Fp32, &[2, 1]));
+        let (x_type, y_type) = (x.ty(), y.ty());
+        let both = [("x", x), ("y", y)];
+        let unknown = [("x", x_type), ("y", y_type)];
+        infers("matmul", Ios17, &both, &unknown[..1], "tensor<fp16, [1, 1]>");
+        infers("matmul", Ios17, &both, &unknown[1..], "tensor<fp32, [1, 1]>");
+        infers("matmul", Ios17, &both, &unknown, "dtype-mismatch");
     }
 
     #[test]
@@ -569,7 +559,7 @@ mod tests {
             };
             let mut arguments = vec![(names[0], count(Fp32, x)), (names[1], count(Fp32, y))];
             arguments.extend(words(rest));
-            refuses(op, Ios15, code, &arguments);
+            refuse(op, Ios15, &arguments, code);
         };
         refused("linear", &[], &[2, 2], "", "wrong-rank");
         refused("linear", &[2], &[2], "", "wrong-rank");
@@ -591,8 +581,8 @@ mod tests {
         refused("einsum", &[2, 1, 1, 1], &[3, 1, 1, 1], "equation=nchw,nwhu->nchu", "shape-mismatch");
         let three =
             [("values", count(Fp32, &[1])), ("values", count(Fp32, &[1])), ("values", count(Fp32, &[1]))];
-        refuses("einsum", Ios15, "shape-mismatch", &three);
+        refuse("einsum", Ios15, &three, "shape-mismatch");
         let mixed = [("values", count(Fp32, &[1])), ("values", count(Fp16, &[1]))];
-        refuses("einsum", Ios15, "dtype-mismatch", &mixed);
+        refuse("einsum", Ios15, &mixed, "dtype-mismatch");
     }
 }

@@ -35,8 +35,6 @@ mod sort;
 mod state;
 #[cfg(test)]
 mod testing;
-#[cfg(test)]
-mod trial;
 mod window;
 
 use std::collections::HashMap;

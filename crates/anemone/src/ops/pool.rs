@@ -151,7 +151,7 @@ pub(super) static OPS: &[Op] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{arg, count, infer, refuses, run, words};
+    use super::super::testing::{self, arg, count, refuse, tensors, words};
     use super::*;
 
     /// `x` counts from 1; what is expected comes from loops over index tuples in NumPy.
@@ -160,7 +160,7 @@ mod tests {
         for dtype in [Fp32, Fp16] {
             let mut arguments = vec![("x", count(dtype, x))];
             arguments.extend(words(rest));
-            let y = run(op, Ios16, &arguments).unwrap();
+            let y = tensors(op, Ios16, &arguments).unwrap();
             assert_eq!(y[0].shape(), shape);
             // The expected numbers are written with six digits, and fp16 has eleven bits.
             let slack = if dtype == Fp32 { 1e-6 } else { 2f64.powi(-11) };
@@ -222,7 +222,7 @@ mod tests {
         let mut arguments = vec![("x", x)];
         arguments.extend(words("kernel_sizes=[3] pad_type=valid"));
         for op in ["max_pool", "avg_pool", "l2_pool"] {
-            assert!(run(op, Ios15, &arguments).unwrap()[0].to_f64s()[0].is_nan());
+            assert!(tensors(op, Ios15, &arguments).unwrap()[0].to_f64s()[0].is_nan());
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
         let refused = |op: &str, x: &[usize], rest: &str, code: &str| {
             let mut arguments = vec![("x", count(Fp32, x))];
             arguments.extend(words(rest));
-            refuses(op, Ios15, code, &arguments);
+            refuse(op, Ios15, &arguments, code);
         };
         for op in ["avg_pool", "max_pool", "l2_pool"] {
             refused(op, &[1, 4], "kernel_sizes=[2] pad_type=valid", "wrong-rank");
@@ -261,12 +261,10 @@ mod tests {
         let mut arguments = vec![("x", count(Fp32, &[1, 1, 2]))];
         let line = format!("kernel_sizes=[{most}] strides=[{most}] pad=[{most},{most}] pad_type=custom");
         arguments.extend(words(&line));
-        assert_eq!(run("max_pool", Ios15, &arguments).unwrap()[0].to_f64s(), [f64::NEG_INFINITY, 2.0]);
-        let op = super::super::find("avg_pool").unwrap();
+        assert_eq!(tensors("max_pool", Ios15, &arguments).unwrap()[0].to_f64s(), [f64::NEG_INFINITY, 2.0]);
         for dim in [Dim::Known(u64::MAX), Dim::Known(0), Dim::Unknown] {
-            let mut types: Vec<Type> = arguments.iter().map(|(_, d)| d.ty()).collect();
-            types[0] = Type::tensor(Fp32, [dim; 3].into_iter().collect::<Shape>());
-            assert!(infer(op, Ios15, &arguments, &types, true).is_ok());
+            let ty = Type::tensor(Fp32, [dim; 3].into_iter().collect::<Shape>());
+            assert!(testing::infer("avg_pool", Ios15, &arguments, &[("x", ty)]).is_ok());
         }
     }
 }

@@ -37,6 +37,17 @@ pub(super) fn iota(shape: &[usize]) -> Datum {
     f32s(shape, &(0..n).map(|i| i as f32).collect::<Vec<_>>())
 }
 
+/// A tensor of any numeric dtype.
+pub(super) fn arg(dtype: DType, shape: &[usize], values: &[f64]) -> Datum {
+    Tensor::from_f64s(dtype, shape, values).expect("the test states as many values as the shape has").into()
+}
+
+/// The tensor 1, 2, 3, … of any numeric dtype.
+pub(super) fn count(dtype: DType, shape: &[usize]) -> Datum {
+    let values: Vec<f64> = (1..=shape.iter().product::<usize>()).map(|v| v as f64).collect();
+    arg(dtype, shape, &values)
+}
+
 /// A scalar of dtype int32.
 pub(super) fn int(value: i32) -> Datum {
     i32s(&[], &[value])
@@ -60,6 +71,29 @@ pub(super) fn text(value: &str) -> Datum {
 /// A tensor of strings.
 pub(super) fn texts(shape: &[usize], values: &[&str]) -> Datum {
     Tensor::from_strings(shape, values.iter().map(|&s| Arc::from(s)).collect()).unwrap().into()
+}
+
+/// The arguments in a line such as `strides=[2,1] groups=4 scale=0.5 ceil_mode=true pad_type=same`.
+pub(super) fn words(line: &str) -> Vec<(&str, Datum)> {
+    line.split_whitespace()
+        .map(|word| {
+            let (name, value) = word.split_once('=').expect("the test writes name=value");
+            let tensor = if let Some(list) = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')) {
+                let numbers: Vec<i64> = list.split(',').map(|n| n.parse().expect("a number")).collect();
+                Tensor::from_i64s(DType::Int32, &[numbers.len()], &numbers)
+                    .expect("a list of numbers is a tensor")
+            } else if let Ok(number) = value.parse::<i32>() {
+                Tensor::scalar(DType::Int32, number.into())
+            } else if let Ok(number) = value.parse::<f64>() {
+                Tensor::scalar(DType::Fp32, number)
+            } else if let Ok(flag) = value.parse::<bool>() {
+                Tensor::scalar(DType::Bool, f64::from(u8::from(flag)))
+            } else {
+                Tensor::string(value)
+            };
+            (name, tensor.into())
+        })
+        .collect()
 }
 
 /// How much of the arguments inference knows.
@@ -148,6 +182,12 @@ pub(super) fn run(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Result
     Ok(results)
 }
 
+/// The results of [`run`], which are tensors.
+pub(super) fn tensors(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Result<Vec<Tensor>, Fault> {
+    let tensor = |d: Datum| d.as_tensor().unwrap_or_else(|| panic!("`{op}` gave {d:?}")).clone();
+    Ok(run(op, opset, arguments)?.into_iter().map(tensor).collect())
+}
+
 fn fit(op: &str, when: &str, types: &[Type], results: &[Datum]) {
     assert_eq!(types.len(), results.len(), "`{op}` {when}");
     for (ty, result) in types.iter().zip(results) {
@@ -184,16 +224,14 @@ pub(super) fn refuse(op: &str, opset: Opset, arguments: &[(&str, Datum)], code: 
     }
 }
 
-/// Asserts what is inferred when a parameter has only a type; all others are known.
-#[track_caller]
-pub(super) fn infers(
+/// What is inferred when some parameters have only a type; all others are known.
+pub(super) fn infer(
     op: &str,
     opset: Opset,
     arguments: &[(&str, Datum)],
     unknown: &[(&str, Type)],
-    expected: &str,
-) {
-    let types = with(op, opset, arguments, Know::Values, &[], |args| {
+) -> Result<Vec<Type>, Fault> {
+    with(op, opset, arguments, Know::Values, &[], |args| {
         let slots = args
             .edition
             .params
@@ -213,8 +251,19 @@ pub(super) fn infers(
             })
             .collect();
         (args.op.infer)(&Args { op: args.op, opset, edition: args.edition, slots, declared: &[] })
-    });
-    let found = match types {
+    })
+}
+
+/// Asserts what [`infer`] gives: types, or the code of a fault.
+#[track_caller]
+pub(super) fn infers(
+    op: &str,
+    opset: Opset,
+    arguments: &[(&str, Datum)],
+    unknown: &[(&str, Type)],
+    expected: &str,
+) {
+    let found = match infer(op, opset, arguments, unknown) {
         Ok(types) => types.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         Err(fault) => fault.code.name.to_string(),
     };

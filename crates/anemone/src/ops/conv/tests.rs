@@ -1,7 +1,7 @@
 //! Convolutions against numbers computed elsewhere.
 
 use super::*;
-use crate::ops::trial::{arg, count, infer, refuses, run, words};
+use crate::ops::testing::{arg, count, infer, refuse, tensors, words};
 
 /// `x` and `weight` count from 1; what is expected comes from sums over padded arrays in NumPy.
 #[track_caller]
@@ -13,7 +13,7 @@ fn check(op: &str, x: &[usize], weight: &[usize], bias: &[i32], rest: &str, shap
             arguments.push(("bias", arg(dtype, &[bias.len()], &bias)));
         }
         arguments.extend(words(rest));
-        let y = run(op, opset, &arguments).unwrap();
+        let y = tensors(op, opset, &arguments).unwrap();
         assert_eq!(y[0].shape(), shape);
         assert_eq!(y[0].to_f64s(), values.iter().map(|&v| v.into()).collect::<Vec<f64>>());
     }
@@ -76,7 +76,7 @@ fn empty_batches_and_channels() {
 
 #[test]
 fn a_weight_of_another_dtype_does_not_change_the_result() {
-    let y = run("conv", Ios17, &[("x", count(Fp16, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 1]))]);
+    let y = tensors("conv", Ios17, &[("x", count(Fp16, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 1]))]);
     assert_eq!(y.unwrap()[0].dtype(), Fp16);
 }
 
@@ -84,7 +84,7 @@ fn a_weight_of_another_dtype_does_not_change_the_result() {
 fn sums_are_rounded_once() {
     // 2048 + 1 + 1 in fp16 is 2050, and 2048 when it is rounded after each step.
     let ones = arg(Fp16, &[1, 3, 1], &[1.0; 3]);
-    let y = run("conv", Ios15, &[("x", arg(Fp16, &[1, 3, 1], &[2048.0, 1.0, 1.0])), ("weight", ones)]);
+    let y = tensors("conv", Ios15, &[("x", arg(Fp16, &[1, 3, 1], &[2048.0, 1.0, 1.0])), ("weight", ones)]);
     assert_eq!(y.unwrap()[0].to_f64s(), [2050.0]);
 }
 
@@ -93,7 +93,7 @@ fn padding_is_not_multiplied() {
     let x = arg(Fp32, &[1, 1, 1], &[2.0]);
     let weight = arg(Fp32, &[1, 1, 3], &[f64::INFINITY, 1.0, f64::INFINITY]);
     let same = words("pad_type=same").remove(0);
-    assert_eq!(run("conv", Ios15, &[("x", x), ("weight", weight), same]).unwrap()[0].to_f64s(), [2.0]);
+    assert_eq!(tensors("conv", Ios15, &[("x", x), ("weight", weight), same]).unwrap()[0].to_f64s(), [2.0]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn quantized_weights_have_a_scale_and_a_bias() {
             ("quant_bias", arg(Fp32, &[bias.len()], bias)),
         ];
         arguments.extend(words(kind));
-        run("conv_quantized", Ios15, &arguments).map(|y| y[0].to_f64s())
+        tensors("conv_quantized", Ios15, &arguments).map(|y| y[0].to_f64s())
     };
     // Weights 0.5 1.5 | 2.5 3.5, then 0 1 | 16 26.
     assert_eq!(call(&[1.0], &[-0.5], "quantization_type=linear").unwrap(), [3.5, 9.5]);
@@ -122,7 +122,7 @@ fn refusals() {
     let refused = |op: &str, x: &[usize], weight: &[usize], rest: &str, code: &str| {
         let mut arguments = vec![("x", count(Fp32, x)), ("weight", count(Fp32, weight))];
         arguments.extend(words(rest));
-        refuses(op, Ios15, code, &arguments);
+        refuse(op, Ios15, &arguments, code);
     };
     for op in ["conv", "conv_transpose"] {
         refused(op, &[1, 1], &[1, 1], "", "wrong-rank");
@@ -162,15 +162,11 @@ fn hostile_numbers_do_not_overflow() {
             .into_iter()
             .chain(words(rest))
             .collect();
-        let op = crate::ops::find(op).unwrap();
-        let given: Vec<Type> = arguments.iter().map(|(_, d)| d.ty()).collect();
-        let _ = infer(op, Ios18, &arguments, &given, true);
+        let _ = infer(op, Ios18, &arguments, &[]);
         // Dimensions that no tensor has, and none at all.
         for dim in [Dim::Known(u64::MAX), Dim::Known(0), Dim::Unknown] {
-            let shape: Shape = [dim; 3].into_iter().collect();
-            let mut types = given.clone();
-            types[..2].fill(Type::tensor(Fp32, shape));
-            let _ = infer(op, Ios18, &arguments, &types, true);
+            let ty = Type::tensor(Fp32, [dim; 3].into_iter().collect::<Shape>());
+            let _ = infer(op, Ios18, &arguments, &[("x", ty.clone()), ("weight", ty)]);
         }
     };
     for op in ["conv", "conv_transpose"] {
@@ -188,5 +184,5 @@ fn hostile_numbers_do_not_overflow() {
     let far = words("strides=[2147483647] dilations=[2147483647] output_shape=[1,1,3]");
     let mut arguments = vec![("x", count(Fp32, &[1, 1, 2])), ("weight", count(Fp32, &[1, 1, 2]))];
     arguments.extend(far);
-    assert_eq!(run("conv_transpose", Ios15, &arguments).unwrap()[0].to_f64s(), [1.0, 0.0, 0.0]);
+    assert_eq!(tensors("conv_transpose", Ios15, &arguments).unwrap()[0].to_f64s(), [1.0, 0.0, 0.0]);
 }

@@ -1,7 +1,7 @@
 //! Images against the numbers of coremltools' documentation and of its tests, which ran on Apple's engines.
 
 use super::*;
-use crate::ops::trial::{arg, count, infer, refuses, run, words};
+use crate::ops::testing::{arg, count, infer, refuse, tensors, words};
 
 #[track_caller]
 fn near(found: &Tensor, shape: &[usize], values: &[f64]) {
@@ -20,7 +20,7 @@ fn check(op: &str, x: &[usize], rest: &str, shape: &[usize], values: &[f64]) {
     let mut arguments = vec![("x", arg(Fp32, x, &from_zero))];
     arguments.extend(words(rest));
     let opset = crate::ops::find(op).unwrap().editions.last().unwrap().since;
-    near(&run(op, opset, &arguments).unwrap()[0], shape, values);
+    near(&tensors(op, opset, &arguments).unwrap()[0], shape, values);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn resizes_to_a_shape() {
         let dims = Tensor::scalar(UInt32, dims).into();
         let mut arguments = vec![("x", x), ("shape", shape), ("resized_dims", dims)];
         arguments.extend(words(rest));
-        run("resize", Ios17, &arguments).unwrap().remove(0)
+        tensors("resize", Ios17, &arguments).unwrap().remove(0)
     };
     let x = || arg(Fp32, &[1, 1, 1, 2, 1], &[-6.174, 9.371]);
     near(&resize(x(), &[1.0, 1.0, 3.0, 2.0], 2.0, "interpolation_mode=NEAREST_NEIGHBOR"), &[1, 1, 1, 3, 2],
@@ -107,7 +107,7 @@ fn resamples() {
     let case = |rest: &str, values: [f64; 4]| {
         let mut arguments = vec![("x", x()), ("coordinates", arg(Fp32, &[1, 2, 2, 2], &places))];
         arguments.extend(words(rest));
-        near(&run("resample", Ios15, &arguments).unwrap()[0], &[1, 1, 2, 2], &values);
+        near(&tensors("resample", Ios15, &arguments).unwrap()[0], &[1, 1, 2, 2], &values);
     };
     case(
         "sampling_mode=bilinear padding_mode=constant padding_value=6.17 align_corners=true \
@@ -135,7 +135,7 @@ fn resamples() {
         "sampling_mode=bilinear padding_mode=constant padding_value=6.17 align_corners=true \
          coordinates_mode=normalized_minus_one_to_one",
     ));
-    near(&run("resample", Ios17, &arguments).unwrap()[0], &[1, 1, 2, 2], &[27.5, 44.0, 27.5, 44.0]);
+    near(&tensors("resample", Ios17, &arguments).unwrap()[0], &[1, 1, 2, 2], &[27.5, 44.0, 27.5, 44.0]);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn places_that_are_no_numbers_do_no_harm() {
             let mut arguments =
                 vec![("x", count(Fp32, &[1, 2, 1, 1])), ("coordinates", arg(Fp32, &[1, 3, 1, 2], &wild))];
             arguments.extend(words(&line));
-            assert_eq!(run("resample", Ios15, &arguments).unwrap()[0].shape(), [1, 2, 3, 1]);
+            assert_eq!(tensors("resample", Ios15, &arguments).unwrap()[0].shape(), [1, 2, 3, 1]);
         }
     }
 }
@@ -166,7 +166,7 @@ fn affine_maps() {
         let mut arguments = vec![("x", x), ("transform_matrix", matrix)];
         let line = format!("output_height={height} output_width={width} {AFFINE}");
         arguments.extend(words(&line));
-        near(&run("affine", Ios15, &arguments).unwrap()[0], &[1, 1, height, width], values);
+        near(&tensors("affine", Ios15, &arguments).unwrap()[0], &[1, 1, height, width], values);
     };
     case(3, 3, &[10.752501, 2.5025, 0.0, 1.9799997, 0.0, 0.0, 0.0, 0.0, 0.0]);
     case(2, 5, &[10.752501, 5.94, 2.5025, 0.44000006, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
@@ -178,7 +178,7 @@ fn crops() {
     let roi = |numbers: &[f64], line: &str, shape: &[usize], values: &[f64]| {
         let mut arguments = vec![("x", x()), ("roi", arg(Fp32, &[1, 1, numbers.len(), 1, 1], numbers))];
         arguments.extend(words(line));
-        near(&run("crop_resize", Ios16, &arguments).unwrap()[0], shape, values);
+        near(&tensors("crop_resize", Ios16, &arguments).unwrap()[0], shape, values);
     };
     let align = "target_height=2 target_width=2 sampling_mode=ALIGN_CORNERS";
     roi(&[1.0, 1.0, 2.0, 2.0], align, &[1, 1, 1, 2, 2], &[6.0, 7.0, 10.0, 11.0]);
@@ -199,7 +199,7 @@ fn crops() {
             arguments.push(("box_indices", arg(Int32, &[count], &indices)));
         }
         arguments.extend(words(line));
-        near(&run("crop_resize", Ios17, &arguments).unwrap()[0], &[count, 1, 2, 2], values);
+        near(&tensors("crop_resize", Ios17, &arguments).unwrap()[0], &[count, 1, 2, 2], values);
     };
     boxes(1, &[1.0, 1.0, 2.0, 2.0], None, align, &[6.0, 7.0, 10.0, 11.0]);
     boxes(
@@ -218,7 +218,7 @@ fn refusals() {
         let mut arguments = vec![("x", count(Fp32, x))];
         arguments.extend(words(rest));
         let opset = crate::ops::find(op).unwrap().editions.last().unwrap().since;
-        refuses(op, opset, code, &arguments);
+        refuse(op, opset, &arguments, code);
     };
     let to = "target_size_height=2 target_size_width=2";
     for op in ["resize_bilinear", "resize_nearest_neighbor"] {
@@ -251,7 +251,7 @@ fn refusals() {
         );
         let mut arguments = vec![("x", count(Fp32, x)), ("coordinates", count(Fp32, at))];
         arguments.extend(words(&line));
-        refuses("resample", Ios15, code, &arguments);
+        refuse("resample", Ios15, &arguments, code);
     };
     let bilinear = "sampling_mode=bilinear";
     sampled(&[1, 2, 2], &[1, 1, 1, 2], bilinear, "wrong-rank");
@@ -263,7 +263,7 @@ fn refusals() {
     let mapped = |x: &[usize], matrix: &[usize], rest: &str, code: &str| {
         let mut arguments = vec![("x", count(Fp32, x)), ("transform_matrix", count(Fp32, matrix))];
         arguments.extend(words(rest));
-        refuses("affine", Ios15, code, &arguments);
+        refuse("affine", Ios15, &arguments, code);
     };
     let one = format!("output_height=1 output_width=1 {AFFINE}");
     mapped(&[1, 2, 2], &[1, 6], &one, "wrong-rank");
@@ -279,7 +279,7 @@ fn refusals() {
         let opset = if boxes.len() == 5 { Ios16 } else { Ios17 };
         let mut arguments = vec![("x", count(Fp32, x)), (name, count(Fp32, boxes))];
         arguments.extend(words(rest));
-        refuses("crop_resize", opset, code, &arguments);
+        refuse("crop_resize", opset, &arguments, code);
     };
     cropped(&[1, 2, 2], &[1, 4], "", "wrong-rank");
     cropped(&[1, 1, 2, 2], &[4], "", "wrong-rank");
@@ -306,13 +306,11 @@ fn hostile_sizes_do_not_overflow() {
     ] {
         let mut arguments = vec![("x", count(Fp32, &[1, 2, 2]))];
         arguments.extend(words(&rest));
-        let op = crate::ops::find(op).unwrap();
         for dim in [Dim::Known(u64::MAX), Dim::Known(0), Dim::Known(2), Dim::Unknown] {
-            let mut types: Vec<Type> = arguments.iter().map(|(_, d)| d.ty()).collect();
-            types[0] = Type::tensor(Fp32, [dim; 3].into_iter().collect::<Shape>());
-            let _ = infer(op, Ios18, &arguments, &types, true);
+            let ty = Type::tensor(Fp32, [dim; 3].into_iter().collect::<Shape>());
+            let _ = infer(op, Ios18, &arguments, &[("x", ty)]);
         }
-        let fault = run(op.name, Ios18, &arguments).unwrap_err();
+        let fault = tensors(op, Ios18, &arguments).unwrap_err();
         assert_eq!(fault.code.name, "tensor-too-large");
     }
 }
