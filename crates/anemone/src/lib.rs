@@ -12,6 +12,7 @@ pub mod mil;
 
 pub mod blob;
 pub mod bundle;
+pub mod fp16;
 pub mod text;
 
 pub mod ops;

@@ -33,7 +33,7 @@ pub use description::{
 };
 pub use error::Error;
 pub use model::ModelKind;
-pub use open::open;
+pub use open::{from_bytes, open};
 pub use weights::Weights;
 pub use write::{Written, write_mil, write_mlmodelc, write_mlpackage};
 

@@ -13,7 +13,7 @@ use super::model::{ModelFile, ModelKind, PROGRAM, invalid};
 use super::{Bundle, Error, Form, Origin, Stage, StageProgram, Weights};
 use super::{flexible, import, package, proto, read_limited};
 use crate::mil::{Program, Version};
-use crate::source::{Diagnostic, Diagnostics, Source, codes};
+use crate::source::{Diagnostic, Diagnostics, Severity, Source, codes};
 use crate::text;
 
 /// The largest program message that is decoded. Weights lie outside of it, so that real ones are far smaller; in
@@ -79,12 +79,24 @@ pub fn open(path: impl AsRef<Path>) -> Result<Bundle, Error> {
     .into())
 }
 
+/// Opens a model from the bytes of its model file (`.mlmodel`), with weights from elsewhere.
+///
+/// # Errors
+///
+/// [`Error::Refused`] when the bytes are not those of a program or of a pipeline that holds one.
+pub fn from_bytes(bytes: &[u8], weights: Weights) -> Result<Bundle, Error> {
+    open_model(Path::new(""), bytes, Form::Model, weights)
+}
+
 fn unknown(path: &Path, why: &str) -> Diagnostic {
     Diagnostic::new(&codes::UNKNOWN_FILE, format!("`{}` cannot be opened: {why}", path.display()))
 }
 
 fn lfs_pointer(what: &str) -> Diagnostic {
-    Diagnostic::new(&codes::LFS_POINTER, format!("the {what} is a Git LFS pointer, not the data"))
+    // Where the model itself is a pointer, there is nothing that could be checked.
+    let severity = Severity::Error;
+    let message = format!("the {what} is a Git LFS pointer, not the data");
+    Diagnostic { severity, ..Diagnostic::new(&codes::LFS_POINTER, message) }
         .help("run `git lfs pull` where the model was cloned")
 }
 

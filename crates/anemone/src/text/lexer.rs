@@ -4,7 +4,7 @@ use crate::source::Span;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// A name or keyword.
     Word,
     /// A number, not yet checked: what starts as a number does, up to where it cannot go on.
@@ -55,23 +55,23 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Whether the grammar does not see the token.
-    pub(super) fn is_trivia(self) -> bool {
+    pub fn is_trivia(self) -> bool {
         matches!(self, Kind::Space | Kind::LineComment | Kind::BlockComment)
     }
 }
 
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
+pub struct Token {
     /// What it is.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// Where it stands.
-    pub(super) span: Span,
+    pub span: Span,
 }
 
 /// Cuts a text into tokens, one at a time.
 #[derive(Clone)]
-pub(super) struct Lexer<'t> {
+pub struct Lexer<'t> {
     bytes: &'t [u8],
     at: usize,
 }
@@ -127,13 +127,14 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl<'t> Lexer<'t> {
     /// Starts at the beginning of a text, which must not be longer than a [`Span`] can say.
-    pub(super) fn new(text: &'t str) -> Self {
+    pub fn new(text: &'t str) -> Self {
         Self { bytes: text.as_bytes(), at: 0 }
     }
 
     /// The next token; [`Kind::End`] for ever at the end.
     #[inline]
-    pub(super) fn next(&mut self) -> Token {
+    #[allow(clippy::should_implement_trait)] // The end is a token.
+    pub fn next(&mut self) -> Token {
         let start = self.at;
         let kind = self.scan();
         Token { kind, span: Span::new(start, self.at) }

@@ -24,6 +24,7 @@ mod parser;
 mod printer;
 
 pub use format::format;
+pub use lexer::{Kind as TokenKind, Lexer, Token};
 pub use parser::{parse, parse_with};
 pub use printer::{print, print_as, write};
 

@@ -76,7 +76,7 @@ pub(super) fn float(text: &str, dtype: DType) -> Result<(f64, Rounded), Fault> {
         }
         _ => decimal(digits, dtype)?,
     };
-    let value = round(if negative { -exact } else { exact }, dtype);
+    let value = dtype.round(if negative { -exact } else { exact });
     // The text is asked whether the number was zero or infinite, as it may be out of the range of f64 itself.
     let rounded = if !value.is_finite() && digits != "inf" && digits != "nan" {
         Rounded::Overflow
@@ -207,28 +207,6 @@ fn from_bits(digits: &str, dtype: DType) -> Result<f64, Fault> {
         DType::Fp64 => f64::from_bits(bits),
         _ => Tensor::from_bytes(dtype, &[], &[bits as u8]).map_or(f64::NAN, |t| t.to_f64s()[0]),
     })
-}
-
-/// The nearest number that the dtype holds.
-fn round(value: f64, dtype: DType) -> f64 {
-    match dtype {
-        DType::Fp16 => f16::from_f32(to_odd(value)).to_f64(),
-        DType::Bf16 => bf16::from_f32(to_odd(value)).to_f64(),
-        DType::Fp32 => (value as f32).into(),
-        DType::Fp64 => value,
-        _ => Tensor::scalar(dtype, value).to_f64s()[0],
-    }
-}
-
-/// The number as fp32, rounded to odd, so that rounding it again to 16 bits is as good as rounding once. (The
-/// conversions of `half` from f64 overlook the lower half of the significand.)
-fn to_odd(value: f64) -> f32 {
-    let near = value as f32;
-    if f64::from(near) == value || value.is_nan() {
-        return near;
-    }
-    let away_from_zero = f64::from(near).abs() > value.abs();
-    f32::from_bits((near.to_bits() - u32::from(away_from_zero)) | 1)
 }
 
 /// Writes a number in the minimal hexadecimal form: `0x1.8p+0`, `-inf`, `nan`.

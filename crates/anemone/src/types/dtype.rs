@@ -1,5 +1,7 @@
 //! The element types of MIL.
 
+use half::{bf16, f16};
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -125,6 +127,41 @@ impl DType {
         let bits = self.bits() as u32;
         if self.is_signed_int() { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) }
     }
+}
+
+impl DType {
+    /// The number that the dtype holds nearest to this one; see [`Tensor::from_f64s`](super::Tensor::from_f64s).
+    pub fn round(self, value: f64) -> f64 {
+        match self {
+            DType::Fp16 => to_f16(value).to_f64(),
+            DType::Bf16 => to_bf16(value).to_f64(),
+            DType::Fp32 => (value as f32).into(),
+            DType::Fp64 => value,
+            DType::String => f64::NAN,
+            _ => super::Tensor::scalar(self, value).to_f64s()[0],
+        }
+    }
+}
+
+/// The nearest fp16, of two equally near the even one.
+pub(super) fn to_f16(value: f64) -> f16 {
+    f16::from_f32(to_odd(value))
+}
+
+/// The nearest bf16, of two equally near the even one.
+pub(super) fn to_bf16(value: f64) -> bf16 {
+    bf16::from_f32(to_odd(value))
+}
+
+/// The number as fp32, rounded to odd, so that rounding it again to 16 bits is as good as rounding once. The
+/// conversions of `half` from f64 overlook the lower half of the significand.
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) == value || value.is_nan() {
+        return near;
+    }
+    let away_from_zero = f64::from(near).abs() > value.abs();
+    f32::from_bits((near.to_bits() - u32::from(away_from_zero)) | 1)
 }
 
 impl std::fmt::Display for DType {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use anemone_kernels::memory::{Buffer, Mapped};
 use half::{bf16, f16};
 
+use super::dtype::{to_bf16, to_f16};
 use super::{DType, MAX_ELEMENTS, Shape, TensorType, Type};
 
 /// Why a tensor cannot be made.
@@ -205,8 +206,8 @@ impl Tensor {
             };
         }
         match dtype {
-            DType::Fp16 => fill!(f16, f16::from_f64),
-            DType::Bf16 => fill!(bf16, bf16::from_f64),
+            DType::Fp16 => fill!(f16, to_f16),
+            DType::Bf16 => fill!(bf16, to_bf16),
             DType::Fp32 => fill!(f32, |v| v as f32),
             DType::Fp64 => fill!(f64, |v| v),
             DType::Int8 => fill!(i8, |v| v as i8),
@@ -663,6 +664,11 @@ mod tests {
     fn numbers_are_rounded_once_to_nearest_even() {
         let t = Tensor::from_f64s(DType::Fp16, &[4], &[2049.0, 65519.99, 65520.0, 2f64.powi(-25)]).unwrap();
         assert_eq!(t.to_f64s(), [2048.0, 65504.0, f64::INFINITY, 0.0]);
+        // Just above the middle between two numbers: by less than f32 can tell.
+        let above = 2049.0 + 2f64.powi(-40);
+        assert_eq!(Tensor::scalar(DType::Fp16, above).to_f64s(), [2050.0]);
+        assert_eq!(Tensor::scalar(DType::Fp16, -above).to_f64s(), [-2050.0]);
+        assert_eq!(Tensor::scalar(DType::Bf16, 257.0 + 2f64.powi(-40)).to_f64s(), [258.0]);
     }
 
     #[test]
