@@ -1,4 +1,803 @@
-//! Ops.
-use super::row::*;
+//! Compressed weights: constants that are stored small and decompressed once, when a program is loaded.
+//!
+//! The arithmetic is that of coremltools, step by step and in its dtypes, so that the weights have the same bits.
 
-pub(super) static OPS: &[Op] = &[];
+use super::moves::{
+    bad_value, dims_of, exact, joined, known_axis, known_ints, of_rank, offsets, one, result, tensor_type,
+};
+use super::row::*;
+use crate::types::f16;
+
+const CODES: &[DType] = &[UInt1, UInt2, UInt3, UInt4, UInt6, UInt8];
+const ENTRIES: &[DType] = &[Int8, UInt8, Fp16, Fp32];
+const QUANTIZED: &[DType] = &[Int4, UInt4, Int8, UInt8, Fp16, Fp32];
+
+const AFFINE_DEQUANTIZE: &[Edition] = &[edition_in_attributes(
+    Ios16,
+    &[
+        tensor("quantized_data", &[UInt8, Int8]).domain('S').constant(),
+        tensor("zero_point", &[UInt8, Int8, Fp32]).domain('Z').constant(),
+        tensor("scale", FLOATS).domain('D').constant(),
+        tensor("axis", I32).constant(),
+    ],
+)];
+
+const BLOCKWISE_SHIFT_SCALE: &[Edition] = &[edition(
+    Ios18,
+    &[
+        tensor("data", QUANTIZED).domain('S').constant(),
+        tensor("scale", FLOATS).domain('D').constant(),
+        tensor("offset", QUANTIZED).domain('O').constant().or(Absent),
+    ],
+)];
+
+const SPARSE_BLOCKWISE_SHIFT_SCALE: &[Edition] = &[edition(
+    Ios18,
+    &[
+        tensor("data_mask", &[UInt1]).constant(),
+        tensor("nonzero_data", QUANTIZED).domain('S').constant(),
+        tensor("scale", FLOATS).domain('D').constant(),
+        tensor("offset", QUANTIZED).domain('O').constant().or(Absent),
+    ],
+)];
+
+const CAST_PARAMS: &[Parameter] =
+    &[tensor("source_val", &[Fp16]).constant(), tensor("output_dtype", STR).constant()];
+
+const CAST: &[Edition] = &[edition_in_attributes(Ios16, CAST_PARAMS), edition(Ios18, CAST_PARAMS)];
+
+const LUT_TO_DENSE: &[Edition] = &[
+    edition_in_attributes(
+        Ios16,
+        &[
+            tensor("indices", &[UInt8]).constant(),
+            tensor("lut", ENTRIES).domain('T').constant(),
+            tensor("shape", &[UInt32]).constant(),
+        ],
+    ),
+    edition(
+        Ios18,
+        &[
+            tensor("indices", CODES).domain('I').constant(),
+            tensor("lut", ENTRIES).domain('T').constant(),
+            tensor("vector_axis", I32).constant().or(Absent),
+        ],
+    ),
+];
+
+const LUT_TO_SPARSE: &[Edition] = &[edition(
+    Ios18,
+    &[
+        tensor("indices_mask", &[UInt1]).constant(),
+        tensor("indices_nonzero_data", CODES).domain('I').constant(),
+        tensor("lut", ENTRIES).domain('T').constant(),
+        tensor("vector_axis", I32).constant().or(Absent),
+    ],
+)];
+
+const SPARSE_TO_DENSE: &[Edition] = &[
+    edition_in_attributes(
+        Ios16,
+        &[
+            tensor("nonzero_data", ENTRIES).domain('T').constant(),
+            tensor("mask", &[UInt8]).constant(),
+            tensor("shape", &[UInt32]).constant(),
+        ],
+    ),
+    edition(
+        Ios18,
+        &[tensor("nonzero_data", QUANTIZED).domain('T').constant(), tensor("mask", &[UInt1]).constant()],
+    ),
+];
+
+/// Refuses a tensor whose shape does not go with another's.
+fn mismatch(param: &'static str, other: &'static str, message: impl Into<std::string::String>) -> Fault {
+    Fault::of(param, &codes::SHAPE_MISMATCH, message).against(other)
+}
+
+/// Every element as f32, which holds all values of the dtypes here.
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.to_f64s().into_iter().map(|v| v as f32).collect()
+}
+
+/// The number as fp16 holds it.
+fn halved(v: f32) -> f32 {
+    f16::from_f32(v).to_f32()
+}
+
+/// A tensor of dtype fp16 or fp32 from numbers, each rounded once.
+fn floats(dtype: DType, shape: &[usize], values: &[f32]) -> Result<Tensor, Fault> {
+    if dtype == Fp32 {
+        return Ok(Tensor::from_slice(shape, values)?);
+    }
+    let halves: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+    Ok(Tensor::from_slice(shape, &halves)?)
+}
+
+fn infer_affine(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let (data, scale) = (args.ty("quantized_data")?, args.ty("scale")?);
+    let axis = known_axis(args, "axis", data.rank())?;
+    for param in ["scale", "zero_point"] {
+        let ty = args.ty(param)?;
+        let fits = match &ty.shape[..] {
+            [] => true,
+            [n] => n.fits(data.shape[axis]),
+            _ => false,
+        };
+        if !fits {
+            return Err(mismatch(
+                param,
+                "quantized_data",
+                format!(
+                    "`{param}` of shape {} must be a scalar or have {} elements, one for each place along the axis",
+                    ty.shape, data.shape[axis]
+                ),
+            ));
+        }
+    }
+    result(args, scale.dtype, data.shape.clone())
+}
+
+fn compute_affine(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_affine(args)?;
+    let (data, scale) = (args.tensor("quantized_data")?, args.tensor("scale")?);
+    let axis = known_axis(args, "axis", data.rank())?;
+    let inner: usize = data.shape()[axis + 1..].iter().product();
+    let dim = data.shape()[axis];
+    let (scales, zeros) = (numbers(scale), numbers(args.tensor("zero_point")?));
+    let of = |all: &[f32], at: usize| if all.len() == 1 { all[0] } else { all[at / inner % dim] };
+    let values: Vec<f32> =
+        numbers(data).into_iter().enumerate().map(|(at, q)| (q - of(&zeros, at)) * of(&scales, at)).collect();
+    one(floats(scale.dtype(), data.shape(), &values)?)
+}
+
+/// For each element of a tensor of this shape, in order, the block that it lies in, when the tensor is cut into
+/// `counts` equal blocks along each axis. Blocks are counted in row-major order.
+fn blocks(shape: &[usize], counts: &[usize]) -> impl Iterator<Item = usize> {
+    let steps = super::moves::strides(counts);
+    let mut view = Vec::new();
+    let mut strides = Vec::new();
+    for ((&n, &count), step) in shape.iter().zip(counts).zip(steps) {
+        view.extend([count, n.checked_div(count).unwrap_or(0)]);
+        strides.extend([step, 0]);
+    }
+    offsets(0, &view, &strides)
+}
+
+/// Refuses scales that do not cut the data into equal blocks.
+fn check_scales(args: &Args<'_>, param: &'static str, data: &Shape, dtype: DType) -> Result<(), Fault> {
+    let scale = args.ty("scale")?;
+    if data.rank() != scale.rank() || data.rank() == 0 {
+        return Err(Fault::of(
+            "scale",
+            &codes::WRONG_RANK,
+            format!(
+                "`scale` of `{}` has {} dimensions and `{param}` has {}; they must have as many, and at least one",
+                args.op.name,
+                scale.rank(),
+                data.rank()
+            ),
+        )
+        .against(param));
+    }
+    check_blocks("scale", param, &scale.shape, data)?;
+    let Some(offset) = args.opt_ty("offset") else { return Ok(()) };
+    if !offset.shape.fits(&scale.shape) {
+        return Err(mismatch(
+            "offset",
+            "scale",
+            format!("`offset` has shape {} and `scale` has shape {}", offset.shape, scale.shape),
+        ));
+    }
+    if !offset.dtype.is_float() && offset.dtype != dtype {
+        return Err(Fault::of(
+            "offset",
+            &codes::DTYPE_MISMATCH,
+            format!("`offset` is {} and must be {dtype}, as the data, or a float", offset.dtype),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a number of blocks that does not divide the dimension.
+fn check_blocks(
+    param: &'static str,
+    data_param: &'static str,
+    counts: &[Dim],
+    data: &Shape,
+) -> Result<(), Fault> {
+    for (axis, (count, dim)) in counts.iter().zip(data.iter()).enumerate() {
+        if let (Dim::Known(count), Dim::Known(dim)) = (count, dim)
+            && (*count == 0 || dim % count != 0)
+        {
+            return Err(mismatch(
+                param,
+                data_param,
+                format!(
+                    "`{param}` cuts axis {axis} of {dim} elements into {count} blocks, which are not equal"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The data, shifted and scaled block by block.
+///
+/// The data is first brought to the dtype of the scale; differences and products are rounded to the dtype that holds
+/// both operands.
+fn shifted_and_scaled(args: &Args<'_>, data: &Tensor) -> Result<Tensor, Fault> {
+    let scale = args.tensor("scale")?;
+    let offset = if args.has("offset") { Some(args.tensor("offset")?) } else { None };
+    let narrow = scale.dtype() == Fp16;
+    let round_data = |v: f32| if narrow { halved(v) } else { v };
+    let in_halves = narrow && offset.is_none_or(|o| o.dtype() != Fp32);
+    let round = |v: f32| if in_halves { halved(v) } else { v };
+    let (scales, shifts) = (numbers(scale), offset.map(numbers));
+    let values: Vec<f32> = numbers(data)
+        .into_iter()
+        .zip(blocks(data.shape(), scale.shape()))
+        .map(|(v, block)| {
+            let v = round_data(v);
+            let v = shifts.as_ref().map_or(v, |s| round(v - s[block]));
+            round(scales[block] * v)
+        })
+        .collect();
+    floats(scale.dtype(), data.shape(), &values)
+}
+
+fn infer_blockwise(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let data = args.ty("data")?;
+    check_scales(args, "data", &data.shape, data.dtype)?;
+    result(args, args.ty("scale")?.dtype, data.shape.clone())
+}
+
+fn compute_blockwise(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_blockwise(args)?;
+    one(shifted_and_scaled(args, args.tensor("data")?)?)
+}
+
+fn infer_sparse_blockwise(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let (mask, values) = (args.ty("data_mask")?, of_rank(args, "nonzero_data", 1)?);
+    check_scales(args, "data_mask", &mask.shape, values.dtype)?;
+    let dtype = args.ty("scale")?.dtype;
+    Ok(vec![mask.clone().into(), tensor_type(args, dtype, values.shape.clone())?])
+}
+
+fn compute_sparse_blockwise(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_sparse_blockwise(args)?;
+    let mask = args.tensor("data_mask")?;
+    let dense = dense(args.tensor("nonzero_data")?, "nonzero_data", mask, "data_mask")?;
+    let values = sparse(&shifted_and_scaled(args, &dense)?, mask)?;
+    Ok(vec![mask.clone().into(), values.into()])
+}
+
+/// A tensor of the mask's shape that has the values, in order, where the mask is set, and zeros elsewhere.
+fn dense(
+    values: &Tensor,
+    param: &'static str,
+    mask: &Tensor,
+    mask_param: &'static str,
+) -> Result<Tensor, Fault> {
+    let set = mask.to_i64s();
+    let count = set.iter().filter(|&&bit| bit != 0).count();
+    if count != values.len() {
+        return Err(mismatch(
+            param,
+            mask_param,
+            format!("`{param}` has {} elements, and `{mask_param}` has {count} bits set", values.len()),
+        ));
+    }
+    let all = joined(&[values, &Tensor::zeros(values.dtype(), &[1])?])?;
+    let mut next = 0;
+    let from = set.into_iter().map(|bit| {
+        if bit == 0 {
+            return count;
+        }
+        next += 1;
+        next - 1
+    });
+    Ok(all.pick(mask.shape(), from)?)
+}
+
+/// The elements where the mask is set, in order: the inverse of [`dense`].
+fn sparse(dense: &Tensor, mask: &Tensor) -> Result<Tensor, Fault> {
+    let set: Vec<usize> =
+        mask.to_i64s().into_iter().enumerate().filter(|(_, bit)| *bit != 0).map(|(at, _)| at).collect();
+    Ok(dense.pick(&[set.len()], set.iter().copied())?)
+}
+
+/// The shape that iOS 16 gives beside packed bits.
+fn stated_shape(args: &Args<'_>) -> Result<Shape, Fault> {
+    dims_of(args, "shape", &known_ints(args, "shape")?)
+}
+
+/// Elements of this dtype that iOS 16 packs into the bytes of a vector.
+fn unpacked(args: &Args<'_>, param: &'static str, dtype: DType) -> Result<Tensor, Fault> {
+    let shape = stated_shape(args)?.known().unwrap_or_default();
+    check_packed(args, param, dtype)?;
+    Ok(Tensor::from_bytes(dtype, &shape, args.tensor(param)?.bytes())?)
+}
+
+/// Refuses a vector of packed bits that is not as long as `shape` needs.
+fn check_packed(args: &Args<'_>, param: &'static str, dtype: DType) -> Result<(), Fault> {
+    let shape = stated_shape(args)?;
+    let bytes = of_rank(args, param, 1)?.shape[0];
+    let needed = shape.elements().unwrap_or(0).saturating_mul(dtype.bits() as u64).div_ceil(8);
+    if !bytes.fits(Dim::Known(needed)) {
+        return Err(mismatch(
+            param,
+            "shape",
+            format!(
+                "`{param}` of `{}` has {bytes} bytes, and shape {shape} at {} bits each needs {needed}",
+                args.op.name,
+                dtype.bits()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn infer_sparse_to_dense(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let dtype = of_rank(args, "nonzero_data", 1)?.dtype;
+    if args.edition.in_attributes {
+        let types = result(args, dtype, stated_shape(args)?)?;
+        check_packed(args, "mask", UInt1)?;
+        return Ok(types);
+    }
+    result(args, dtype, args.ty("mask")?.shape.clone())
+}
+
+fn compute_sparse_to_dense(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_sparse_to_dense(args)?;
+    let mask = if args.edition.in_attributes {
+        unpacked(args, "mask", UInt1)?
+    } else {
+        args.tensor("mask")?.clone()
+    };
+    one(dense(args.tensor("nonzero_data")?, "nonzero_data", &mask, "mask")?)
+}
+
+fn infer_lut_to_dense(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let lut = args.ty("lut")?;
+    if args.edition.in_attributes {
+        let types = result(args, lut.dtype, stated_shape(args)?)?;
+        check_packed(args, "indices", packed_codes(args)?)?;
+        return Ok(types);
+    }
+    let indices = args.ty("indices")?;
+    let palette = palette(args, "indices", &indices.shape, indices.dtype)?;
+    result(args, lut.dtype, palette.spread(&indices.shape))
+}
+
+/// The dtype of the indices that iOS 16 packs, which the length of the palette gives.
+fn packed_codes(args: &Args<'_>) -> Result<DType, Fault> {
+    match of_rank(args, "lut", 1)?.shape[0] {
+        Dim::Known(2) => Ok(UInt1),
+        Dim::Known(4) => Ok(UInt2),
+        Dim::Known(16) => Ok(UInt4),
+        Dim::Known(64) => Ok(UInt6),
+        Dim::Known(256) => Ok(UInt8),
+        n => Err(mismatch(
+            "lut",
+            "indices",
+            format!("`lut` has {n} entries and must have 2, 4, 16, 64 or 256"),
+        )),
+    }
+}
+
+/// How a palette of iOS 18 is laid out: a table for each block, entries in each table, a vector for each entry.
+struct Palette {
+    entries: usize,
+    vector: usize,
+    axis: usize,
+}
+
+impl Palette {
+    /// The shape of the elements that indices of this shape name: a vector lies along its axis.
+    fn spread(&self, indices: &Shape) -> Shape {
+        let mut shape = indices.clone();
+        shape[self.axis] = shape[self.axis].map(|n| n.saturating_mul(self.vector as u64));
+        shape
+    }
+}
+
+/// The layout of `lut` for indices of this shape and dtype.
+fn palette(args: &Args<'_>, param: &'static str, indices: &Shape, dtype: DType) -> Result<Palette, Fault> {
+    let lut = &args.ty("lut")?.shape;
+    if indices.rank() == 0 || lut.rank() != indices.rank() + 2 {
+        return Err(Fault::of(
+            "lut",
+            &codes::WRONG_RANK,
+            format!(
+                "`lut` has {} dimensions and `{param}` has {}; the lut needs two more, and the indices at least one",
+                lut.rank(),
+                indices.rank()
+            ),
+        )
+        .against(param));
+    }
+    let (counts, table) = lut.split_at(indices.rank());
+    check_blocks("lut", param, counts, indices)?;
+    let entries = 1usize << dtype.bits();
+    if !table[0].fits(entries.into()) {
+        return Err(mismatch(
+            "lut",
+            param,
+            format!(
+                "`lut` has {} entries in each table, and indices of dtype {dtype} need {entries}",
+                table[0]
+            ),
+        ));
+    }
+    let Dim::Known(vector @ 1..) = table[1] else {
+        return Err(mismatch("lut", param, format!("`lut` has vectors of {} elements", table[1])));
+    };
+    let axis = if args.has("vector_axis") {
+        known_axis(args, "vector_axis", indices.rank())?
+    } else if vector == 1 {
+        0
+    } else {
+        return Err(Fault::of(
+            "vector_axis",
+            &codes::MISSING_PARAMETER,
+            format!("`{}` needs `vector_axis`, since `lut` has vectors of {vector} elements", args.op.name),
+        ));
+    };
+    Ok(Palette { entries, vector: vector as usize, axis })
+}
+
+/// The elements that indices name, each in the table of its block.
+fn looked_up(args: &Args<'_>, palette: &Palette, indices: &Tensor) -> Result<Tensor, Fault> {
+    let lut = args.tensor("lut")?;
+    let tables = &lut.shape()[..indices.rank()];
+    let entries: Vec<usize> = indices
+        .to_i64s()
+        .into_iter()
+        .zip(blocks(indices.shape(), tables))
+        .map(|(index, block)| block * palette.entries + index as usize)
+        .collect();
+    let shape = palette.spread(&Shape::from(indices.shape())).known().unwrap_or_default();
+    let (dim, vector) = (indices.shape()[palette.axis], palette.vector);
+    let inner: usize = indices.shape()[palette.axis + 1..].iter().product();
+    let from = (0..entries.len() * vector).map(|at| {
+        let (place, v) = (at / inner / vector, at / inner % vector);
+        let (outer, along) = (place / dim, place % dim);
+        entries[(outer * dim + along) * inner + at % inner] * vector + v
+    });
+    Ok(lut.pick(&shape, from)?)
+}
+
+fn compute_lut_to_dense(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_lut_to_dense(args)?;
+    if args.edition.in_attributes {
+        let indices = unpacked(args, "indices", packed_codes(args)?)?;
+        let from = indices.to_i64s().into_iter().map(|i| i as usize);
+        return one(args.tensor("lut")?.pick(indices.shape(), from)?);
+    }
+    let indices = args.tensor("indices")?;
+    let palette = palette(args, "indices", &Shape::from(indices.shape()), indices.dtype())?;
+    one(looked_up(args, &palette, indices)?)
+}
+
+fn infer_lut_to_sparse(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let (mask, indices) = (args.ty("indices_mask")?, of_rank(args, "indices_nonzero_data", 1)?);
+    let palette = palette(args, "indices_mask", &mask.shape, indices.dtype)?;
+    let count = indices.shape[0].map(|n| n.saturating_mul(palette.vector as u64));
+    Ok(vec![
+        tensor_type(args, mask.dtype, palette.spread(&mask.shape))?,
+        tensor_type(args, args.ty("lut")?.dtype, [count].into_iter().collect())?,
+    ])
+}
+
+fn compute_lut_to_sparse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_lut_to_sparse(args)?;
+    let (mask, indices) = (args.tensor("indices_mask")?, args.tensor("indices_nonzero_data")?);
+    let palette = palette(args, "indices_mask", &Shape::from(mask.shape()), indices.dtype())?;
+    let all = looked_up(args, &palette, &dense(indices, "indices_nonzero_data", mask, "indices_mask")?)?;
+    // Each bit of the mask stands for a whole vector.
+    let (dim, vector) = (mask.shape()[palette.axis], palette.vector);
+    let inner: usize = mask.shape()[palette.axis + 1..].iter().product();
+    let outer: usize = mask.shape()[..palette.axis].iter().product();
+    let view = [outer, dim, vector, inner];
+    let steps = [(dim * inner) as isize, inner as isize, 0, 1];
+    let mask = mask.pick(all.shape(), offsets(0, &view, &steps))?;
+    let values = sparse(&all, &mask)?;
+    Ok(vec![mask.into(), values.into()])
+}
+
+fn infer_cast(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
+    let source = args.ty("source_val")?;
+    match args.str("output_dtype") {
+        Some("fp32") => result(args, Fp32, source.shape.clone()),
+        Some(other) => {
+            let why = format_args!("`{other}` is not fp32").to_string();
+            Err(bad_value(args, "output_dtype", why))
+        }
+        None => Err(args
+            .tensor("output_dtype")
+            .err()
+            .unwrap_or_else(|| bad_value(args, "output_dtype", "it must be a string"))),
+    }
+}
+
+fn compute_cast(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    infer_cast(args)?;
+    let source = args.tensor("source_val")?;
+    one(floats(Fp32, source.shape(), &numbers(source))?)
+}
+
+const ONE: Results = Results::Exactly(1);
+const TWO: Results = Results::Exactly(2);
+
+pub(super) static OPS: &[Op] = &[
+    exact(
+        "constexpr_affine_dequantize",
+        "scale * (data - zero point), for a tensor or along an axis",
+        AFFINE_DEQUANTIZE,
+        ONE,
+        infer_affine,
+        compute_affine,
+    ),
+    exact(
+        "constexpr_blockwise_shift_scale",
+        "scale * (data - offset), block by block",
+        BLOCKWISE_SHIFT_SCALE,
+        ONE,
+        infer_blockwise,
+        compute_blockwise,
+    ),
+    exact(
+        "constexpr_lut_to_dense",
+        "the entries of a palette that indices name",
+        LUT_TO_DENSE,
+        ONE,
+        infer_lut_to_dense,
+        compute_lut_to_dense,
+    ),
+    exact(
+        "constexpr_sparse_to_dense",
+        "values where a mask is set, and zeros elsewhere",
+        SPARSE_TO_DENSE,
+        ONE,
+        infer_sparse_to_dense,
+        compute_sparse_to_dense,
+    ),
+    exact(
+        "constexpr_lut_to_sparse",
+        "the entries of a palette that the indices of a sparse tensor name",
+        LUT_TO_SPARSE,
+        TWO,
+        infer_lut_to_sparse,
+        compute_lut_to_sparse,
+    ),
+    exact(
+        "constexpr_sparse_blockwise_shift_scale",
+        "the values of a sparse tensor, scaled and shifted block by block",
+        SPARSE_BLOCKWISE_SHIFT_SCALE,
+        TWO,
+        infer_sparse_blockwise,
+        compute_sparse_blockwise,
+    ),
+    exact("constexpr_cast", "a constant of dtype fp16 as fp32", CAST, ONE, infer_cast, compute_cast),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    // The expected bits are those of coremltools' `decompress` on the same arrays.
+
+    fn halves(shape: &[usize], bits: &[u16]) -> Datum {
+        Tensor::from_slice(shape, &bits.iter().map(|&b| f16::from_bits(b)).collect::<Vec<_>>())
+            .unwrap()
+            .into()
+    }
+
+    fn singles(shape: &[usize], bits: &[u32]) -> Datum {
+        f32s(shape, &bits.iter().map(|&b| f32::from_bits(b)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn affine_dequantize_has_the_bits_of_coremltools() {
+        let args = [
+            ("quantized_data", ints(Int8, &[2, 3], &[113, 32, 47, 101, 20, 70])),
+            ("zero_point", ints(Int8, &[3], &[-7, 3, 100])),
+            ("scale", f16s(&[3], &[0.1, 0.013, 1.7])),
+            ("axis", int(1)),
+        ];
+        let expected = halves(&[2, 3], &[18944, 13832, 54690, 18790, 13074, 53856]);
+        check("constexpr_affine_dequantize", Ios16, &args, &[expected]);
+        let args = [
+            ("quantized_data", ints(UInt8, &[2, 2], &[0, 255, 17, 200])),
+            ("zero_point", f32s(&[], &[1.5])),
+            ("scale", f32s(&[], &[0.1])),
+            ("axis", int(-2)),
+        ];
+        let expected = singles(&[2, 2], &[3189348762, 1103809741, 1069966951, 1100926157]);
+        check("constexpr_affine_dequantize", Ios16, &args, &[expected]);
+        let empty = [
+            ("quantized_data", ints(UInt8, &[2, 0], &[])),
+            args[1].clone(),
+            args[2].clone(),
+            args[3].clone(),
+        ];
+        check("constexpr_affine_dequantize", Ios16, &empty, &[f32s(&[2, 0], &[])]);
+        let long = [args[0].clone(), args[1].clone(), ("scale", f32s(&[3], &[1.0; 3])), args[3].clone()];
+        refuse("constexpr_affine_dequantize", Ios16, &long, "shape-mismatch");
+        let off = [args[0].clone(), args[1].clone(), args[2].clone(), ("axis", int(2))];
+        refuse("constexpr_affine_dequantize", Ios16, &off, "index-out-of-range");
+    }
+
+    const SHIFT: &str = "constexpr_blockwise_shift_scale";
+
+    fn shift(data: Datum, scale: Datum, offset: Option<Datum>) -> Vec<(&'static str, Datum)> {
+        let offset = offset.map(|o| ("offset", o));
+        [("data", data), ("scale", scale)].into_iter().chain(offset).collect()
+    }
+
+    #[test]
+    fn blockwise_shift_scale_has_the_bits_of_coremltools() {
+        let nibbles = || ints(Int4, &[2, 4], &[-8, 7, 3, -1, 1, 2, -5, 6]);
+        let scale = || f16s(&[2, 2], &[0.1, 0.37, 2.3, 0.0013]);
+        let with = |offset: Datum, bits: &[u16]| {
+            check(SHIFT, Ios18, &shift(nibbles(), scale(), Some(offset)), &[halves(&[2, 4], bits)]);
+        };
+        with(ints(Int4, &[2, 2], &[1, -2, 3, -4]), &[47923, 14540, 16231, 13804, 50330, 49306, 38227, 8872]);
+        let shifts = [0.3, -2.7, 3.1, -4.9];
+        with(f16s(&[2, 2], &shifts), &[47779, 14684, 16440, 14600, 50389, 49423, 34899, 9025]);
+        let exact = [0.3007488250732422, -2.698518753051758, 3.100309371948242, -4.897737503051758];
+        with(f32s(&[2, 2], &exact), &[47780, 14684, 16440, 14599, 50389, 49424, 34907, 9025]);
+        let data = || f32s(&[2, 4], &[0.1, 1.7, 2049.4, -3.3, 1e-6, 0.5, 65503.0, 7.0]);
+        let expected = halves(&[2, 4], &[8478, 12656, 25069, 48355, 39, 15514, 21842, 8361]);
+        check(SHIFT, Ios18, &shift(data(), scale(), None), &[expected]);
+        let wide: Vec<f32> = scale().as_tensor().unwrap().to_f64s().iter().map(|&v| v as f32).collect();
+        let bits =
+            [1008979149, 1043204506, 1144889641, 3214693990, 907699999, 1066614784, 1118456330, 1008014336];
+        check(SHIFT, Ios18, &shift(data(), f32s(&[2, 2], &wide), None), &[singles(&[2, 4], &bits)]);
+    }
+
+    #[test]
+    fn blockwise_shift_scale_refuses_uneven_blocks() {
+        let data = || ints(Int8, &[2, 4], &[0; 8]);
+        let no = |scale: &[usize], offset: Option<Datum>, code| {
+            refuse(SHIFT, Ios18, &shift(data(), iota(scale), offset), code);
+        };
+        no(&[2, 3], None, "shape-mismatch");
+        no(&[2, 0], None, "shape-mismatch");
+        no(&[2], None, "wrong-rank");
+        no(&[2, 2], Some(ints(Int8, &[2, 1], &[0, 0])), "shape-mismatch");
+        no(&[2, 2], Some(ints(UInt8, &[2, 2], &[0; 4])), "dtype-mismatch");
+    }
+
+    #[test]
+    fn ios16_palettes_are_packed() {
+        let dense = |indices: &[i64], lut: Datum, shape: &[i64]| {
+            vec![
+                ("indices", ints(UInt8, &[indices.len()], indices)),
+                ("lut", lut),
+                ("shape", ints(UInt32, &[shape.len()], shape)),
+            ]
+        };
+        // The documentation's example: five indices of two bits, the first in the lowest bits.
+        let lut = || f16s(&[4], &[10.0, 20.0, 30.0, 40.0]);
+        let args = dense(&[0b01_10_11_00, 0b11], lut(), &[5]);
+        check("constexpr_lut_to_dense", Ios16, &args, &[f16s(&[5], &[10.0, 40.0, 30.0, 20.0, 40.0])]);
+        // Six bits straddle bytes: 1, 2, 63.
+        let all: Vec<i64> = (0..64).collect();
+        let args = dense(&[0b10_000001, 0b1111_0000, 0b11], ints(Int8, &[64], &all), &[1, 3]);
+        check("constexpr_lut_to_dense", Ios16, &args, &[ints(Int8, &[1, 3], &[1, 2, 63])]);
+        refuse("constexpr_lut_to_dense", Ios16, &dense(&[0], lut(), &[5]), "shape-mismatch");
+        refuse("constexpr_lut_to_dense", Ios16, &dense(&[0], iota(&[8]), &[1]), "shape-mismatch");
+        let vast = dense(&[0], lut(), &[4294967295, 4294967295]);
+        refuse("constexpr_lut_to_dense", Ios16, &vast, "tensor-too-large");
+    }
+
+    fn palette(indices: Datum, lut: Datum, axis: Option<i32>) -> Vec<(&'static str, Datum)> {
+        let axis = axis.map(|a| ("vector_axis", int(a)));
+        [("indices", indices), ("lut", lut)].into_iter().chain(axis).collect()
+    }
+
+    #[test]
+    fn palettes_may_differ_by_block() {
+        let indices = ints(UInt2, &[6, 2], &[2, 3, 3, 0, 1, 0, 3, 0, 2, 1, 0, 3]);
+        let lut = f16s(&[2, 1, 4, 1], &[1.0, 5.0, 9.0, 13.0, 2.0, 10.0, 18.0, 26.0]);
+        let expected = [9.0, 13.0, 13.0, 1.0, 5.0, 1.0, 26.0, 2.0, 18.0, 10.0, 2.0, 26.0];
+        check("constexpr_lut_to_dense", Ios18, &palette(indices, lut, None), &[f16s(&[6, 2], &expected)]);
+    }
+
+    #[test]
+    fn palettes_may_hold_vectors() {
+        let indices = || ints(UInt1, &[2, 2, 2], &[0, 0, 1, 0, 1, 1, 0, 0]);
+        let lut = || ints(Int8, &[1, 1, 1, 2, 3], &[1, 2, 3, 11, 12, 13]);
+        let gives = |axis, shape: &[usize], values: &[i64]| {
+            let args = palette(indices(), lut(), Some(axis));
+            check("constexpr_lut_to_dense", Ios18, &args, &[ints(Int8, shape, values)]);
+        };
+        let rows = [1, 1, 11, 1, 2, 2, 12, 2, 3, 3, 13, 3, 11, 11, 1, 1, 12, 12, 2, 2, 13, 13, 3, 3];
+        gives(0, &[6, 2, 2], &rows);
+        let middle = [1, 1, 2, 2, 3, 3, 11, 1, 12, 2, 13, 3, 11, 11, 12, 12, 13, 13, 1, 1, 2, 2, 3, 3];
+        gives(1, &[2, 6, 2], &middle);
+        let last = [1, 2, 3, 1, 2, 3, 11, 12, 13, 1, 2, 3, 11, 12, 13, 11, 12, 13, 1, 2, 3, 1, 2, 3];
+        gives(-1, &[2, 2, 6], &last);
+        refuse("constexpr_lut_to_dense", Ios18, &palette(indices(), lut(), None), "missing-parameter");
+        refuse("constexpr_lut_to_dense", Ios18, &palette(indices(), lut(), Some(3)), "index-out-of-range");
+        let two_bits = ints(UInt2, &[2, 2, 2], &[0; 8]);
+        refuse("constexpr_lut_to_dense", Ios18, &palette(two_bits, lut(), Some(0)), "shape-mismatch");
+        let flat = ints(UInt1, &[2, 2], &[0; 4]);
+        refuse("constexpr_lut_to_dense", Ios18, &palette(flat, lut(), Some(0)), "wrong-rank");
+        let uneven = ints(UInt1, &[3, 1], &[0; 3]);
+        let lut = ints(Int8, &[2, 1, 2, 1], &[0; 4]);
+        refuse("constexpr_lut_to_dense", Ios18, &palette(uneven, lut, None), "shape-mismatch");
+    }
+
+    #[test]
+    fn vectors_and_blocks_go_together() {
+        let args = |axis| {
+            let lut = ints(Int8, &[2, 1, 2, 2], &[0, 1, 2, 3, 4, 5, 6, 7]);
+            palette(ints(UInt1, &[2, 3], &[0, 1, 1, 1, 0, 1]), lut, Some(axis))
+        };
+        let tall = ints(Int8, &[4, 3], &[0, 2, 2, 1, 3, 3, 6, 4, 6, 7, 5, 7]);
+        check("constexpr_lut_to_dense", Ios18, &args(0), &[tall]);
+        let wide = ints(Int8, &[2, 6], &[0, 1, 2, 3, 2, 3, 6, 7, 4, 5, 6, 7]);
+        check("constexpr_lut_to_dense", Ios18, &args(1), &[wide]);
+    }
+
+    #[test]
+    fn sparse_to_dense_fills_a_mask() {
+        let args = |mask: i64, values: &[f32]| {
+            [
+                ("nonzero_data", f16s(&[values.len()], values)),
+                ("mask", ints(UInt8, &[1], &[mask])),
+                ("shape", ints(UInt32, &[2], &[1, 5])),
+            ]
+        };
+        let expected = f16s(&[1, 5], &[0.0, 0.0, 7.0, 8.0, 0.0]);
+        check("constexpr_sparse_to_dense", Ios16, &args(0b01100, &[7.0, 8.0]), &[expected]);
+        refuse("constexpr_sparse_to_dense", Ios16, &args(0b01100, &[7.0]), "shape-mismatch");
+        let mask = || ints(UInt1, &[2, 2], &[1, 0, 0, 1]);
+        let args = [("nonzero_data", ints(Int4, &[2], &[-8, 7])), ("mask", mask())];
+        check("constexpr_sparse_to_dense", Ios18, &args, &[ints(Int4, &[2, 2], &[-8, 0, 0, 7])]);
+        let few = [("nonzero_data", ints(Int4, &[1], &[-8])), ("mask", mask())];
+        refuse("constexpr_sparse_to_dense", Ios18, &few, "shape-mismatch");
+    }
+
+    #[test]
+    fn sparse_palettes_and_scales_keep_the_mask() {
+        let sparse = |axis| {
+            [
+                ("indices_mask", ints(UInt1, &[2, 3], &[1, 0, 1, 0, 1, 1])),
+                ("indices_nonzero_data", ints(UInt1, &[4], &[1, 0, 1, 1])),
+                ("lut", ints(Int8, &[2, 1, 2, 2], &[0, 1, 2, 3, 4, 5, 6, 7])),
+                ("vector_axis", int(axis)),
+            ]
+        };
+        let mask = ints(UInt1, &[4, 3], &[1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1, 1]);
+        let values = ints(Int8, &[8], &[2, 0, 3, 1, 6, 6, 7, 7]);
+        check("constexpr_lut_to_sparse", Ios18, &sparse(0), &[mask, values]);
+        let mask = ints(UInt1, &[2, 6], &[1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 1]);
+        let values = ints(Int8, &[8], &[2, 3, 0, 1, 6, 7, 6, 7]);
+        check("constexpr_lut_to_sparse", Ios18, &sparse(1), &[mask, values]);
+
+        let mask = || ints(UInt1, &[4, 4], &[1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0]);
+        let args = [
+            ("data_mask", mask()),
+            ("nonzero_data", ints(Int8, &[9], &[10, 11, 3, 4, 5, 6, 7, 8, 9])),
+            ("scale", f16s(&[1, 4], &[0.1, 0.2, 0.3, 0.4])),
+            ("offset", ints(Int8, &[1, 4], &[1, 2, 3, 4])),
+        ];
+        let values = halves(&[9], &[15155, 16179, 12902, 13926, 14541, 15156, 15564, 14745, 15769]);
+        check("constexpr_sparse_blockwise_shift_scale", Ios18, &args, &[mask(), values]);
+    }
+
+    #[test]
+    fn cast_widens() {
+        let args = [("source_val", f16s(&[2], &[0.1, -2.0])), ("output_dtype", text("fp32"))];
+        for opset in [Ios16, Ios18] {
+            check("constexpr_cast", opset, &args, &[f32s(&[2], &[f16::from_f32(0.1).to_f32(), -2.0])]);
+        }
+        let other = [args[0].clone(), ("output_dtype", text("fp64"))];
+        refuse("constexpr_cast", Ios16, &other, "bad-value");
+    }
+}
