@@ -334,9 +334,9 @@ impl Loaded {
         Err(Diagnostic::new(
             &codes::RUN_LIMIT,
             format!(
-                "with the result of `{what}` the run would hold {:.1} GiB, and may hold {:.1} GiB",
-                bytes as f64 / (1u64 << 30) as f64,
-                self.options.memory as f64 / (1u64 << 30) as f64
+                "with the result of `{what}` the run would hold {}, and may hold {}",
+                amount(bytes),
+                amount(self.options.memory as u128)
             ),
         )
         .help("if the machine has the memory, raise the limit")
@@ -357,6 +357,18 @@ pub(super) fn is_fixed(ty: &Type) -> bool {
         Type::Buffer(b) => b.shape.known().is_some(),
         _ => false,
     }
+}
+
+/// A number of bytes, for people.
+fn amount(bytes: u128) -> String {
+    let mut amount = bytes as f64;
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < units.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{amount:.1} {}", units[unit]) }
 }
 
 fn truth(d: &Datum) -> bool {
