@@ -105,6 +105,18 @@ pub(super) fn model_names(names: &[&str]) -> Vec<u8> {
     out
 }
 
+/// The names of the stages of a pipeline, as far as the file can be read.
+pub(super) fn read_model_names(bytes: &[u8]) -> Vec<String> {
+    let mut at = 8;
+    std::iter::from_fn(|| {
+        let length = long(bytes, at)?;
+        let start = at + 8;
+        at = start.checked_add(length)?;
+        Some(String::from_utf8_lossy(bytes.get(start..at)?).into_owned())
+    })
+    .collect()
+}
+
 /// The hash by which `analytics/coremldata.bin` names a model file.
 pub(super) fn model_hash(model_file: &[u8]) -> String {
     use base64::Engine;
@@ -202,6 +214,16 @@ mod tests {
         let bytes = data(5, &[]).of_pipeline(&[(ModelKind::of(PROGRAM).unwrap(), 6), (nms, 5)]);
         assert_eq!(&bytes[36..80], b"generic.model0v5.0.0generic.model1v1.0.0spec");
         assert_eq!(bytes[bytes.len() - 16], 2);
+    }
+
+    #[test]
+    fn names_are_read_as_far_as_they_go() {
+        let bytes = model_names(&["a", "", "é"]);
+        assert_eq!(read_model_names(&bytes), ["a", "", "é"]);
+        for length in 0..bytes.len() {
+            assert!(read_model_names(&bytes[..length]).len() < 3);
+        }
+        assert!(read_model_names(&[0xff; 40]).is_empty());
     }
 
     #[test]

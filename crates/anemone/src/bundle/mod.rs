@@ -24,6 +24,9 @@ mod weights;
 mod weights_out;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,6 +108,8 @@ pub struct StageProgram {
     pub source: Option<Source>,
     /// The weights of the program.
     pub weights: Weights,
+    /// What is doubtful and no reason to refuse the stage.
+    pub warnings: Diagnostics,
 }
 
 /// The bytes that a model came from, as far as a copy of it should have the same.

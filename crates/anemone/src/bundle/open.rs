@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anemone_kernels::memory::Mapped;
 use prost::Message;
 
-use super::compiled::CoreMlData;
+use super::compiled::{self, CoreMlData};
 use super::description::{self, Description};
-use super::model::{ModelFile, ModelKind, PROGRAM, invalid};
+use super::model::{ModelFile, ModelKind, PIPELINE, PROGRAM, invalid};
 use super::{Bundle, Error, Form, Origin, Stage, StageProgram, Weights};
 use super::{flexible, import, package, proto, read_limited};
 use crate::mil::{Program, Version};
@@ -19,6 +19,8 @@ use crate::text;
 /// The largest program message that is decoded. Weights lie outside of it, so that real ones are far smaller; in
 /// memory a message can be forty times as large as in the file.
 const PROGRAM_LIMIT: usize = 256 << 20;
+/// The model file of a stage of a compiled pipeline that is not a program, as anemone writes it.
+pub(super) const STAGE_FILE: &str = "model.mlmodel";
 /// The largest `coremldata.bin` that is read.
 const DATA_LIMIT: u64 = 64 << 20;
 
@@ -132,7 +134,7 @@ fn open_package(path: &Path) -> Result<Bundle, Error> {
 }
 
 /// Opens a bundle from the bytes of its model file.
-fn open_model(path: &Path, bytes: &[u8], form: Form, weights: Weights) -> Result<Bundle, Error> {
+pub(super) fn open_model(path: &Path, bytes: &[u8], form: Form, weights: Weights) -> Result<Bundle, Error> {
     let file = ModelFile::new(bytes)?;
     let mut warnings = Diagnostics::default();
     let stages = if file.kind.is_pipeline() {
@@ -253,9 +255,10 @@ fn stages_of(models: &[&[u8]], names: &[String], weights: &Weights) -> Result<Ve
             ..Origin::default()
         };
         let (program, description) = if file.kind.is_program() {
-            // Doubts about a stage are told when its program is verified.
-            let (program, description) = program_of(&file, &mut Diagnostics::default())?;
-            (Some(StageProgram { program, source: None, weights: weights.clone() }), Some(description))
+            let mut warnings = Diagnostics::default();
+            let (program, description) = program_of(&file, &mut warnings)?;
+            let program = StageProgram { program, source: None, weights: weights.clone(), warnings };
+            (Some(program), Some(description))
         } else {
             origin.model = Some(Arc::from(*bytes));
             (None, description::decode(file.description).ok())
@@ -291,6 +294,7 @@ fn assemble(mut bundle: Bundle) -> Result<Bundle, Error> {
         bundle.program = first.program.clone();
         bundle.source = first.source.clone();
         bundle.weights = first.weights.clone();
+        bundle.warnings = first.warnings.clone();
     }
     Ok(bundle)
 }
@@ -351,6 +355,7 @@ fn read_compiled(folder: &Path) -> Result<Compiled, Error> {
     let kind = match number.and_then(ModelKind::of) {
         _ if text.exists() => PROGRAM,
         Some(kind) => kind.number,
+        None if folder.join("model0").is_dir() => PIPELINE,
         None => {
             let message =
                 "the compiled model holds neither `model.mil` nor a `coremldata.bin` that says what it is";
@@ -378,8 +383,12 @@ fn open_compiled(path: &Path) -> Result<Bundle, Error> {
     let mut compiled = read_compiled(path)?;
     let mut stages = Vec::new();
     if compiled.kind.is_pipeline() {
+        let names = path.join("modelNames/coremldata.bin");
+        let names = if names.exists() { read_limited(&names, DATA_LIMIT)? } else { None };
+        let mut names = compiled::read_model_names(&names.unwrap_or_default()).into_iter();
         for (i, folder) in stage_folders(path).into_iter().enumerate() {
-            stages.push(compiled_stage(&folder, i)?);
+            let name = names.next().unwrap_or_else(|| format!("model{i}"));
+            stages.push(compiled_stage(&folder, name)?);
         }
     } else if !compiled.kind.is_program() {
         return Err(compiled.kind.refuse().into());
@@ -407,18 +416,42 @@ fn stage_folders(path: &Path) -> Vec<PathBuf> {
     (0..).map(|i| path.join(format!("model{i}"))).take_while(|p| p.is_dir()).collect()
 }
 
-fn compiled_stage(folder: &Path, index: usize) -> Result<Stage, Error> {
+fn compiled_stage(folder: &Path, name: String) -> Result<Stage, Error> {
+    let copied = folder.join(STAGE_FILE);
+    if copied.is_file() {
+        return copied_stage(name, &copied);
+    }
     let compiled = read_compiled(folder)?;
     Ok(Stage {
-        name: format!("model{index}"),
+        name,
         kind: compiled.kind,
         description: compiled.description,
         specification_version: compiled.specification_version,
-        program: compiled.program.map(|(program, source, _)| StageProgram {
+        program: compiled.program.map(|(program, source, warnings)| StageProgram {
             program,
             source: Some(source),
             weights: Weights::beside(folder),
+            warnings,
         }),
         origin: compiled.origin,
+    })
+}
+
+/// A stage that was not compiled, since its compiled form is not known: see [`write_mlmodelc`](super::write_mlmodelc).
+fn copied_stage(name: String, path: &Path) -> Result<Stage, Error> {
+    let bytes = Mapped::open(path).map_err(Error::io(path))?;
+    let file = ModelFile::new(&bytes)?;
+    Ok(Stage {
+        name,
+        kind: file.kind,
+        description: description::decode(file.description).ok(),
+        specification_version: Some(file.specification_version),
+        program: None,
+        origin: Origin {
+            description: Some(file.description.into()),
+            model: Some(Arc::from(&bytes[..])),
+            updatable: file.updatable,
+            model_file: None,
+        },
     })
 }

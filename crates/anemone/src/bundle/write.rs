@@ -16,12 +16,14 @@ use super::compiled::{self, CoreMlData};
 use super::description::{self, Description};
 use super::metadata::Metadata;
 use super::model::{ModelFile, ModelKind, PIPELINE, PROGRAM};
+use super::open::STAGE_FILE;
 use super::package::{AUTHOR, Item, MANIFEST, Manifest};
 use super::staging::Staging;
 use super::weights::Weights;
 use super::weights_out;
 use super::{Bundle, Error, Stage, export, interface};
 use crate::mil::{Program, Version};
+use crate::source::{Diagnostic, codes};
 use crate::text;
 
 /// What was written.
@@ -81,6 +83,11 @@ impl<'a> Model<'a> {
     /// The bytes of the model file, with weights as the program names them.
     fn file(&self, program: &Program) -> Result<Vec<u8>, Error> {
         let program = export::program(program)?.encode_to_vec();
+        // Protobuf readers, Apple's too, stop at a depth that text may go beyond.
+        if let Err(e) = super::proto::Program::decode(&program[..]) {
+            let message = format!("a package cannot hold the program: {e}");
+            return Err(Diagnostic::new(&codes::NO_PACKAGE_FORM, message).into());
+        }
         Ok(ModelFile {
             specification_version: self.specification_version,
             description: &self.message,
@@ -210,7 +217,7 @@ fn write_compiled_pipeline(
             }
             None => {
                 let bytes = stage_file(stage)?;
-                put(&inner, "model.mlmodel", bytes)?;
+                put(&inner, STAGE_FILE, bytes)?;
                 notes.push(format!(
                     "stage `{}` is {}; its compiled form is not known, so that its model file was copied",
                     stage.name,
@@ -326,7 +333,7 @@ fn stage_file(stage: &Stage) -> Result<Vec<u8>, Error> {
     let unknown = || {
         let message =
             format!("stage `{}` is {}, whose compiled form is not known", stage.name, stage.kind.in_full());
-        crate::source::Diagnostic::new(&crate::source::codes::NO_PACKAGE_FORM, message)
+        Diagnostic::new(&codes::NO_PACKAGE_FORM, message)
             .help("convert the package that it was compiled from")
     };
     Ok(stage.origin.model.as_ref().ok_or_else(unknown)?.to_vec())
