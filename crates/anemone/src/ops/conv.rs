@@ -1,13 +1,18 @@
 //! Convolutions: `conv`, `conv_transpose`, `conv_quantized`, over one to three spatial dimensions.
 //!
-//! Every product is summed in f64, and the sum rounded once. Padding adds nothing: it is not multiplied, so that an
-//! infinite weight over padding does not make a NaN.
+//! Every product is summed in f64, and the sum rounded once. Padding is zeros: an infinite weight over it makes a NaN.
 
 #[cfg(test)]
 mod tests;
 
+use anemone_kernels::conv as kernels;
+
+use super::fast::{self, for_float};
+use super::loops::shape_of;
 use super::row::*;
-use super::window::{Run, SPATIAL, Window, Windows, not_known, numbers, room, runs, spatial, zeros};
+use super::window::{
+    Run, SPATIAL, Window, Windows, for_kernels, not_known, numbers, room, runs, spatial, zeros,
+};
 
 const CONV: &[Edition] = &[
     edition(
@@ -173,6 +178,20 @@ impl Layer {
         let windows = Windows::read(args, "weight", spatial)?;
         Ok(Self { spatial, groups, windows, channels })
     }
+
+    /// The windows that lie on `x`.
+    fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<[Window; SPATIAL], Fault> {
+        three(self.spatial, |i| self.windows.window(i, x.shape()[2 + i], weight.shape()[2 + i]))
+    }
+
+    /// The windows that lie on the result of the transposed form.
+    fn transposed(&self, args: &Args<'_>, x: &Tensor, weight: &Tensor) -> Result<[Window; SPATIAL], Fault> {
+        let asked = asked_shape(args, self)?;
+        three(self.spatial, |i| {
+            let asked = asked.as_ref().map(|a| a[2 + i]);
+            self.windows.window_transposed(i, x.shape()[2 + i], weight.shape()[2 + i], asked)
+        })
+    }
 }
 
 fn infer_conv(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -322,6 +341,9 @@ impl Sizes {
             let to = &mut over[o * self.over_len..][..self.over_len];
             let from = &under[u * self.under_len..][..self.under_len];
             for (runs, &w) in self.runs.iter().zip(&weight[w..]) {
+                if !w.is_finite() && runs.iter().map(|r| r.len).sum::<usize>() < to.len() {
+                    padded_with(w, runs, to);
+                }
                 for run in runs {
                     let to = &mut to[run.output..][..run.len];
                     if self.stride == 1 {
@@ -352,6 +374,15 @@ impl Sizes {
                 }
             }
         });
+    }
+}
+
+/// What a weight that is not finite makes of the zeros of the padding: a NaN for each element without a run.
+fn padded_with(weight: f64, runs: &[Run], over: &mut [f64]) {
+    let mut next = 0;
+    for (start, end) in runs.iter().map(|r| (r.output, r.output + r.len)).chain([(over.len(), over.len())]) {
+        over[next..start].iter_mut().for_each(|y| *y += weight * 0.0);
+        next = end;
     }
 }
 
@@ -431,12 +462,8 @@ fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
 
 fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let layer = Layer::read(args, true)?;
-    let asked = asked_shape(args, &layer)?;
     let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
-    let windows = three(layer.spatial, |i| {
-        let asked = asked.as_ref().map(|a| a[2 + i]);
-        layer.windows.window_transposed(i, x.shape()[2 + i], weight.shape()[2 + i], asked)
-    })?;
+    let windows = layer.transposed(args, x, weight)?;
     let (batch, groups) = (x.shape()[0], layer.groups as usize);
     let outputs = windows[SPATIAL - layer.spatial..].iter().map(|w| w.input);
     let shape: Vec<usize> = [batch, weight.shape()[1] * groups].into_iter().chain(outputs).collect();
@@ -448,13 +475,61 @@ fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
 }
 
+fn fast_conv(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
+    let layer = Layer::read(args, false)?;
+    let windows = layer.forward(args.tensor("x")?, args.tensor("weight")?)?;
+    with_kernels(args, types, ctx, &layer, &windows, false)
+}
+
+fn fast_conv_transpose(
+    args: &Args<'_>,
+    types: &[Type],
+    ctx: &Context<'_>,
+) -> Result<Option<Vec<Datum>>, Fault> {
+    let layer = Layer::read(args, true)?;
+    let windows = layer.transposed(args, args.tensor("x")?, args.tensor("weight")?)?;
+    with_kernels(args, types, ctx, &layer, &windows, true)
+}
+
+/// The kernels choose the way: products of matrices, with the windows written out or not, or sums over taps.
+fn with_kernels(
+    args: &Args<'_>,
+    types: &[Type],
+    ctx: &Context<'_>,
+    layer: &Layer,
+    windows: &[Window; SPATIAL],
+    transposed: bool,
+) -> Result<Option<Vec<Datum>>, Fault> {
+    let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
+    let shape = shape_of(&types[0]);
+    let Some(window) = for_kernels(windows) else { return Ok(None) };
+    if shape.contains(&0) || x.shape().contains(&0) || weight.shape().contains(&0) {
+        return Ok(None);
+    }
+    let conv = kernels::Conv {
+        window,
+        batch: shape[0],
+        in_channels: x.shape()[1],
+        out_channels: shape[1],
+        groups: layer.groups as usize,
+    };
+    let bias = fast::singles_of(args, "bias")?;
+    let y = for_float!(x.dtype(), X => for_float!(weight.dtype(), W => {
+        let (x, weight) = (fast::elements::<X>(x), fast::elements::<W>(weight));
+        let way = if transposed { kernels::conv_transpose::<X, W> } else { kernels::conv::<X, W> };
+        fast::result::<X>(&shape, |y| way(ctx.threads, y, x, weight, bias.as_deref(), &conv))?
+    }));
+    Ok(Some(vec![y]))
+}
+
 /// A row of this family.
 const fn convolution(
     name: &'static str,
     summary: &'static str,
     editions: &'static [Edition],
-    infer: crate::mil::op::Infer,
-    compute: crate::mil::op::Compute,
+    infer: Infer,
+    compute: Compute,
+    fast: Option<Fast>,
 ) -> Op {
     Op {
         name,
@@ -463,20 +538,30 @@ const fn convolution(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast,
+        // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
+        // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),
         scalar: Scalar::None,
     }
 }
 
 pub(super) static OPS: &[Op] = &[
-    convolution("conv", "weighted sums over the window of each output", CONV, infer_conv, compute_conv),
+    convolution(
+        "conv",
+        "weighted sums over the window of each output",
+        CONV,
+        infer_conv,
+        compute_conv,
+        Some(fast_conv),
+    ),
     convolution(
         "conv_transpose",
         "weighted copies of each input to its window of the output",
         CONV_TRANSPOSE,
         infer_conv_transpose,
         compute_conv_transpose,
+        Some(fast_conv_transpose),
     ),
     convolution(
         "conv_quantized",
@@ -484,5 +569,6 @@ pub(super) static OPS: &[Op] = &[
         CONV_QUANTIZED,
         infer_conv_quantized,
         compute_conv_quantized,
+        None,
     ),
 ];

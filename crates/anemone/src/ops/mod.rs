@@ -12,6 +12,7 @@ mod control;
 mod conv;
 mod create;
 mod elementwise;
+mod fast;
 mod gather;
 mod image;
 mod join;
@@ -147,7 +148,7 @@ mod row {
     pub(super) use crate::mil::Opset::{self, Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Ints, Required, Str};
     pub(super) use crate::mil::op::{
-        Args, Compute, Context, Edition, Fault, Infer, Kind, Meaning, Op, Parameter, Results, Scalar,
+        Args, Compute, Context, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Results, Scalar,
         Tolerance,
     };
     pub(super) use crate::source::codes;

@@ -5,9 +5,11 @@
 //! order in which they are computed, the reset gate acts on the state before it is multiplied, `clip` bounds the
 //! state of a cell, and the peephole of the output gate sees the new state.
 
+mod fast;
 #[cfg(test)]
 mod tests;
 
+use self::fast::{fast_gru, fast_lstm, fast_rnn};
 use super::row::*;
 use super::window::{not_known, zeros};
 
@@ -137,22 +139,66 @@ fn direction(args: &Args<'_>) -> Result<Direction, Fault> {
     }
 }
 
-/// The function that an activation parameter names.
-fn activation(args: &Args<'_>, param: &'static str) -> Result<fn(f64) -> f64, Fault> {
-    let given = args.str(param).ok_or_else(|| not_known(args, param))?;
-    match given.to_ascii_lowercase().as_str() {
-        // The constants of `scaled_tanh` and `linear` are those that change nothing.
-        "tanh" | "scaled_tanh" => Ok(f64::tanh),
-        "linear" => Ok(|x| x),
-        "sigmoid" => Ok(|x| 1.0 / (1.0 + (-x).exp())),
-        "hard_sigmoid" | "sigmoid_hard" => Ok(|x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
-        "relu" => Ok(|x| if x > 0.0 || x.is_nan() { x } else { 0.0 }),
-        _ => Err(Fault::of(
-            param,
-            &codes::BAD_VALUE,
-            format!("`{param}` of `{}` is `{given}`, which is not an activation", args.op.name),
-        )
-        .help("use `tanh`, `scaled_tanh`, `sigmoid`, `hard_sigmoid`, `relu` or `linear`")),
+/// The functions that gates and results go through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Activation {
+    Tanh,
+    Linear,
+    Sigmoid,
+    HardSigmoid,
+    Relu,
+}
+
+impl Activation {
+    /// The function that a parameter names.
+    fn read(args: &Args<'_>, param: &'static str) -> Result<Self, Fault> {
+        let given = args.str(param).ok_or_else(|| not_known(args, param))?;
+        match given.to_ascii_lowercase().as_str() {
+            // The constants of `scaled_tanh` and `linear` are those that change nothing.
+            "tanh" | "scaled_tanh" => Ok(Activation::Tanh),
+            "linear" => Ok(Activation::Linear),
+            "sigmoid" => Ok(Activation::Sigmoid),
+            "hard_sigmoid" | "sigmoid_hard" => Ok(Activation::HardSigmoid),
+            "relu" => Ok(Activation::Relu),
+            _ => Err(Fault::of(
+                param,
+                &codes::BAD_VALUE,
+                format!("`{param}` of `{}` is `{given}`, which is not an activation", args.op.name),
+            )
+            .help("use `tanh`, `scaled_tanh`, `sigmoid`, `hard_sigmoid`, `relu` or `linear`")),
+        }
+    }
+
+    fn of(self, x: f64) -> f64 {
+        match self {
+            Activation::Tanh => x.tanh(),
+            Activation::Linear => x,
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+            Activation::Relu => {
+                if x > 0.0 || x.is_nan() {
+                    x
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+
+    fn of_f32(self, x: f32) -> f32 {
+        match self {
+            Activation::Tanh => x.tanh(),
+            Activation::Linear => x,
+            Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::HardSigmoid => (0.2 * x + 0.5).clamp(0.0, 1.0),
+            Activation::Relu => {
+                if x > 0.0 || x.is_nan() {
+                    x
+                } else {
+                    0.0
+                }
+            }
+        }
     }
 }
 
@@ -209,12 +255,12 @@ fn infer(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
         .help("give the sequence, the batch, and the inputs"));
     };
     let way = direction(args)?;
-    activation(args, "activation")?;
+    Activation::read(args, "activation")?;
     if op != "rnn" {
-        activation(args, "recurrent_activation")?;
+        Activation::read(args, "recurrent_activation")?;
     }
     if op == "lstm" {
-        activation(args, "cell_activation")?;
+        Activation::read(args, "cell_activation")?;
     }
     let mut hidden = weights_fit(args, &THERE, input)?;
     if args.has("input_bias") {
@@ -357,21 +403,21 @@ fn compute(
 }
 
 fn compute_rnn(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let act = activation(args, "activation")?;
-    compute(args, |w, x, h, _| (0..w.hidden).map(|j| act(w.gate(0, j, x, h))).collect())
+    let act = Activation::read(args, "activation")?;
+    compute(args, |w, x, h, _| (0..w.hidden).map(|j| act.of(w.gate(0, j, x, h))).collect())
 }
 
 /// The gates are reset, output and update. With `reset_after` the state is multiplied first and reset then, and
 /// `bias` belongs to it; without, the two biases are one.
 fn compute_gru(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let gate = activation(args, "recurrent_activation")?;
-    let act = activation(args, "activation")?;
+    let gate = Activation::read(args, "recurrent_activation")?;
+    let act = Activation::read(args, "activation")?;
     let after = args.bool("reset_after").unwrap_or(false);
     let input_bias = if args.has("input_bias") { args.tensor("input_bias")?.to_f64s() } else { Vec::new() };
     let bias = |row: usize| input_bias.get(row).copied().unwrap_or(0.0);
     compute(args, |w, x, h, _| {
         let hidden = w.hidden;
-        let reset: Vec<f64> = (0..hidden).map(|j| gate(w.gate(0, j, x, h) + bias(j))).collect();
+        let reset: Vec<f64> = (0..hidden).map(|j| gate.of(w.gate(0, j, x, h) + bias(j))).collect();
         let kept: Vec<f64> = reset.iter().zip(h).map(|(r, h)| r * h).collect();
         let next = |j: usize| {
             let row = hidden + j;
@@ -380,8 +426,8 @@ fn compute_gru(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
             } else {
                 w.of_state(row, &kept) + w.bias[row]
             };
-            let output = act(w.of_input(row, x) + bias(row) + state);
-            let update = gate(w.gate(2, j, x, h) + bias(2 * hidden + j));
+            let output = act.of(w.of_input(row, x) + bias(row) + state);
+            let update = gate.of(w.gate(2, j, x, h) + bias(2 * hidden + j));
             (1.0 - update) * output + update * h[j]
         };
         (0..hidden).map(next).collect()
@@ -390,9 +436,9 @@ fn compute_gru(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 
 /// The gates are input, forget, output and cell.
 fn compute_lstm(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let gate = activation(args, "recurrent_activation")?;
-    let cell = activation(args, "cell_activation")?;
-    let act = activation(args, "activation")?;
+    let gate = Activation::read(args, "recurrent_activation")?;
+    let cell = Activation::read(args, "cell_activation")?;
+    let act = Activation::read(args, "activation")?;
     let clip = args.float("clip").unwrap_or(f64::INFINITY);
     // A NaN stays one.
     let clipped = |c: f64| {
@@ -407,10 +453,10 @@ fn compute_lstm(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     compute(args, |w, x, h, c| {
         let (hidden, p) = (w.hidden, &w.peephole);
         let next = |(j, c): (usize, &mut f64)| {
-            let input = gate(w.gate(0, j, x, h) + *c * p[j]);
-            let forget = gate(w.gate(1, j, x, h) + *c * p[hidden + j]);
-            *c = clipped(forget * *c + input * cell(w.gate(3, j, x, h)));
-            gate(w.gate(2, j, x, h) + *c * p[2 * hidden + j]) * act(*c)
+            let input = gate.of(w.gate(0, j, x, h) + *c * p[j]);
+            let forget = gate.of(w.gate(1, j, x, h) + *c * p[hidden + j]);
+            *c = clipped(forget * *c + input * cell.of(w.gate(3, j, x, h)));
+            gate.of(w.gate(2, j, x, h) + *c * p[2 * hidden + j]) * act.of(*c)
         };
         c.iter_mut().enumerate().map(next).collect()
     })
@@ -423,6 +469,7 @@ const fn recurrent(
     editions: &'static [Edition],
     results: usize,
     compute: Compute,
+    fast: Fast,
 ) -> Op {
     Op {
         name,
@@ -431,14 +478,22 @@ const fn recurrent(
         results: Results::Exactly(results),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
-        tolerance: Tolerance::Sum(64),
+        fast: Some(fast),
+        // As for the products; the gates hold the states, so that what one step loses the next does not multiply.
+        tolerance: Tolerance::Sum(16),
         scalar: Scalar::None,
     }
 }
 
 pub(super) static OPS: &[Op] = &[
-    recurrent("rnn", "a network whose output is also its next input", RNN, 2, compute_rnn),
-    recurrent("gru", "a recurrent network with gates for what it forgets and keeps", GRU, 2, compute_gru),
-    recurrent("lstm", "a recurrent network with a memory behind gates", LSTM, 3, compute_lstm),
+    recurrent("rnn", "a network whose output is also its next input", RNN, 2, compute_rnn, fast_rnn),
+    recurrent(
+        "gru",
+        "a recurrent network with gates for what it forgets and keeps",
+        GRU,
+        2,
+        compute_gru,
+        fast_gru,
+    ),
+    recurrent("lstm", "a recurrent network with a memory behind gates", LSTM, 3, compute_lstm, fast_lstm),
 ];

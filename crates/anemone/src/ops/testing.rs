@@ -1,9 +1,9 @@
 //! What the tests of the families share: running one op, and holding inference against meaning.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Fault, Kind, Meaning, Op, Slot};
+use crate::mil::op::{Arg, Args, Context, Fault, Kind, Meaning, Op, Slot, Tolerance};
 use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
 
 /// A tensor of dtype fp32.
@@ -268,4 +268,70 @@ pub(super) fn infers(
         Err(fault) => fault.code.name.to_string(),
     };
     assert_eq!(found, expected, "`{op}`");
+}
+
+/// Numbers between -1 and 1, the same for the same seed.
+pub(super) fn random(dtype: DType, shape: &[usize], seed: u64) -> Datum {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let values: Vec<f64> = (0..shape.iter().product::<usize>())
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+        })
+        .collect();
+    arg(dtype, shape, &values)
+}
+
+/// Asserts that the fast way of an op gives what its meaning gives, within its tolerance, with one thread and with
+/// several. False when this case has no fast way.
+#[track_caller]
+pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> bool {
+    with(op, opset, arguments, Know::Values, &[], |args| {
+        let types = (args.op.infer)(args).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
+        let Meaning::Compute(compute) = args.op.meaning else { panic!("`{op}` has no meaning of its own") };
+        let exact = compute(args, &types).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
+        let fast = args.op.fast.unwrap_or_else(|| panic!("`{op}` has no fast way"));
+        let mut given = [1, 3].map(|threads| {
+            let ctx = Context { threads, cache: &OnceLock::new() };
+            fast(args, &types, &ctx).unwrap_or_else(|fault| panic!("fast `{op}`: {fault}"))
+        });
+        let (Some(several), Some(found)) = (given[1].take(), given[0].take()) else { return false };
+        fit(op, "fast", &types, &found);
+        for (result, (found, several)) in found.iter().zip(&several).enumerate() {
+            let (found, exact) = (found.as_tensor().unwrap(), exact[result].as_tensor().unwrap());
+            assert!(found.same_bits(several.as_tensor().unwrap()), "`{op}` depends on the number of threads");
+            close(args.op, found, exact);
+        }
+        true
+    })
+}
+
+/// Asserts that a result is within the tolerance of its op.
+#[track_caller]
+fn close(op: &Op, found: &Tensor, exact: &Tensor) {
+    let digits = match exact.dtype() {
+        DType::Fp16 => 10,
+        DType::Fp32 => 23,
+        _ => 0,
+    };
+    let epsilon = 2f64.powi(-digits);
+    let (found, exact) = (found.to_f64s(), exact.to_f64s());
+    let largest = exact.iter().filter(|v| v.is_finite()).fold(0.0, |m: f64, v| m.max(v.abs()));
+    for (i, (&f, &e)) in found.iter().zip(&exact).enumerate() {
+        let bound = match op.tolerance {
+            Tolerance::Exact => 0.0,
+            Tolerance::Ulp(n) => {
+                f64::from(n) * epsilon * e.abs().max(2f64.powi(if digits == 10 { -14 } else { -126 }))
+            }
+            Tolerance::Sum(n) => f64::from(n) * epsilon * largest,
+        };
+        let same = f == e || f.is_nan() && e.is_nan();
+        assert!(
+            same || (f - e).abs() <= bound,
+            "`{}` gives {f} at {i} and means {e}, more than {bound:e} away",
+            op.name
+        );
+    }
 }

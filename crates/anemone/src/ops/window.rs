@@ -319,6 +319,27 @@ pub(super) fn runs(windows: &[Window; SPATIAL]) -> Vec<Vec<Run>> {
     all
 }
 
+/// The windows as the kernels take them, unless they are so large that the kernels could overflow.
+pub(super) fn for_kernels(windows: &[Window; SPATIAL]) -> Option<anemone_kernels::Window> {
+    const MOST: usize = 1 << 30;
+    let all = |f: fn(&Window) -> usize| [f(&windows[0]), f(&windows[1]), f(&windows[2])];
+    let window = anemone_kernels::Window {
+        input: all(|w| w.input),
+        output: all(|w| w.output),
+        kernel: all(|w| w.kernel),
+        strides: all(|w| w.stride),
+        dilations: all(|w| w.dilation),
+        before: all(|w| w.before),
+        after: all(|w| w.after),
+    };
+    let volumes = [window.input, window.output, window.kernel];
+    let sides = [window.strides, window.dilations, window.before, window.after];
+    let fits = |v: &[usize; SPATIAL]| v.iter().all(|&n| n <= MOST);
+    let small =
+        |v: &[usize; SPATIAL]| v.iter().try_fold(1usize, |p, &n| p.checked_mul(n).filter(|&p| p <= MOST));
+    (volumes.iter().all(|v| small(v).is_some()) && sides.iter().all(fits)).then_some(window)
+}
+
 /// Held to what a dimension can be.
 fn clamp(n: i128) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)

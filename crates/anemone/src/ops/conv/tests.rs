@@ -1,7 +1,7 @@
 //! Convolutions against numbers computed elsewhere.
 
 use super::*;
-use crate::ops::testing::{arg, count, infer, refuse, tensors, words};
+use crate::ops::testing::{arg, count, fast_agrees, infer, random, refuse, tensors, words};
 
 /// `x` and `weight` count from 1; what is expected comes from sums over padded arrays in NumPy.
 #[track_caller]
@@ -89,11 +89,13 @@ fn sums_are_rounded_once() {
 }
 
 #[test]
-fn padding_is_not_multiplied() {
-    let x = arg(Fp32, &[1, 1, 1], &[2.0]);
-    let weight = arg(Fp32, &[1, 1, 3], &[f64::INFINITY, 1.0, f64::INFINITY]);
+fn padding_is_zeros() {
+    let x = arg(Fp32, &[1, 1, 3], &[2.0, 1.0, 3.0]);
+    let weight = arg(Fp32, &[1, 1, 3], &[f64::INFINITY, 1.0, 1.0]);
     let same = words("pad_type=same").remove(0);
-    assert_eq!(tensors("conv", Ios15, &[("x", x), ("weight", weight), same]).unwrap()[0].to_f64s(), [2.0]);
+    let y = tensors("conv", Ios15, &[("x", x), ("weight", weight), same]).unwrap()[0].to_f64s();
+    assert!(y[0].is_nan());
+    assert_eq!(y[1..], [f64::INFINITY; 2]);
 }
 
 #[test]
@@ -115,6 +117,65 @@ fn quantized_weights_have_a_scale_and_a_bias() {
     assert_eq!(call(&[1.0], &[0.0], "quantization_type=log").unwrap_err().code.name, "bad-value");
     assert_eq!(call(&[1.0], &[0.0], "quantization_type=linear nbits=9").unwrap_err().code.name, "bad-value");
     assert_eq!(call(&[1.0], &[0.0], "quantization_type=lut").unwrap_err().code.name, "no-meaning");
+}
+
+#[test]
+fn the_fast_convolutions_agree() {
+    for (dtype, other) in [(Fp32, Fp32), (Fp16, Fp16), (Fp16, Fp32), (Fp32, Fp16)] {
+        for (seed, (op, x, weight, rest)) in [
+            ("conv", &[2, 3, 30][..], &[5, 3, 4][..], "strides=[2]"),
+            ("conv", &[2, 16, 9, 9], &[8, 16, 1, 1], ""),
+            ("conv", &[1, 16, 9, 9], &[8, 16, 1, 1], "strides=[2,2]"),
+            ("conv", &[1, 8, 12, 11], &[6, 8, 3, 3], "pad_type=same"),
+            ("conv", &[1, 8, 12, 11], &[6, 8, 3, 2], "pad_type=same_lower strides=[2,3]"),
+            (
+                "conv",
+                &[1, 8, 12, 11],
+                &[6, 4, 3, 3],
+                "groups=2 pad_type=custom pad=[0,3,2,1] dilations=[2,1]",
+            ),
+            ("conv", &[2, 8, 12, 11], &[8, 1, 3, 3], "groups=8 pad_type=same"),
+            ("conv", &[2, 8, 12, 11], &[16, 1, 3, 3], "groups=8 strides=[2,2] dilations=[1,2]"),
+            ("conv", &[1, 2, 5, 6, 7], &[3, 2, 2, 3, 1], "pad_type=same strides=[1,2,1]"),
+            ("conv_transpose", &[2, 6, 9], &[6, 4, 3], "strides=[2]"),
+            ("conv_transpose", &[1, 6, 5, 7], &[6, 4, 4, 4], "strides=[2,2] pad_type=same"),
+            ("conv_transpose", &[1, 6, 5, 7], &[6, 2, 3, 3], "groups=3 pad_type=custom pad=[1,0,0,1]"),
+            ("conv_transpose", &[1, 6, 5, 7], &[6, 1, 3, 3], "groups=6 dilations=[2,2] strides=[3,1]"),
+            ("conv_transpose", &[1, 2, 3, 3], &[2, 2, 3, 3], "strides=[2,2] output_shape=[1,2,9,8]"),
+            (
+                "conv_transpose",
+                &[1, 2, 3, 3],
+                &[2, 2, 3, 3],
+                "strides=[2,2] output_shape=[1,2,4,9] pad_type=same",
+            ),
+            ("conv_transpose", &[1, 2, 2, 3, 4], &[2, 3, 2, 2, 3], "strides=[1,2,1]"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let seed = seed as u64;
+            let mut all = vec![("x", random(dtype, x, seed)), ("weight", random(other, weight, seed + 50))];
+            all.extend(words(rest));
+            assert!(fast_agrees(op, Ios17, &all));
+            let y = tensors(op, Ios17, &all).unwrap().remove(0);
+            all.push(("bias", random(other, &[y.shape()[1]], seed + 80)));
+            assert!(fast_agrees(op, Ios17, &all));
+        }
+    }
+}
+
+#[test]
+fn what_the_kernels_do_not_compute_has_no_fast_way() {
+    let far = "strides=[2147483647] dilations=[2147483647] output_shape=[1,1,3]";
+    for (op, x, weight, rest) in [
+        ("conv", [0, 2, 4], [3, 2, 2], ""),
+        ("conv", [1, 0, 3], [2, 0, 2], ""),
+        ("conv_transpose", [1, 1, 2], [1, 1, 2], far),
+    ] {
+        let mut all = vec![("x", count(Fp32, &x)), ("weight", count(Fp32, &weight))];
+        all.extend(words(rest));
+        assert!(!fast_agrees(op, Ios17, &all));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Recurrent networks against NumPy, with the formulas of coremltools' own tests.
 
 use super::*;
-use crate::ops::testing::{arg, infer, refuse, tensors, words};
+use crate::ops::testing::{arg, fast_agrees, infer, random, refuse, tensors, words};
 
 const STEPS: usize = 3;
 const BATCH: usize = 2;
@@ -113,6 +113,67 @@ fn a_nan_is_not_clipped_away() {
     let mut all = arguments("lstm", "", "clip=0.5");
     all[0].1 = arg(Fp32, &[STEPS, BATCH, INPUTS], &[f64::NAN; STEPS * BATCH * INPUTS]);
     assert!(tensors("lstm", Ios15, &all).unwrap()[2].to_f64s().iter().all(|c| c.is_nan()));
+}
+
+#[test]
+fn the_fast_networks_agree() {
+    let (steps, batch, inputs, hidden) = (20, 3, 17, 24);
+    for dtype in [Fp32, Fp16] {
+        for (op, gates, optional, rest) in [
+            ("rnn", 1, "", ""),
+            ("rnn", 1, "bias", "output_sequence=true direction=reverse activation=hard_sigmoid"),
+            ("gru", 3, "", "output_sequence=true"),
+            ("gru", 3, "bias", "direction=reverse"),
+            ("gru", 3, "bias input_bias", "output_sequence=true"),
+            ("gru", 3, "bias", "reset_after=true"),
+            ("gru", 3, "bias input_bias", "reset_after=true output_sequence=true direction=reverse"),
+            ("lstm", 4, "", ""),
+            ("lstm", 4, "bias peephole", "output_sequence=true direction=reverse clip=0.5"),
+            ("lstm", 4, "bias", "cell_activation=relu activation=linear recurrent_activation=hard_sigmoid"),
+            (
+                "lstm",
+                4,
+                "weight_ih_back weight_hh_back bias_back",
+                "direction=bidirectional output_sequence=true",
+            ),
+            ("lstm", 4, "weight_ih_back weight_hh_back bias peephole_back", "direction=bidirectional"),
+        ] {
+            let width = if rest.contains("bidirectional") { 2 * hidden } else { hidden };
+            let states = if op == "lstm" { "initial_h initial_c" } else { "initial_h" };
+            let names = ["x weight_ih weight_hh", states, optional].join(" ");
+            let mut all: Vec<(&str, Datum)> = names
+                .split_whitespace()
+                .zip(1..)
+                .map(|(name, seed)| {
+                    let shape = match name {
+                        "x" => vec![steps, batch, inputs],
+                        "initial_h" | "initial_c" => vec![batch, width],
+                        "weight_ih" | "weight_ih_back" => vec![gates * hidden, inputs],
+                        "weight_hh" | "weight_hh_back" => vec![gates * hidden, hidden],
+                        "peephole" | "peephole_back" => vec![3 * hidden],
+                        _ => vec![gates * hidden],
+                    };
+                    // Weights so large that a state would grow from step to step tell more of rounding than of the op.
+                    let value = random(dtype, &shape, seed);
+                    let scale = if name.starts_with("weight") { 0.2 } else { 1.0 };
+                    let scaled: Vec<f64> =
+                        value.as_tensor().unwrap().to_f64s().iter().map(|v| v * scale).collect();
+                    (name, arg(dtype, &shape, &scaled))
+                })
+                .collect();
+            for (name, value) in words(rest) {
+                let clip = name == "clip";
+                all.push((
+                    name,
+                    if clip { arg(dtype, &[], &value.as_tensor().unwrap().to_f64s()) } else { value },
+                ));
+            }
+            assert!(fast_agrees(op, Ios18, &all), "{op} {rest}");
+        }
+    }
+    let mut all = arguments("gru", "", "");
+    all[0].1 = some(&[0, BATCH, INPUTS], 1);
+    assert!(!fast_agrees("gru", Ios15, &all));
 }
 
 #[test]
