@@ -3,7 +3,7 @@
 //! Negative indices count from the back, unless `validate_indices` forbids them. An index outside the tensor is always
 //! refused: since iOS 17 Core ML leaves it undefined, and nothing is gained by a guess.
 
-use super::moves::{as_declared, bad_value, exact, known_axis, known_int, one, result};
+use super::moves::{as_declared, bad_value, exact, known_axis, one, result};
 use super::row::*;
 
 const INDICES16: &[DType] = &[Int32, UInt16, Int16];

@@ -307,7 +307,7 @@ mod tests {
         concats(&[a.clone(), b], -1, false, i32s(&[2, 3], &[0, 1, 10, 2, 3, 11]));
         concats(&[a.clone(), from(&[1, 2], 4)], 0, false, from(&[3, 2], 0));
         concats(&[a.clone(), from(&[0, 2], 4)], 0, false, a.clone());
-        concats(&[a.clone()], 0, false, a);
+        concats(std::slice::from_ref(&a), 0, false, a.clone());
         concats(&[int(7), int(8)], 0, false, vec32(&[7, 8]));
         concats(&[from(&[0, 2], 0), from(&[0, 3], 0)], 1, false, from(&[0, 5], 0));
         concats(&[texts(&[1], &["a"]), texts(&[1], &["b"])], 0, false, texts(&[2], &["a", "b"]));

@@ -5,6 +5,7 @@
 
 mod activation;
 mod attention;
+mod blocks;
 #[cfg(test)]
 mod check;
 mod constexpr;
@@ -23,6 +24,8 @@ mod loops;
 mod moves;
 mod nms;
 mod normalize;
+mod pad;
+mod palette;
 mod pool;
 mod quantize;
 mod random;
@@ -59,9 +62,11 @@ static FAMILIES: &[&[Op]] = &[
     recurrent::OPS,
     shape::OPS,
     rearrange::OPS,
+    blocks::OPS,
     join::OPS,
     create::OPS,
     slice::OPS,
+    pad::OPS,
     gather::OPS,
     scatter::OPS,
     sort::OPS,
@@ -69,6 +74,7 @@ static FAMILIES: &[&[Op]] = &[
     image::OPS,
     quantize::OPS,
     constexpr::OPS,
+    palette::OPS,
     random::OPS,
     state::OPS,
     control::OPS,

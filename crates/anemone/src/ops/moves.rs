@@ -217,3 +217,24 @@ pub(super) fn dims_of(args: &Args<'_>, param: &'static str, ints: &[i64]) -> Res
         })
         .collect()
 }
+
+/// A size or factor: a number of 1 or more.
+pub(super) fn factor(args: &Args<'_>, param: &'static str) -> Result<u64, Fault> {
+    match known_int(args, param)? {
+        n @ 1.. => Ok(n as u64),
+        n => Err(bad_value(args, param, format_args!("{n} is less than 1"))),
+    }
+}
+
+/// `x` seen in the shape `view`, its axes permuted, in the shape `shape`.
+pub(super) fn permuted(
+    x: &Tensor,
+    view: &[usize],
+    perm: &[usize],
+    shape: &[usize],
+) -> Result<Vec<Datum>, Fault> {
+    let own = strides(view);
+    let moved: Vec<usize> = perm.iter().map(|&axis| view[axis]).collect();
+    let steps: Vec<isize> = perm.iter().map(|&axis| own[axis]).collect();
+    one(x.pick(shape, offsets(0, &moved, &steps))?)
+}
