@@ -64,7 +64,15 @@ struct Parser<'t, 'd> {
     type_budget: usize,
     /// After a fault in the tokens themselves, what the grammar misses is not reported too.
     muted: bool,
+    /// Whether the program binds a name that is also the word of a literal, such as `inf`. Then the word is that name
+    /// where a name can be; otherwise it is taken for a literal whose type is missing.
+    binds_word: bool,
     diagnostics: &'d mut Diagnostics,
+}
+
+/// The words of literals.
+fn is_literal_word(word: &str) -> bool {
+    matches!(word, "true" | "false" | "inf" | "nan")
 }
 
 impl<'t, 'd> Parser<'t, 'd> {
@@ -80,6 +88,7 @@ impl<'t, 'd> Parser<'t, 'd> {
             depth: 0,
             type_budget: text.len(),
             muted: false,
+            binds_word: false,
             diagnostics,
         };
         parser.bump();

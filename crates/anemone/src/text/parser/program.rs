@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Failed, Kind, Parsed, Parser, Token};
+use super::{Failed, Kind, Parsed, Parser, Token, is_literal_word};
 use crate::mil::{
     Argument, Attribute, Binding, Block, Call, Function, Name, Operand, OpsetName, Param, Program, Use,
     Version,
@@ -124,6 +124,7 @@ impl Parser<'_, '_> {
         let ty = self.ty(first)?;
         let ty_span = self.since(first);
         let name = self.expect(Kind::Word, what)?;
+        self.binds_word |= is_literal_word(self.of(name));
         Ok(Param { name: self.name(name), ty, span: name.span, ty_span })
     }
 
@@ -291,7 +292,7 @@ impl Parser<'_, '_> {
             Kind::OpenParen | Kind::Less => {
                 self.literal(first).map(|(value, span)| Operand::Value(value, span))
             }
-            _ if matches!(self.of(first), "true" | "false" | "inf" | "nan") => {
+            _ if !self.binds_word && is_literal_word(self.of(first)) => {
                 self.untyped(Some(first)).map(|(value, span)| Operand::Value(value, span))
             }
             _ => Ok(Operand::Name(Use { name: self.name(first), span: first.span })),

@@ -122,6 +122,15 @@ fn names_are_given_once() {
 }
 
 #[test]
+fn a_name_may_be_the_word_of_a_literal() {
+    check_in_function("tensor<bool, [1]> y = f(x = false);", &[("untyped-value", "false")]);
+    check_in_function(
+        "tensor<bool, [1]> false = f(); tensor<bool, [1]> y = f(x = false, y = (a, false));",
+        &[],
+    );
+}
+
+#[test]
 fn types() {
     check_in_function("tensor<fp16, [1.5]> y = f();", &[("bad-dimension", "1.5")]);
     check_in_function("tensor<fp16, [-1]> y = f();", &[("bad-dimension", "-1")]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::number::{self, Fault, Rounded};
-use super::{Failed, Kind, Parsed, Parser, Token};
+use super::{Failed, Kind, Parsed, Parser, Token, is_literal_word};
 use crate::mil::{BlobRef, Name, Value, Version};
 use crate::source::{Diagnostic, Span, codes};
 use crate::types::{DType, Dim, Tensor, TensorType, Type};
@@ -23,9 +23,7 @@ impl Parser<'_, '_> {
                 let first = self.bump();
                 match self.token.kind {
                     Kind::OpenParen | Kind::Less => self.literal(first),
-                    _ if matches!(self.of(first), "true" | "false" | "inf" | "nan") => {
-                        self.untyped(Some(first))
-                    }
+                    _ if is_literal_word(self.of(first)) => self.untyped(Some(first)),
                     _ => {
                         let message =
                             format!("the name {} is given where a literal must be", self.shown(first.span));
