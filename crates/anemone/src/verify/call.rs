@@ -557,9 +557,16 @@ impl Walk<'_> {
             // A loop's variable may change its unknown dimensions from turn to turn: the declared types hold.
             let body = self.nested(block, &[]);
             let boolean = [Type::scalar(DType::Bool)];
-            let wanted: &[Type] = if control == Control::While && i == 0 { &boolean } else { &results };
+            let is_condition = control == Control::While && i == 0;
+            let wanted: &[Type] = if is_condition { &boolean } else { &results };
             let found: Vec<&Type> = body.outputs.iter().map(|o| &self.values[o.index()].ty).collect();
-            let fits = found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| a.fits(b));
+            // Core ML also takes a tensor of one bool as a condition: converted GRUs have one.
+            let one_bool = |t: &Type| {
+                t.as_tensor()
+                    .is_some_and(|t| t.dtype == DType::Bool && t.shape.elements().is_none_or(|n| n == 1))
+            };
+            let fits = found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(a, b)| a.fits(b) || is_condition && one_bool(a));
             if !fits && body.outputs.len() == block.outputs.len() {
                 *sound = false;
                 let list = |types: &[&Type]| {
