@@ -407,6 +407,7 @@ fn apple_name(op: &str, opset: Option<Opset>) -> String {
         Some(Opset::Ios16) => 16,
         Some(Opset::Ios17) => 17,
         Some(Opset::Ios18) => 18,
+        Some(Opset::Ios26) => 26,
     };
     // Ops that no compiled model was seen to use are taken to have changed in every opset.
     let since = match CHANGED.iter().find(|(name, _)| *name == op) {

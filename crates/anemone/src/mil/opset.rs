@@ -13,11 +13,14 @@ pub enum Opset {
     Ios17,
     /// Core ML 8: iOS 18, macOS 15.
     Ios18,
+    /// Core ML 9: iOS 26, macOS 26. coremltools 9.0 writes `CoreML9` into such programs, and its registry has no op that
+    /// is new in it. That MIL text calls it `ios26` is our reading: no such text has been seen.
+    Ios26,
 }
 
 impl Opset {
     /// Every opset, oldest first.
-    pub const ALL: [Opset; 4] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18];
+    pub const ALL: [Opset; 5] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18, Opset::Ios26];
 
     /// The name in MIL text: `ios16`.
     pub const fn name(self) -> &'static str {
@@ -26,6 +29,7 @@ impl Opset {
             Opset::Ios16 => "ios16",
             Opset::Ios17 => "ios17",
             Opset::Ios18 => "ios18",
+            Opset::Ios26 => "ios26",
         }
     }
 
@@ -36,6 +40,7 @@ impl Opset {
             Opset::Ios16 => "CoreML6",
             Opset::Ios17 => "CoreML7",
             Opset::Ios18 => "CoreML8",
+            Opset::Ios26 => "CoreML9",
         }
     }
 
@@ -51,6 +56,7 @@ impl Opset {
             Opset::Ios16 => 7,
             Opset::Ios17 => 8,
             Opset::Ios18 => 9,
+            Opset::Ios26 => 10,
         }
     }
 }
