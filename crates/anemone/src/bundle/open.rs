@@ -59,16 +59,16 @@ pub fn open(path: impl AsRef<Path>) -> Result<Bundle, Error> {
         return open_text(path, folder);
     }
     let mapped = Mapped::open(path).map_err(Error::io(path))?;
+    if extension != "mlmodel" && starts_as_program(&mapped) {
+        drop(mapped);
+        return open_text(path, folder);
+    }
     if extension == "mlmodel" || ModelFile::new(&mapped).is_ok() {
         let weights = Weights::beside(folder);
         return open_model(path, &mapped, Form::Model, weights).map(|b| with_model_file(b, path));
     }
     if crate::blob::is_lfs_pointer(&mapped) {
         return Err(lfs_pointer("file").into());
-    }
-    if starts_as_program(&mapped) {
-        drop(mapped);
-        return open_text(path, folder);
     }
     let d = unknown(path, "it is neither MIL text nor a model file");
     Err(if mapped.starts_with(b"PK\x03\x04") {
