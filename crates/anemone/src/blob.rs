@@ -133,15 +133,15 @@ impl<'a> Reader<'a> {
             .ok()
             .and_then(|start| self.bytes.get(start..start.checked_add(ALIGNMENT as usize)?))
         else {
-            return Err(wrong(format!(
-                "offset {offset} leaves no room for a record in a weight file of {} bytes",
-                self.bytes.len()
-            )));
+            let length = self.bytes.len();
+            let message =
+                format!("offset {offset} leaves no room for a record in a weight file of {length} bytes");
+            return Err(self.meant(offset, wrong(message)));
         };
         let word = |at| u32_at(fields, at).unwrap_or_default();
         let long = |at| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
         if word(0) != SENTINEL {
-            return Err(self.not_a_record(offset));
+            return Err(self.meant(offset, wrong(format!("there is no record at offset {offset}"))));
         }
         let Some(dtype) = dtype_of(word(4)) else {
             return Err(wrong(format!(
@@ -192,12 +192,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Says that there is no record at this offset, and where the one that was meant may be.
-    fn not_a_record(&self, offset: u64) -> Diagnostic {
-        let d = Diagnostic::new(&codes::BLOB_RECORD, format!("there is no record at offset {offset}"));
-        let before = offset.checked_sub(ALIGNMENT);
-        let meant = before.filter(|&b| self.record(b).is_ok_and(|r| r.data.start as u64 == offset));
-        match meant {
+    /// Adds to a complaint about an offset where the record that was meant may be.
+    fn meant(&self, offset: u64, d: Diagnostic) -> Diagnostic {
+        // Not by `record`, which would ask here again for the offset before.
+        let before = offset.checked_sub(ALIGNMENT).filter(|&b| {
+            let fields = usize::try_from(b).ok().and_then(|b| self.bytes.get(b..)).unwrap_or_default();
+            u32_at(fields, 0) == Some(SENTINEL) && u32_at(fields, 16).map(u64::from) == Some(offset)
+        });
+        match before {
             Some(b) => {
                 d.help(format!("write {b}: a program gives the offset of the record, not of the data"))
             }
@@ -407,6 +409,14 @@ mod tests {
         let (bytes, _) = file(&[Tensor::from_slice(&[100], &[0u8; 100]).unwrap()]);
         let d = Reader::new(&bytes).unwrap().record(128).unwrap_err();
         assert!(d.help.unwrap().starts_with("write 64"));
+    }
+
+    #[test]
+    fn a_long_file_without_records_is_not_searched_for_one() {
+        let mut bytes = vec![0; 1 << 24];
+        bytes[4] = 2;
+        let d = Reader::new(&bytes).unwrap().record((1 << 24) - 64).unwrap_err();
+        assert_eq!(d.code, &codes::BLOB_RECORD);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl<'a> ModelFile<'a> {
                 &codes::LFS_POINTER,
                 "the model file is a Git LFS pointer, not the data",
             )
-            .help("run `git lfs pull` where the model was cloned"));
+            .help("run `git lfs pull` where the model was cloned")
+            .fatal());
         }
         let mut version = 0;
         let mut description: &[u8] = &[];

@@ -59,16 +59,16 @@ pub fn open(path: impl AsRef<Path>) -> Result<Bundle, Error> {
         return open_text(path, folder);
     }
     let mapped = Mapped::open(path).map_err(Error::io(path))?;
-    if extension != "mlmodel" && starts_as_program(&mapped) {
-        drop(mapped);
-        return open_text(path, folder);
-    }
     if extension == "mlmodel" || ModelFile::new(&mapped).is_ok() {
         let weights = Weights::beside(folder);
         return open_model(path, &mapped, Form::Model, weights).map(|b| with_model_file(b, path));
     }
     if crate::blob::is_lfs_pointer(&mapped) {
         return Err(lfs_pointer("file").into());
+    }
+    if starts_as_program(&mapped) {
+        drop(mapped);
+        return open_text(path, folder);
     }
     let d = unknown(path, "it is neither MIL text nor a model file");
     Err(if mapped.starts_with(b"PK\x03\x04") {
@@ -100,6 +100,7 @@ fn lfs_pointer(what: &str) -> Diagnostic {
     let message = format!("the {what} is a Git LFS pointer, not the data");
     Diagnostic { severity, ..Diagnostic::new(&codes::LFS_POINTER, message) }
         .help("run `git lfs pull` where the model was cloned")
+        .fatal()
 }
 
 /// Whether the first word is `program`, comments aside.
@@ -194,7 +195,10 @@ fn program_of(file: &ModelFile<'_>, warnings: &mut Diagnostics) -> Result<(Progr
         diagnostics
             .push(Diagnostic::new(&codes::NO_FUNCTION, "the program of the model file has no function"));
     }
-    describe(&mut program, &description, &mut diagnostics);
+    if !diagnostics.has_errors() {
+        // A function that could not be read is not missing.
+        describe(&mut program, &description, &mut diagnostics);
+    }
     if diagnostics.has_errors() {
         return Err(diagnostics.into());
     }

@@ -63,6 +63,7 @@ pub(super) fn find(folder: &Path) -> Result<Package, Error> {
     if crate::blob::is_lfs_pointer(&bytes) {
         return Err(refuse(&codes::LFS_POINTER, "`Manifest.json` is a Git LFS pointer, not the data".into())
             .help("run `git lfs pull` where the model was cloned")
+            .fatal()
             .into());
     }
     let manifest: Manifest = serde_json::from_slice(&bytes)

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::run::{Block, Loaded, Planned, is_fixed};
+use super::run::{Block, Loaded, Planned};
 use super::{Engine, Error, Options};
 use crate::mil::op::Meaning;
 use crate::source::{Diagnostic, codes};
@@ -23,6 +23,7 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
                 format!("`{}` lies in `{}`, which is not there", value.name, blob.path),
             )
             .help("put the weight file where the program expects it")
+            .fatal()
             .into());
         }
     }
@@ -112,7 +113,7 @@ fn plan(body: &Body, function: &Function) -> Result<Block, Error> {
         }
         let blocks = step.blocks.iter().map(|b| plan(b, function)).collect::<Result<_, _>>()?;
         let types: Vec<_> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
-        let fixed = types.iter().all(is_fixed);
+        let fixed = step.certain;
         let (free, cache) = (Vec::new(), OnceLock::new());
         steps.push(Planned { step: step.clone(), blocks, types, fixed, free, cache });
     }

@@ -94,7 +94,7 @@ impl<'a> Values<'a> {
     fn read(&self, id: ValueId) -> Computed {
         let arg = self.arg(id);
         let datum = arg.value.expect("a value that is bound is known").clone();
-        Computed { datum, ty: (!is_fixed(&self.function.value(id).ty)).then(|| arg.ty.clone()) }
+        Computed { datum, ty: (!self.function.value(id).ty.is_known()).then(|| arg.ty.clone()) }
     }
 }
 
@@ -151,6 +151,7 @@ impl Loaded {
     /// `tensor-too-large`, or `input-type` when a state has a dimension that is not known.
     pub fn new_states(&self) -> Result<States, Error> {
         let mut states = States::new();
+        let mut held = 0;
         for s in &self.states {
             let Type::State(ty) = &s.ty else { continue };
             let known = ty.as_tensor().and_then(|t| Some((t.dtype, t.shape.known()?)));
@@ -161,9 +162,10 @@ impl Loaded {
                 )
                 .into());
             };
-            self.fits_memory(0, std::slice::from_ref(ty), &s.name)?;
+            self.fits_memory(held, std::slice::from_ref(ty), format_args!("the state `{}`", s.name))?;
             let zeros = Tensor::zeros(dtype, &shape)
                 .map_err(|e| Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()))?;
+            held += zeros.bytes().len();
             states.insert(s.name.clone(), State::new(zeros));
         }
         Ok(states)
@@ -242,7 +244,8 @@ impl Loaded {
     fn cond(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
         let pred = planned.step.inputs.iter().flat_map(Input::values).next();
         let pred = pred.is_some_and(|&p| values.arg(p).value.is_some_and(truth));
-        self.block(&planned.blocks[usize::from(!pred)], values)
+        let results = self.block(&planned.blocks[usize::from(!pred)], values)?;
+        self.promised(planned.step.outputs.iter().zip(results), &planned.step)
     }
 
     fn while_loop(&self, planned: &Planned, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
@@ -252,13 +255,16 @@ impl Loaded {
             unreachable!("a verified loop has two blocks")
         };
         for _ in 0..self.options.turns {
-            for (&p, v) in condition.params.iter().zip(&variables) {
-                values.set(p, v.clone());
+            let taken =
+                self.promised(condition.params.iter().zip(variables.iter().cloned()), &planned.step)?;
+            for (&p, v) in condition.params.iter().zip(taken) {
+                values.set(p, v);
             }
             if !self.block(condition, values)?.first().is_some_and(|c| truth(&c.datum)) {
-                return Ok(variables);
+                return self.promised(planned.step.outputs.iter().zip(variables), &planned.step);
             }
-            for (&p, v) in body.params.iter().zip(variables) {
+            let taken = self.promised(body.params.iter().zip(variables), &planned.step)?;
+            for (&p, v) in body.params.iter().zip(taken) {
                 values.set(p, v);
             }
             variables = self.block(body, values)?;
@@ -270,6 +276,28 @@ impl Loaded {
         .at(planned.step.span, "this loop")
         .help("if it is meant to run longer, raise `Options::turns`")
         .into())
+    }
+
+    /// Compares values with the types of what they are to be bound to, which the program has promised.
+    fn promised<'i>(
+        &self,
+        bindings: impl Iterator<Item = (&'i ValueId, Computed)>,
+        step: &Step,
+    ) -> Result<Vec<Computed>, Error> {
+        bindings
+            .map(|(&id, value)| {
+                let declared = self.function.value(id);
+                // In a buffer lies a tensor, and that is what is held.
+                if let Type::Buffer(_) = declared.ty {
+                    return Ok(Computed { datum: value.datum, ty: value.ty });
+                }
+                let ty = value.datum.ty();
+                if !ty.fits(&declared.ty) {
+                    return Err(broken_promise(&declared.name, &ty, &declared.ty, step));
+                }
+                Ok(Computed { datum: value.datum, ty: (!declared.ty.is_known()).then_some(ty) })
+            })
+            .collect()
     }
 
     /// Computes a step whose arguments are all constant.
@@ -297,9 +325,16 @@ impl Loaded {
             &planned.types
         } else {
             inferred = (op.infer)(&args).map_err(fault)?;
+            for (&o, ty) in step.outputs.iter().zip(&inferred) {
+                let declared = self.function.value(o);
+                if !ty.fits(&declared.ty) && !matches!(declared.ty, Type::Buffer(_)) {
+                    return Err(broken_promise(&declared.name, ty, &declared.ty, step));
+                }
+            }
             &inferred
         };
-        self.fits_memory(values.bytes, types, op.name).map_err(|e| at(e, step))?;
+        self.fits_memory(values.bytes, types, format_args!("the result of `{}`", op.name))
+            .map_err(|e| at(e, step))?;
         let Meaning::Compute(compute) = step.op.meaning else {
             unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
         };
@@ -319,7 +354,7 @@ impl Loaded {
     }
 
     /// Refuses results that would take more memory than the run may use.
-    fn fits_memory(&self, held: usize, types: &[Type], what: &str) -> Result<(), Error> {
+    fn fits_memory(&self, held: usize, types: &[Type], what: std::fmt::Arguments<'_>) -> Result<(), Error> {
         let mut bytes = held as u128;
         for t in types {
             if let Type::Tensor(t) = t
@@ -334,7 +369,7 @@ impl Loaded {
         Err(Diagnostic::new(
             &codes::RUN_LIMIT,
             format!(
-                "with the result of `{what}` the run would hold {}, and may hold {}",
+                "with {what} the run would hold {}, and may hold {}",
                 amount(bytes),
                 amount(self.options.memory as u128)
             ),
@@ -347,15 +382,6 @@ impl Loaded {
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Loaded({} on {}, {} steps)", self.function.name, self.engine, self.body.steps.len())
-    }
-}
-
-pub(super) fn is_fixed(ty: &Type) -> bool {
-    match ty {
-        Type::Tensor(t) => t.shape.known().is_some(),
-        Type::State(t) => is_fixed(t),
-        Type::Buffer(b) => b.shape.known().is_some(),
-        _ => false,
     }
 }
 
@@ -383,6 +409,16 @@ fn wrong_type(name: &Name, found: &Type, wanted: &Type) -> Error {
     Diagnostic::new(&codes::INPUT_TYPE, format!("`{name}` is `{found}`, and the function takes `{wanted}`"))
         .help("`?` stands for any number; the other dimensions and the dtype must be equal")
         .into()
+}
+
+fn broken_promise(name: &Name, found: &Type, declared: &Type, step: &Step) -> Error {
+    Diagnostic::new(
+        &codes::DECLARED_TYPE,
+        format!("`{name}` is declared as `{declared}`, and became `{found}`"),
+    )
+    .at(step.span, format!("in this `{}`", step.op.name))
+    .help("write `?` for dimensions that depend on the inputs")
+    .into()
 }
 
 fn diagnostic(fault: Fault, step: &Step) -> Diagnostic {

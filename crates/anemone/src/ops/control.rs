@@ -152,7 +152,9 @@ fn infer_tensor_to_buffer(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
 }
 
 fn compute_input(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    one(args.tensor("input")?.clone())
+    // A buffer is not of a tensor's type, and has a tensor's value.
+    let input = args.value("input").map_or_else(|| args.tensor("input"), Ok)?;
+    one(input.clone())
 }
 
 pub(super) static OPS: &[Op] = &[

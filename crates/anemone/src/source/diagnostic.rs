@@ -105,6 +105,13 @@ impl Diagnostic {
         self
     }
 
+    /// Makes an error of it: what may be doubted in a program can be fatal to what is to be done with it.
+    #[must_use]
+    pub fn fatal(mut self) -> Self {
+        self.severity = Severity::Error;
+        self
+    }
+
     /// The span of the primary label, if it lies in a text.
     pub fn span(&self) -> Option<Span> {
         match self.labels.first()?.place {

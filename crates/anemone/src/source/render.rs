@@ -130,7 +130,8 @@ pub fn escape(text: &str) -> String {
 /// assert_eq!(anemone::source::suggest("zzz", ["relu", "add"]), None);
 /// ```
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.len() / 3).clamp(1, 4);
+    // A single letter is near to every other.
+    let limit = if word.len() < 2 { 0 } else { (word.len() / 3).clamp(1, 4) };
     candidates
         .into_iter()
         .filter(|c| c.len().abs_diff(word.len()) <= limit)

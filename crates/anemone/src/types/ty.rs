@@ -92,6 +92,16 @@ impl Type {
         }
     }
 
+    /// Whether nothing is left open: every dimension is a number. Of a list that cannot be said before it is there.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Type::Tensor(t) => t.shape.known().is_some(),
+            Type::State(t) => t.is_known(),
+            Type::Buffer(b) => b.shape.known().is_some(),
+            Type::List { .. } | Type::Tuple(_) | Type::Dict(..) => false,
+        }
+    }
+
     /// Whether a value of one type can be a value of the other: equal, but for dimensions that are not known.
     pub fn fits(&self, other: &Type) -> bool {
         match (self, other) {

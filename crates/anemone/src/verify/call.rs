@@ -1,12 +1,12 @@
 //! One call: its op, its arguments, its results.
 
-use super::function::Walk;
-use super::{Body, Content, Input, Step, ValueId};
+use super::function::{Walk, unknown_opset};
+use super::{Body, Content, Input, Step, Value, ValueId};
 use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
 use crate::mil::{self, Binding, BlobRef, Call, Opset};
 use crate::ops;
 use crate::source::{Diagnostic, Severity, Span, codes, suggest};
-use crate::types::{DType, Datum, Tensor, Type};
+use crate::types::{DType, Datum, MAX_ELEMENTS, Tensor, Type};
 
 /// An argument as it was found: the parameter it is for, its values, and where it stands.
 struct Given {
@@ -26,7 +26,8 @@ impl Walk<'_> {
         self.checked(call).unwrap_or_else(|Refused| {
             // The results exist all the same, with their declared types, so that one fault does not cause others.
             for o in &call.outputs {
-                self.bind(o, o.ty.clone(), Content::Computed);
+                let id = self.bind(o, o.ty.clone(), Content::Computed);
+                self.refused.insert(id);
             }
             None
         })
@@ -38,7 +39,14 @@ impl Walk<'_> {
         }
         let opset = match &call.opset {
             None => self.opset,
-            Some(name) => name.known().unwrap_or(self.opset),
+            Some(name) => match name.known() {
+                Some(opset) => opset,
+                None => {
+                    self.resolve_all(call);
+                    self.diagnostics.push(unknown_opset(name, call.op_span));
+                    return Err(Refused);
+                }
+            },
         };
         let Some(op) = ops::find(&call.op) else {
             self.resolve_all(call);
@@ -113,6 +121,7 @@ impl Walk<'_> {
             );
             return Err(Refused);
         }
+        let certain = types.iter().all(|t| t.is_known()) && blocks.is_empty();
         let constexpr = op.name.starts_with("constexpr_");
         let mut outputs = Vec::with_capacity(types.len());
         for (o, inferred) in call.outputs.iter().zip(types) {
@@ -133,10 +142,10 @@ impl Walk<'_> {
             let ty = if o.ty.fits(&inferred) { inferred.or(&o.ty) } else { o.ty.clone() };
             outputs.push(self.bind(o, ty, if constexpr { Content::Constexpr } else { Content::Computed }));
         }
-        Ok(Some(Step { op, opset, edition, inputs, outputs, blocks, span: call.op_span }))
+        Ok(Some(Step { op, opset, edition, inputs, outputs, certain, blocks, span: call.op_span }))
     }
 
-    /// Looks up the names of a call whose op is not known, so that they count as used.
+    /// Looks up the names of a call whose op is not known, so that they count as used, and checks its blocks.
     fn resolve_all(&mut self, call: &Call) {
         for a in &call.arguments {
             for o in a.binding.operands() {
@@ -144,6 +153,9 @@ impl Walk<'_> {
                     self.resolve(u);
                 }
             }
+        }
+        for block in &call.blocks {
+            self.nested(block);
         }
     }
 
@@ -153,9 +165,13 @@ impl Walk<'_> {
             self.diagnostics.push(
                 Diagnostic::new(
                     &codes::RESULT_COUNT,
-                    format!("`const` gives 1 result, and {} are bound", call.outputs.len()),
+                    match call.outputs.len() {
+                        0 => "`const` gives 1 result, and none is bound".to_string(),
+                        n => format!("`const` gives 1 result, and {n} are bound"),
+                    },
                 )
-                .at(call.op_span, ""),
+                .at(call.outputs.get(1).map_or(call.op_span, |o| o.span), "")
+                .help("write 1 typed name before `=`"),
             );
             return Err(Refused);
         };
@@ -185,7 +201,7 @@ impl Walk<'_> {
             self.bind(output, ty.or(&output.ty), content);
             return Ok(None);
         }
-        if let Some(filled) = filled(value, &output.ty) {
+        if let Some(filled) = self.filled(value, &output.ty) {
             self.diagnostics.push(
                 Diagnostic::new(
                     &codes::CONST_FILLED,
@@ -207,6 +223,17 @@ impl Walk<'_> {
             .help(format!("declare it as `{ty}`")),
         );
         Err(Refused)
+    }
+
+    /// The tensor of this type that a scalar literal of its dtype fills, if it is of a size that a text may ask for.
+    fn filled(&mut self, value: &mil::Value, ty: &Type) -> Option<Tensor> {
+        let (scalar, ty) = (value.to_tensor()?, ty.as_tensor()?);
+        let shape = ty.shape.known()?;
+        if scalar.rank() > 0 || scalar.dtype() != ty.dtype {
+            return None;
+        }
+        self.fillable = self.fillable.checked_sub(ty.shape.elements()?)?;
+        scalar.pick(&shape, std::iter::repeat(0)).ok()
     }
 
     /// The value of a literal; a tensor in a weight file is looked up there.
@@ -231,14 +258,8 @@ impl Walk<'_> {
     }
 
     fn blob(&mut self, blob: &BlobRef, span: Span) -> Content {
-        if blob.ty.shape.elements().is_some_and(|n| n > crate::types::MAX_ELEMENTS) {
-            self.diagnostics.push(
-                Diagnostic::new(
-                    &codes::TENSOR_TOO_LARGE,
-                    format!("a weight of type `{}` is too large", blob.ty),
-                )
-                .at(span, "more than 2^40 elements"),
-            );
+        if blob.ty.shape.elements().is_some_and(|n| n > MAX_ELEMENTS) {
+            // Whoever binds the weight reports it.
             return Content::Missing(blob.clone());
         }
         match self.weights.get(blob) {
@@ -274,6 +295,7 @@ impl Walk<'_> {
                         None => *sound = false,
                     },
                     mil::Operand::Value(v, span) => {
+                        self.holdable("a literal", &v.ty(), *span);
                         let content = self.literal(v, *span);
                         values.push((self.add(v.ty(), content, *span), *span));
                     }
@@ -294,6 +316,7 @@ impl Walk<'_> {
         if edition.in_attributes {
             for a in &call.attributes {
                 let Some(param) = edition.params.iter().position(|p| p.name == &*a.name) else { continue };
+                self.holdable("a literal", &a.value.ty(), a.value_span);
                 let content = self.literal(&a.value, a.value_span);
                 let id = self.add(a.value.ty(), content, a.value_span);
                 given.push(Given {
@@ -441,6 +464,9 @@ impl Walk<'_> {
             }
             if p.constant && !value.content.is_constant() {
                 *sound = false;
+                if self.refused.contains(&id) {
+                    continue;
+                }
                 let d = Diagnostic::new(
                     &codes::NOT_CONSTANT,
                     format!("`{}` of `{}` must be known when the program is compiled", p.name, op.name),
@@ -518,6 +544,9 @@ impl Walk<'_> {
                     None => "remove the blocks; only `cond` and `while_loop` have them",
                 }),
             );
+            for block in &call.blocks {
+                self.nested(block);
+            }
             return Vec::new();
         }
         let Some(control) = control else { return Vec::new() };
@@ -531,18 +560,23 @@ impl Walk<'_> {
             }
         };
         let results: Vec<Type> = call.outputs.iter().map(|o| o.ty.clone()).collect();
+        let boolean = [Type::scalar(DType::Bool)];
         let mut bodies = Vec::with_capacity(2);
         for (i, block) in call.blocks.iter().enumerate() {
+            let (what, wanted) = match (control, i) {
+                (Control::Cond, 0) => ("block for true", &results[..]),
+                (Control::Cond, _) => ("block for false", &results[..]),
+                (Control::While, 0) => ("condition", &boolean[..]),
+                (Control::While, _) => ("body", &results[..]),
+            };
             if block.params.len() != variables.len() {
                 *sound = false;
+                // The first that is too many, or the last that is there.
+                let at = block.params.get(variables.len()).or(block.params.last());
                 self.block_type(
-                    block.params.first().map_or(call.op_span, |p| p.span),
-                    format!(
-                        "a block of `{}` takes {}, and there are {}",
-                        op.name,
-                        count(variables.len(), "parameter"),
-                        block.params.len()
-                    ),
+                    at.map_or(call.op_span, |p| p.span),
+                    format!("the {what} has {}", count(block.params.len(), "parameter")),
+                    format!("the {what} of `{}` takes {}", op.name, count(variables.len(), "parameter")),
                 );
             }
             for (p, ty) in block.params.iter().zip(&variables) {
@@ -550,15 +584,17 @@ impl Walk<'_> {
                     *sound = false;
                     self.block_type(
                         p.ty_span,
-                        format!("`{}` is `{}`, and the loop gives `{ty}`", p.name, p.ty),
+                        "declared here".to_string(),
+                        format!(
+                            "`{}` is declared as `{}`, and the variable of the loop is `{ty}`",
+                            p.name, p.ty
+                        ),
                     );
                 }
             }
             // A loop's variable may change its unknown dimensions from turn to turn: the declared types hold.
-            let body = self.nested(block, &[]);
-            let boolean = [Type::scalar(DType::Bool)];
+            let body = self.nested(block);
             let is_condition = control == Control::While && i == 0;
-            let wanted: &[Type] = if is_condition { &boolean } else { &results };
             let found: Vec<&Type> = body.outputs.iter().map(|o| &self.values[o.index()].ty).collect();
             // Core ML also takes a tensor of one bool as a condition: converted GRUs have one.
             let one_bool = |t: &Type| {
@@ -569,25 +605,20 @@ impl Walk<'_> {
                 && found.iter().zip(wanted).all(|(a, b)| a.fits(b) || is_condition && one_bool(a));
             if !fits && body.outputs.len() == block.outputs.len() {
                 *sound = false;
-                let list = |types: &[&Type]| {
-                    let types: Vec<_> = types.iter().map(|t| format!("`{t}`")).collect();
-                    if types.is_empty() { "nothing".to_string() } else { types.join(", ") }
-                };
-                let message = format!(
-                    "a block of `{}` gives {}, and {} is wanted",
-                    op.name,
-                    list(&found),
-                    list(&wanted.iter().collect::<Vec<_>>())
+                let (found, wanted) = (list(found), list(wanted));
+                self.block_type(
+                    block.span,
+                    format!("gives {found}"),
+                    format!("the {what} of `{}` must give {wanted}, and gives {found}", op.name),
                 );
-                self.block_type(block.span, message);
             }
             bodies.push(body);
         }
         bodies
     }
 
-    fn block_type(&mut self, span: Span, message: String) {
-        self.diagnostics.push(Diagnostic::new(&codes::BLOCK_TYPE, message).at(span, ""));
+    fn block_type(&mut self, span: Span, label: String, message: String) {
+        self.diagnostics.push(Diagnostic::new(&codes::BLOCK_TYPE, message).at(span, label));
     }
 
     /// The types of the results, from the types and known values of the arguments.
@@ -621,35 +652,58 @@ impl Walk<'_> {
 
     /// Reports a fault at the argument that it names.
     fn refuse(&mut self, fault: Fault, call: &Call, op: &Op, edition: &Edition, given: &[Given]) {
+        let too_large = |o: &mil::Param| {
+            o.ty.as_tensor().and_then(|t| t.shape.elements()).is_some_and(|n| n > MAX_ELEMENTS)
+        };
+        if fault.code == &codes::TENSOR_TOO_LARGE && call.outputs.iter().any(too_large) {
+            // The declared type is reported when the result is bound.
+            return;
+        }
+        if fault.code == &codes::NOT_CONSTANT
+            && given.iter().flat_map(|g| &g.values).any(|v| self.refused.contains(&v.0))
+        {
+            // It may have been a constant, and why it is not has been reported.
+            return;
+        }
         let place = |param: Option<&str>| {
             let g = given.iter().find(|g| Some(edition.params[g.param].name) == param)?;
             let span = g.values.iter().map(|v| v.1).reduce(Span::to).unwrap_or(g.span);
-            let ty = g.values.first().map(|v| self.values[v.0.index()].ty.to_string());
-            Some((span, ty.unwrap_or_default()))
+            Some((span, list(g.values.iter().map(|v| shown(&self.values[v.0.index()])))))
         };
         let mut d = Diagnostic::new(fault.code, fault.message);
         d.help = fault.help;
         d = match place(fault.param) {
-            Some((span, ty)) => d.at(span, format!("`{}` is `{ty}`", fault.param.unwrap_or_default())),
+            Some((span, what)) => d.at(span, format!("`{}` is {what}", fault.param.unwrap_or_default())),
             None => d.at(call.op_span, format!("in this `{}`", op.name)),
         };
-        if let Some((span, ty)) = place(fault.other) {
-            d = d.at(span, format!("`{}` is `{ty}`", fault.other.unwrap_or_default()));
+        if let Some((span, what)) = place(fault.other) {
+            d = d.at(span, format!("`{}` is {what}", fault.other.unwrap_or_default()));
         }
         self.diagnostics.push(d);
     }
 }
 
-/// The tensor of this type that a scalar literal of its dtype fills, if it is of a size that a text may ask for.
-fn filled(value: &mil::Value, ty: &Type) -> Option<Tensor> {
-    /// As many as a text of the same weight would hold: a few bytes of text must not take gigabytes.
-    const LIMIT: u64 = 1 << 24;
-    let (scalar, ty) = (value.to_tensor()?, ty.as_tensor()?);
-    let shape = ty.shape.known()?;
-    if scalar.rank() > 0 || scalar.dtype() != ty.dtype || ty.shape.elements()? > LIMIT {
-        return None;
+/// What to show of a value: the value itself if it is a short constant that says how and not how much, else its type.
+fn shown(value: &Value) -> String {
+    const FEW: usize = 8;
+    let Content::Constant(Datum::Tensor(t)) = &value.content else { return value.ty.to_string() };
+    let items: Vec<String> = match t.as_strings() {
+        _ if t.len() > FEW || t.dtype().is_float() => return value.ty.to_string(),
+        Some(strings) => strings.iter().map(|s| format!("\"{s}\"")).collect(),
+        None if t.dtype() == DType::Bool => t.to_i64s().iter().map(|&v| (v != 0).to_string()).collect(),
+        None => t.to_i64s().iter().map(i64::to_string).collect(),
+    };
+    match t.rank() {
+        0 => items.concat(),
+        1 => format!("[{}]", items.join(", ")),
+        _ => value.ty.to_string(),
     }
-    scalar.pick(&shape, std::iter::repeat(0)).ok()
+}
+
+/// `int32`, `fp16`, or the word for none.
+fn list<T: std::fmt::Display>(types: impl IntoIterator<Item = T>) -> String {
+    let types: Vec<_> = types.into_iter().map(|t| format!("`{t}`")).collect();
+    if types.is_empty() { "nothing".to_string() } else { types.join(", ") }
 }
 
 /// `1 block`, `2 blocks`.

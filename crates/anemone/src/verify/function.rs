@@ -1,24 +1,17 @@
 //! Names and blocks: the walk over a function.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Body, Content, Function, Value, ValueId};
 use crate::bundle::Weights;
-use crate::mil::{self, Block, Name, Opset, Param, Use};
+use crate::mil::{self, Block, Name, Opset, OpsetName, Param, Use};
 use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{MAX_ELEMENTS, Type};
 
 /// Checks one function. It is given back unless its opset is unknown.
 pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diagnostics) -> Option<Function> {
     let Some(opset) = f.opset.known() else {
-        let known: Vec<_> = Opset::ALL.iter().map(|o| o.name()).collect();
-        let nearest = suggest(f.opset.as_str(), known.iter().copied()).unwrap_or("ios18");
-        diagnostics.push(
-            Diagnostic::new(&codes::UNKNOWN_OPSET, format!("there is no opset `{}`", f.opset.as_str()))
-                .at(f.opset_span, "not an opset that anemone knows")
-                .note(format!("the opsets are {}", known.join(", ")))
-                .help(format!("did you mean `{nearest}`?")),
-        );
+        diagnostics.push(unknown_opset(&f.opset, f.opset_span));
         return None;
     };
     let mut walk = Walk {
@@ -31,6 +24,9 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
         scope: HashMap::new(),
         undo: Vec::new(),
         later: HashMap::new(),
+        early: HashSet::new(),
+        refused: HashSet::new(),
+        fillable: FILLABLE,
     };
     walk.collect(&f.body);
     let params: Vec<_> = f.params.iter().map(|p| walk.bind(p, p.ty.clone(), Content::Computed)).collect();
@@ -54,6 +50,19 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
     Some(Function { name: f.name.clone(), opset, values: walk.values, params, body })
 }
 
+/// Says that an opset is not known.
+pub(super) fn unknown_opset(opset: &OpsetName, span: Span) -> Diagnostic {
+    let known: Vec<_> = Opset::ALL.iter().map(|o| o.name()).collect();
+    let nearest = suggest(opset.as_str(), known.iter().copied()).unwrap_or("ios18");
+    Diagnostic::new(&codes::UNKNOWN_OPSET, format!("there is no opset `{}`", opset.as_str()))
+        .at(span, "not an opset that anemone knows")
+        .note(format!("the opsets are {}", known.join(", ")))
+        .help(format!("did you mean `{nearest}`?"))
+}
+
+/// How many elements one number each may fill in a function: a short text must not take gigabytes.
+const FILLABLE: u64 = 1 << 26;
+
 /// The state of the walk over one function.
 pub(super) struct Walk<'a> {
     pub(super) opset: Opset,
@@ -70,6 +79,12 @@ pub(super) struct Walk<'a> {
     undo: Vec<Name>,
     /// Every name that the function binds anywhere, to tell "not yet" from "never".
     later: HashMap<Name, Span>,
+    /// Where names are bound that are used too early, and so are not unused.
+    early: HashSet<Span>,
+    /// The results of calls that were refused, of which nothing is known but what is declared.
+    pub(super) refused: HashSet<ValueId>,
+    /// How many elements of constants may still be filled with one number.
+    pub(super) fillable: u64,
 }
 
 impl Walk<'_> {
@@ -93,26 +108,23 @@ impl Walk<'_> {
         id
     }
 
-    /// Binds a name to a new value.
-    pub(super) fn bind(&mut self, param: &Param, ty: Type, content: Content) -> ValueId {
-        let too_large = match &ty {
-            Type::Tensor(t) => t.shape.elements().is_some_and(|n| n > MAX_ELEMENTS).then(|| ty.to_string()),
-            Type::State(t) => t
-                .as_tensor()
-                .and_then(|t| t.shape.elements())
-                .is_some_and(|n| n > MAX_ELEMENTS)
-                .then(|| ty.to_string()),
-            _ => None,
+    /// Refuses a tensor or state that is larger than any engine holds.
+    pub(super) fn holdable(&mut self, what: &str, ty: &Type, span: Span) {
+        let tensor = match ty {
+            Type::State(t) => t.as_tensor(),
+            _ => ty.as_tensor(),
         };
-        if let Some(ty) = too_large {
+        if tensor.and_then(|t| t.shape.elements()).is_some_and(|n| n > MAX_ELEMENTS) {
             self.diagnostics.push(
-                Diagnostic::new(
-                    &codes::TENSOR_TOO_LARGE,
-                    format!("`{}` of type `{ty}` is too large", param.name),
-                )
-                .at(param.ty_span, "more than 2^40 elements"),
+                Diagnostic::new(&codes::TENSOR_TOO_LARGE, format!("{what} of type `{ty}` is too large"))
+                    .at(span, "more than 2^40 elements"),
             );
         }
+    }
+
+    /// Binds a name to a new value.
+    pub(super) fn bind(&mut self, param: &Param, ty: Type, content: Content) -> ValueId {
+        self.holdable(&format!("`{}`", param.name), &ty, param.ty_span);
         let id = self.add(ty, content, param.span);
         self.values[id.index()].name = param.name.clone();
         if let Some(first) = self.scope.get(&param.name) {
@@ -123,6 +135,8 @@ impl Walk<'_> {
                     .at(first, "first defined here")
                     .help("give one of the two another name; a name is bound once"),
             );
+            // Nobody can use it, which is not a second fault.
+            self.uses[id.index()] += 1;
         } else {
             self.scope.insert(param.name.clone(), id);
             self.undo.push(param.name.clone());
@@ -137,6 +151,7 @@ impl Walk<'_> {
             return Some(id);
         }
         let d = if let Some(&span) = self.later.get(&u.name) {
+            self.early.insert(span);
             Diagnostic::new(&codes::USE_BEFORE_DEFINITION, format!("`{}` is used where it is not yet defined", u.name))
                 .at(u.span, "used here")
                 .at(span, "defined here")
@@ -163,21 +178,10 @@ impl Walk<'_> {
         Body { params: Vec::new(), steps, outputs }
     }
 
-    /// Checks a nested block, whose names end with it. Its parameters get the types given here.
-    pub(super) fn nested(&mut self, block: &Block, types: &[Type]) -> Body {
+    /// Checks a nested block, whose names end with it.
+    pub(super) fn nested(&mut self, block: &Block) -> Body {
         let mark = self.undo.len();
-        let params = block
-            .params
-            .iter()
-            .enumerate()
-            .map(|(i, p)| {
-                let ty = match types.get(i) {
-                    Some(ty) if ty.fits(&p.ty) => p.ty.or(ty),
-                    _ => p.ty.clone(),
-                };
-                self.bind(p, ty, Content::Computed)
-            })
-            .collect();
+        let params = block.params.iter().map(|p| self.bind(p, p.ty.clone(), Content::Computed)).collect();
         let body = Body { params, ..self.block(block) };
         for name in self.undo.drain(mark..) {
             self.scope.remove(&name);
@@ -189,7 +193,7 @@ impl Walk<'_> {
     fn unused(&mut self, block: &Block) {
         // Values are numbered in the order they are bound, so that spans tell which value a statement bound.
         let used: HashMap<Span, bool> = {
-            let mut used = HashMap::new();
+            let mut used: HashMap<_, _> = self.early.iter().map(|&span| (span, true)).collect();
             for (span, uses) in self.bound.iter().zip(&self.uses) {
                 *used.entry(*span).or_insert(false) |= *uses > 0;
             }

@@ -168,6 +168,9 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// Its results.
     pub outputs: Vec<ValueId>,
+    /// Whether the op alone tells the types of its results. If not, dimensions are open or only declared, and an
+    /// engine must compare what it gets with what is declared.
+    pub certain: bool,
     /// Its blocks, for a control-flow op.
     pub blocks: Vec<Body>,
     /// Where the name of the op stands in the text.

@@ -1,6 +1,5 @@
 //! Ops of two tensors that are broadcast to one shape.
 
-use super::fast;
 use crate::ops::loops::{
     broadcast_of, floats, from_floats, from_ints, ints, room, shape_of, stretched, walk,
 };
@@ -28,7 +27,7 @@ pub(super) const fn binary(
         results: Results::Exactly(1),
         infer: infer_number,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast::binary),
+        fast: None,
         tolerance,
         scalar: Scalar::Binary(f, g),
     }
@@ -48,7 +47,7 @@ pub(super) const fn compare(
         results: Results::Exactly(1),
         infer: infer_truth,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast::compare),
+        fast: None,
         tolerance: Tolerance::Exact,
         scalar: Scalar::Compare(f, g),
     }

@@ -5,7 +5,6 @@
 mod binary;
 mod choice;
 mod erf;
-mod fast;
 mod unary;
 
 use super::loops::number;

@@ -67,6 +67,8 @@ struct Parser<'t, 'd> {
     /// Whether the program binds a name that is also the word of a literal, such as `inf`. Then the word is that name
     /// where a name can be; otherwise it is taken for a literal whose type is missing.
     binds_word: bool,
+    /// Where the token stands that took the place of a faulty one.
+    repaired: Option<u32>,
     diagnostics: &'d mut Diagnostics,
 }
 
@@ -89,6 +91,7 @@ impl<'t, 'd> Parser<'t, 'd> {
             type_budget: text.len(),
             muted: false,
             binds_word: false,
+            repaired: None,
             diagnostics,
         };
         parser.bump();
@@ -148,6 +151,13 @@ impl<'t, 'd> Parser<'t, 'd> {
             self.report(report);
             self.muted = true;
         }
+        self.repaired = Some(self.token.span.start);
+    }
+
+    /// Starts to read something that is independent of what was read before: its faults are reported again, unless
+    /// it starts with a faulty token.
+    fn unmute(&mut self) {
+        self.muted = self.repaired == Some(self.token.span.start);
     }
 
     /// The text of a token.
@@ -250,9 +260,14 @@ impl<'t, 'd> Parser<'t, 'd> {
             Kind::String => "a string".to_string(),
             _ => self.shown(self.token.span),
         };
+        // The end is shown behind what is there, and not on an empty line far below.
+        let at = match self.token.kind {
+            Kind::End => Span::new(self.previous.span.end as usize, self.previous.span.end as usize),
+            _ => self.token.span,
+        };
         let mut d =
             Diagnostic::new(&codes::UNEXPECTED_TOKEN, format!("{what} is expected, and {found} is found"))
-                .at(self.token.span, format!("expected {what}"));
+                .at(at, format!("expected {what}"));
         d.help = help;
         self.report(d);
         Failed

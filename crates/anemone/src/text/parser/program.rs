@@ -79,8 +79,8 @@ impl Parser<'_, '_> {
     }
 
     fn function_header(&mut self) -> Parsed<Function> {
+        self.unmute();
         let start = self.keyword("func")?;
-        self.muted = false;
         let name = self.expect(Kind::Word, "the name of the function")?;
         let span = self.since(start);
         let name = self.name(name);
@@ -139,12 +139,16 @@ impl Parser<'_, '_> {
                 _ => {}
             }
             let depth = self.depth;
-            self.muted = false;
+            self.unmute();
             match self.call() {
                 Ok(call) => block.calls.push(call),
                 Err(Failed) => {
                     self.depth = depth;
                     self.recover_statement();
+                    // The statement that has no end has been reported.
+                    if self.at(Kind::End) {
+                        return Err(Failed);
+                    }
                 }
             }
         }
@@ -315,6 +319,9 @@ impl Parser<'_, '_> {
         self.muted = muted;
         if read.is_err() && first.is_none() {
             return Err(self.unexpected("the name of an argument"));
+        }
+        if read.is_ok() && !self.at(Kind::Comma) && !self.at(Kind::CloseParen) {
+            return Err(self.unexpected("`=`"));
         }
         let span = self.since(start);
         let value = self.shown(span);
