@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bug;
+mod case;
 mod commands;
 mod engine;
 mod failure;

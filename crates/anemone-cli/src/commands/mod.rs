@@ -8,6 +8,7 @@ mod info;
 mod ops;
 mod print;
 mod run;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Run(run::Args),
+    Verify(verify::Args),
     Print(print::Args),
     Fmt(fmt::Args),
     Ops(ops::Args),
@@ -68,6 +70,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
     match cli.command {
         Command::Check(args) => check::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
+        Command::Verify(args) => verify::run(&args, terminal),
         Command::Print(args) => print::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Ops(args) => ops::run(&args, terminal),
