@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+mod bench;
 mod check;
 mod completions;
+mod convert;
 mod explain;
 mod fmt;
 mod info;
@@ -46,8 +48,10 @@ enum Command {
     Check(check::Args),
     Run(run::Args),
     Verify(verify::Args),
+    Bench(bench::Args),
     Print(print::Args),
     Fmt(fmt::Args),
+    Convert(convert::Args),
     Ops(ops::Args),
     Explain(explain::Args),
     Info(info::Args),
@@ -71,8 +75,10 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
         Command::Check(args) => check::run(&args, terminal),
         Command::Run(args) => run::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
+        Command::Bench(args) => bench::run(&args, terminal),
         Command::Print(args) => print::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
+        Command::Convert(args) => convert::run(&args, terminal),
         Command::Ops(args) => ops::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
         Command::Info(args) => info::run(&args, terminal),

@@ -27,11 +27,13 @@
 pub mod compare;
 mod load;
 mod run;
+mod work;
 
 use std::collections::BTreeMap;
 
 pub use load::load;
 pub use run::Loaded;
+pub use work::multiply_adds;
 
 use crate::mil::Name;
 use crate::source::Diagnostic;

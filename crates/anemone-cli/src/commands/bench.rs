@@ -1,0 +1,250 @@
+//! `anemone bench`.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anemone::device::compare::{Tolerance, compare};
+use anemone::device::{self, Engine, Loaded, Options, Outputs, multiply_adds};
+use anemone::source::escape;
+use anemone::types::{DType, Datum, Tensor};
+use anemone::verify::{self, Function};
+use anemone::{bundle::Weights, text};
+use serde::Serialize;
+
+use crate::engine::EngineArgs;
+use crate::failure::Failure;
+use crate::inputs::{NamedFile, gather};
+use crate::model::{Model, refused_by_engine};
+use crate::statistics::{milliseconds, short};
+use crate::terminal::{Terminal, style};
+
+/// Check a function's outputs against the reference, then time it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  anemone bench model.mlpackage
+  anemone bench model.mlmodelc --threads 1 --iters 200 --json
+  anemone bench huge.mlpackage --no-check    the reference is slow: seconds for each 10^9 multiply-adds
+
+Inputs are made as `anemone run` makes them. A limit is what this machine reaches on a product of two fp32 matrices of
+1024 rows and columns, with as many threads.")]
+pub(crate) struct Args {
+    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// The function [default: the model's default, `main`, or the first]
+    #[arg(short, long, value_name = "FUNCTION")]
+    function: Option<String>,
+    /// An input; those that are not given are seeded random
+    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
+    inputs: Vec<NamedFile>,
+    /// The seed of the inputs that are not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How many runs to time [default: as many as take a second, at least 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    iters: Option<u32>,
+    /// Time the function without checking its outputs
+    #[arg(long)]
+    no_check: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    path: &'a str,
+    function: &'a str,
+    device: &'static str,
+    threads: usize,
+    /// Whether the outputs were compared with the reference; what is printed has passed.
+    checked: bool,
+    load_ms: f64,
+    /// The first run, which packs weights.
+    first_ms: f64,
+    iterations: usize,
+    median_ms: f64,
+    min_ms: f64,
+    p95_ms: f64,
+    /// Of products; null when they depend on the inputs.
+    multiply_adds: Option<u64>,
+    /// Two operations for each multiply-add, at the median.
+    gflops: Option<f64>,
+    limit_gflops: Option<f64>,
+    share_of_limit: Option<f64>,
+}
+
+pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    let (engine, options) = (args.engine.engine()?, args.engine.options());
+    let (model, verified) = Model::open_verified(&args.path, terminal)?;
+    let function = model.function(&verified, args.function.as_deref())?;
+    let inputs = gather(&model, function, &args.inputs, args.seed)?;
+    let inputs: Vec<(&str, Tensor)> = inputs.iter().map(|i| (i.name.as_str(), i.tensor.clone())).collect();
+    let refused =
+        |e: device::Error, terminal: &mut Terminal| refused_by_engine(&e, model.source.as_ref(), terminal);
+
+    let progress = terminal.progress(&format!("loading {} on {engine}", args.path), None);
+    let start = Instant::now();
+    let loaded = device::load(function, engine, &options).map_err(|e| refused(e, terminal))?;
+    let load = start.elapsed();
+    let states = loaded.new_states().map_err(|e| refused(e, terminal))?;
+    let start = Instant::now();
+    let outputs = loaded.run(&inputs, &states).map_err(|e| refused(e, terminal))?;
+    let first = start.elapsed();
+    drop(progress);
+
+    let checked = engine != Engine::Reference && !args.no_check;
+    if checked {
+        let progress = terminal.progress("checking against the reference (--no-check skips this)", None);
+        let expected = reference(function, &options, &inputs).map_err(|e| refused(e, terminal))?;
+        drop(progress);
+        agree(&outputs, &expected, Tolerance::of(function))?;
+    }
+
+    let times = time(&loaded, &inputs, args.iters, terminal).map_err(|e| refused(e, terminal))?;
+    let median = times[times.len() / 2];
+    let work = multiply_adds(function).filter(|&n| n > 0);
+    let gflops = work.map(|n| 2.0 * n as f64 / median.as_secs_f64().max(1e-9) / 1e9);
+    let limit = gflops.filter(|_| engine == Engine::Cpu).and_then(|_| limit(&options, terminal));
+    let ms = |d: Duration| d.as_secs_f64() * 1e3;
+    let report = Report {
+        path: &args.path,
+        function: &function.name,
+        device: engine.name(),
+        threads: if engine == Engine::Reference { 1 } else { options.threads },
+        checked,
+        load_ms: ms(load),
+        first_ms: ms(first),
+        iterations: times.len(),
+        median_ms: ms(median),
+        min_ms: ms(times[0]),
+        p95_ms: ms(times[(times.len() * 95).div_ceil(100) - 1]),
+        multiply_adds: work,
+        gflops,
+        limit_gflops: limit,
+        share_of_limit: gflops.zip(limit).map(|(g, l)| g / l),
+    };
+    if args.json { terminal.json(&report) } else { print(&report, terminal) }
+}
+
+fn reference(
+    function: &Function,
+    options: &Options,
+    inputs: &[(&str, Tensor)],
+) -> Result<Outputs, device::Error> {
+    let loaded = device::load(function, Engine::Reference, options)?;
+    loaded.run(inputs, &loaded.new_states()?)
+}
+
+/// Refuses outputs that are not those of the reference. Only tensors are compared: dicts and lists hold some of them.
+fn agree(found: &Outputs, expected: &Outputs, tolerance: Tolerance) -> Result<(), Failure> {
+    for ((name, found), (_, expected)) in found.iter().zip(expected) {
+        let (Datum::Tensor(found), Datum::Tensor(expected)) = (found, expected) else { continue };
+        let why = match compare(found, expected, tolerance) {
+            Ok(c) if c.passes() => continue,
+            Ok(c) => format!(
+                "{} of {} elements are outside, by {} at most",
+                c.outside,
+                c.elements,
+                short(c.max_abs)
+            ),
+            Err(e) => e.to_string(),
+        };
+        return Err(Failure::program(format!("`{name}` differs from the reference: {why}")));
+    }
+    Ok(())
+}
+
+/// The times of the runs, shortest first.
+fn time(
+    loaded: &Loaded,
+    inputs: &[(&str, Tensor)],
+    iterations: Option<u32>,
+    terminal: &mut Terminal,
+) -> Result<Vec<Duration>, device::Error> {
+    const WHOLE: Duration = Duration::from_secs(1);
+    const FEWEST: usize = 5;
+    const MOST: usize = 100_000;
+    let states = loaded.new_states()?;
+    let progress = terminal.progress("timing", iterations.map(u64::from));
+    // The caches, the clock of the processor and the threads need a few runs to be as they stay.
+    let start = Instant::now();
+    for _ in 0..3 {
+        loaded.run(inputs, &states)?;
+        if start.elapsed() > WHOLE / 4 {
+            break;
+        }
+    }
+    let mut times = Vec::new();
+    let start = Instant::now();
+    loop {
+        let done = match iterations {
+            Some(n) => times.len() >= n as usize,
+            None => times.len() >= MOST || (times.len() >= FEWEST && start.elapsed() >= WHOLE),
+        };
+        if done {
+            break;
+        }
+        let run = Instant::now();
+        loaded.run(inputs, &states)?;
+        times.push(run.elapsed());
+        progress.step();
+    }
+    times.sort_unstable();
+    Ok(times)
+}
+
+/// What this machine reaches on a matrix product, in 10^9 operations per second.
+fn limit(options: &Options, terminal: &mut Terminal) -> Option<f64> {
+    const N: usize = 1024;
+    let _progress = terminal.progress("measuring the machine", None);
+    let text = format!(
+        "program(1.3) {{ func main<ios18>(tensor<fp32, [{N}, {N}]> x, tensor<fp32, [{N}, {N}]> y) {{ \
+         tensor<fp32, [{N}, {N}]> z = matmul(x = x, y = y); }} -> (z); }}"
+    );
+    let verified = verify::verify(&text::parse(&text).ok()?, &Weights::none()).verified?;
+    anemone::ops::find("matmul")?.fast?;
+    let loaded = device::load(verified.main(), Engine::Cpu, options).ok()?;
+    let values: Vec<f64> = (0..N * N).map(|i| (i % 7) as f64 - 3.0).collect();
+    let matrix = Tensor::from_f64s(DType::Fp32, &[N, N], &values).ok()?;
+    let inputs = [("x", matrix.clone()), ("y", matrix)];
+    let states = loaded.new_states().ok()?;
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        loaded.run(&inputs, &states).ok()?;
+        best = best.min(start.elapsed());
+    }
+    Some(2.0 * (N as f64).powi(3) / best.as_secs_f64() / 1e9)
+}
+
+fn print(r: &Report<'_>, terminal: &mut Terminal) -> Result<(), Failure> {
+    let name = terminal.paint(style::HEADING, &escape(r.function));
+    let threads = if r.threads == 1 { "1 thread".to_string() } else { format!("{} threads", r.threads) };
+    writeln!(terminal, "{name} on {}, {threads}", r.device)?;
+    let checked = if r.checked { "the outputs are those of the reference" } else { "no" };
+    writeln!(terminal, "  checked  {checked}")?;
+    writeln!(terminal, "  load     {}, first run {}", milliseconds(r.load_ms), milliseconds(r.first_ms))?;
+    let median = terminal.paint(style::HEADING, &milliseconds(r.median_ms));
+    writeln!(
+        terminal,
+        "  run      {median} (median of {}), min {}, p95 {}",
+        r.iterations,
+        milliseconds(r.min_ms),
+        milliseconds(r.p95_ms)
+    )?;
+    if let (Some(work), Some(gflops)) = (r.multiply_adds, r.gflops) {
+        let million = short(work as f64 / 1e6);
+        write!(terminal, "  work     {million} million multiply-adds, {gflops:.1} GFLOP/s")?;
+        match (r.limit_gflops, r.share_of_limit) {
+            (Some(limit), Some(share)) => {
+                writeln!(terminal, ", {:.0} % of this machine's {limit:.0}", share * 100.0)?;
+            }
+            _ => writeln!(terminal)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! `check`.
+
+use super::{Folder, SMALL, anemone, anemone_fed};
+
+#[test]
+fn a_good_program_is_described() {
+    let folder = Folder::new();
+    let path = folder.file("small.mil", SMALL);
+    let report = anemone(&["check", &path, "--json"]).exits(0).json();
+    assert_eq!(
+        report,
+        serde_json::json!({
+            "path": path,
+            "ok": true,
+            "functions": [{
+                "name": "main",
+                "opset": "ios18",
+                "inputs": [{"name": "x", "type": "tensor<fp16, [2, 3]>"}],
+                "outputs": [{"name": "y", "type": "tensor<fp16, [2, 2]>"}],
+                "ops": 2,
+            }],
+            "diagnostics": [],
+            "placement": [],
+            "cost": null,
+        })
+    );
+    let text = anemone(&["check", &path]).exits(0).out;
+    assert_eq!(
+        text,
+        "main (ios18): 2 ops\n  takes x: tensor<fp16, [2, 3]>\n  gives y: tensor<fp16, [2, 2]>\nok\n"
+    );
+    assert_eq!(anemone(&["check", "-q", &path]).exits(0).out, "");
+}
+
+#[test]
+fn a_bad_program_is_underlined() {
+    let folder = Folder::new();
+    let path = folder.file("bad.mil", SMALL.replace("matmul(", "matmull("));
+    let ran = anemone(&["check", &path]).exits(1);
+    assert!(ran.out.contains("error[unknown-op]"), "{}", ran.out);
+    assert!(ran.out.contains("bad.mil:6:"), "{}", ran.out);
+    assert!(ran.out.contains("^^^^^^^"), "{}", ran.out);
+    assert!(ran.out.ends_with("1 error\n"), "{}", ran.out);
+    let report = anemone(&["check", &path, "--json"]).exits(1).json();
+    assert_eq!(report["ok"], false);
+    let d = &report["diagnostics"][0];
+    assert_eq!((&d["code"], &d["severity"]), (&"unknown-op".into(), &"error".into()));
+    assert_eq!((&d["line"], &d["column"]), (&6.into(), &38.into()));
+    assert!(d["message"].as_str().unwrap().contains("matmull"));
+    assert!(d["help"].as_str().unwrap().contains("matmul"));
+}
+
+#[test]
+fn faults_of_the_text_are_positioned_too() {
+    let report =
+        anemone_fed(&["check", "-", "--json"], b"program(1.3) {\n  func main<ios18>(x) {} -> (x);\n}");
+    let report = report.exits(1).json();
+    assert_eq!(report["diagnostics"][0]["line"], 2);
+    assert_eq!(report["functions"], serde_json::json!([]));
+    anemone_fed(&["check", "-"], b"\xff\xfe").exits(1);
+    anemone_fed(&["check", "-"], b"").exits(1);
+}
+
+#[test]
+fn warnings_do_not_fail() {
+    let folder = Folder::new();
+    let path = folder.file("unused.mil", SMALL.replace("-> (y)", "-> (p)"));
+    let ran = anemone(&["check", &path]).exits(0);
+    assert!(ran.out.contains("warning[unused-value]"), "{}", ran.out);
+    assert!(ran.out.ends_with("ok, 1 warning\n"), "{}", ran.out);
+    assert_eq!(anemone(&["check", &path, "-q"]).exits(0).out, "");
+}
+
+#[test]
+fn a_package_is_underlined_in_what_is_printed_of_it() {
+    let folder = Folder::new();
+    let path = folder.file("bad.mil", SMALL.replace("tensor<fp16, [2, 2]> p", "tensor<fp16, [2, 9]> p"));
+    let package = folder.path("bad.mlpackage");
+    anemone(&["convert", &path, &package]).exits(0).complains("errors and was written as it is");
+    let ran = anemone(&["check", &package]).exits(1);
+    assert!(ran.out.contains("bad.mlpackage (printed):"), "{}", ran.out);
+    assert!(ran.out.contains("tensor<fp16, [2, 9]> p"), "{}", ran.out);
+    // The position is the one in what `print` prints.
+    let report = anemone(&["check", &package, "--json"]).exits(1).json();
+    let printed = anemone(&["print", &package]).exits(0).out;
+    let d = &report["diagnostics"][0];
+    let line = printed.lines().nth(d["line"].as_u64().unwrap() as usize - 1).unwrap();
+    assert!(line.contains("[2, 9]> p"), "{line}");
+}
+
+#[test]
+fn what_is_no_program_is_refused() {
+    let folder = Folder::new();
+    // A model file that holds a neural network of the old format.
+    let legacy = folder.file("old.mlmodel", [8, 4, 18, 0, 0xa2, 0x1f, 3, 0xff, 0xff, 0xff]);
+    let ran = anemone(&["check", &legacy]).exits(1);
+    assert!(ran.out.contains("error[not-a-program]") && ran.out.contains("neuralNetwork"), "{}", ran.out);
+    let report = anemone(&["check", &legacy, "--json"]).exits(1).json();
+    assert_eq!(report["diagnostics"][0]["code"], "not-a-program");
+    let empty = folder.path("empty.mlpackage");
+    std::fs::create_dir(&empty).unwrap();
+    let ran = anemone(&["check", &empty]).exits(1);
+    assert!(ran.out.contains("manifest-missing"), "{}", ran.out);
+    anemone(&["run", &empty]).exits(1).complains("manifest-missing");
+}
