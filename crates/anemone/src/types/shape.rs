@@ -106,14 +106,20 @@ impl Shape {
 
     /// The number of elements, if it is known. It does not overflow: it stops at [`u64::MAX`].
     pub fn elements(&self) -> Option<u64> {
-        let mut n: u64 = 1;
+        let extent = self.extent();
         let mut zero = false;
         for d in &self.0 {
-            let d = d.known()?;
-            zero |= d == 0;
-            n = n.saturating_mul(d);
+            zero |= d.known()? == 0;
         }
-        Some(if zero { 0 } else { n })
+        Some(if zero { 0 } else { extent })
+    }
+
+    /// The product of the known dimensions that are not 0. It does not overflow: it stops at [`u64::MAX`].
+    ///
+    /// No tensor may have more than [`MAX_ELEMENTS`] of it, even if it has no elements, so that strides and offsets
+    /// never overflow.
+    pub fn extent(&self) -> u64 {
+        self.0.iter().filter_map(|d| d.known()).filter(|&d| d > 0).fold(1, u64::saturating_mul)
     }
 
     /// Whether the two can be the same shape.

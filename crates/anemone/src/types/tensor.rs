@@ -72,10 +72,11 @@ enum Data {
 
 /// The number of elements of a shape, if a tensor may have it.
 fn elements(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
-    match Shape::from(shape).elements() {
-        Some(n) if n <= MAX_ELEMENTS => Ok(n as usize),
-        _ => Err(TensorError::TooLarge { shape: shape.to_vec(), dtype }),
+    let extent = Shape::from(shape).extent();
+    if extent > MAX_ELEMENTS {
+        return Err(TensorError::TooLarge { shape: shape.to_vec(), dtype });
     }
+    Ok(if shape.contains(&0) { 0 } else { extent as usize })
 }
 
 impl Tensor {
@@ -688,6 +689,8 @@ mod tests {
     #[test]
     fn a_shape_of_two_to_the_sixty_is_refused_before_anything_is_allocated() {
         assert!(matches!(Tensor::zeros(DType::Fp16, &[1 << 60]), Err(TensorError::TooLarge { .. })));
-        assert!(matches!(Tensor::zeros(DType::Fp16, &[1 << 40, 1 << 40]), Err(TensorError::TooLarge { .. })));
+        for shape in [[1 << 40, 1 << 40, 1], [0, 1 << 40, 1 << 40], [1 << 40, 1 << 40, 0]] {
+            assert!(matches!(Tensor::zeros(DType::Fp16, &shape), Err(TensorError::TooLarge { .. })));
+        }
     }
 }

@@ -114,7 +114,7 @@ impl Walk<'_> {
             Type::State(t) => t.as_tensor(),
             _ => ty.as_tensor(),
         };
-        if tensor.and_then(|t| t.shape.elements()).is_some_and(|n| n > MAX_ELEMENTS) {
+        if tensor.is_some_and(|t| t.shape.extent() > MAX_ELEMENTS) {
             self.diagnostics.push(
                 Diagnostic::new(&codes::TENSOR_TOO_LARGE, format!("{what} of type `{ty}` is too large"))
                     .at(span, "more than 2^40 elements"),
