@@ -33,7 +33,7 @@ Examples:
   anemone run llm.mlpackage -f decode --seed 7 --device reference --json
 
 An input that is not given is made from the seed and its name: SplitMix64, started at the seed xor the FNV-1a hash of
-the name. Floats are uniform in [-1, 1), whole numbers and bools are 0 or 1, images are bytes from 0 to 255. Dimensions
+the name. Floats are uniform in [0, 1), whole numbers and bools are 0 or 1, images are bytes from 0 to 255. Dimensions
 that are open take the model's default shape, or 1. States start at zero.
 
 An array is converted to the dtype of the input when every value keeps its meaning: floats are rounded, whole numbers
