@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anemone::bundle::FeatureKind;
 use anemone::mil::Value;
 use anemone::source::suggest;
-use anemone::types::{DType, Dim, Shape, Tensor, TensorError, Type};
+use anemone::types::{DType, Dim, Tensor, Type};
 use anemone::verify::Function;
 
 use crate::failure::Failure;
@@ -194,9 +194,6 @@ fn stated_shape(model: &Model, function: &Function, input: &str) -> Option<Vec<u
     })
 }
 
-/// The most elements that are made up: two gigabytes while they are drawn. A larger input is given as a file.
-const MAX_SEEDED: usize = 1 << 28;
-
 /// Random elements that depend on the seed and the name only: see the help of `run`.
 fn seeded(
     model: &Model,
@@ -205,16 +202,13 @@ fn seeded(
     dtype: DType,
     shape: &[usize],
     seed: u64,
-) -> Result<Tensor, TensorError> {
-    let elements = Shape::from(shape).elements().and_then(|n| usize::try_from(n).ok());
-    let Some(elements) = elements.filter(|&n| n <= MAX_SEEDED) else {
-        return Err(TensorError::TooLarge { shape: shape.to_vec(), dtype });
-    };
+) -> Result<Tensor, anemone::types::TensorError> {
     if dtype == DType::String {
         return Tensor::zeros(dtype, shape);
     }
     let image = matches!(described(model, function, name), Some(FeatureKind::Image(_)));
     let mut random = SplitMix64::new(seed, name);
+    let elements: usize = shape.iter().product();
     let values: Vec<f64> = (0..elements)
         .map(|_| {
             let bits = random.next();

@@ -178,12 +178,3 @@ fn result_type(types: &[Type]) -> Result<&TensorType, Fault> {
 pub(super) fn shape_of(ty: &Type) -> Vec<usize> {
     ty.as_tensor().and_then(|t| t.shape.known()).unwrap_or_default()
 }
-
-/// A tensor of the elements of `x` at these indices, in this shape. It moves elements of any dtype as they are.
-pub(super) fn pick(
-    x: &Tensor,
-    shape: &[usize],
-    indices: impl IntoIterator<Item = usize>,
-) -> Result<Tensor, Fault> {
-    Ok(x.pick(shape, indices)?)
-}

@@ -45,7 +45,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Edition, Fault, Infer, Kind, Meaning, Op, Parameter, Slot};
+use crate::mil::op::{Arg, Args, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
 use crate::source::codes;
 use crate::types::{DType, Datum, Type};
 
@@ -151,8 +151,8 @@ mod row {
         BOOL, F32, FLOATS, I32, NUMS, NUMS_BOOL, NUMS17, STR, edition, edition_in_attributes,
     };
     pub(super) use super::{any, tensor};
-    pub(super) use crate::mil::Opset::{self, Ios15, Ios16, Ios17, Ios18};
-    pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Ints, Required, Str};
+    pub(super) use crate::mil::Opset::{Ios15, Ios16, Ios17, Ios18};
+    pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Str};
     pub(super) use crate::mil::op::{
         Args, Compute, Context, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Results, Scalar,
         Tolerance,
