@@ -209,5 +209,5 @@ pub(crate) fn refused_by_engine(
     terminal.say(&drawn);
     let of_the_world =
         [&codes::INPUT_MISSING, &codes::INPUT_TYPE, &codes::INPUT_UNKNOWN, &codes::BLOB_MISSING];
-    Failure::Told(if of_the_world.contains(&&d.code) { Blame::World } else { Blame::Program })
+    Failure::Told(if of_the_world.contains(&d.code) { Blame::World } else { Blame::Program })
 }

@@ -104,9 +104,9 @@ impl Comparison {
 #[error("`{found}` is found where `{expected}` is expected")]
 pub struct Incomparable {
     /// The type that was found.
-    pub found: TensorType,
+    pub found: Box<TensorType>,
     /// The type that is expected.
-    pub expected: TensorType,
+    pub expected: Box<TensorType>,
 }
 
 /// Compares what was found with what is expected. The dtypes may differ: numbers are compared by value.
@@ -116,7 +116,7 @@ pub struct Incomparable {
 /// [`Incomparable`] when the shapes differ, or when one holds strings and the other numbers.
 pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Result<Comparison, Incomparable> {
     if found.shape() != expected.shape() {
-        return Err(Incomparable { found: found.ty(), expected: expected.ty() });
+        return Err(Incomparable { found: found.ty().into(), expected: expected.ty().into() });
     }
     match (found.as_strings(), expected.as_strings()) {
         (Some(a), Some(b)) => Ok(equal(a, b)),
@@ -134,7 +134,7 @@ pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Resul
             (c.max_abs, c.relative, c.cosine) = (measured.max_abs, measured.relative, measured.cosine);
             Ok(c)
         }
-        _ => Err(Incomparable { found: found.ty(), expected: expected.ty() }),
+        _ => Err(Incomparable { found: found.ty().into(), expected: expected.ty().into() }),
     }
 }
 

@@ -294,6 +294,7 @@ pub(super) static OPS: &[Op] = &[
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::mil::Opset;
 
     #[track_caller]
     fn reshapes(opset: Opset, from: &[usize], shape: &[i32], to: &[usize]) {

@@ -14,16 +14,16 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) ->
         Severity::Note => Level::NOTE,
     };
     let message = escape(&diagnostic.message);
-    // (text window, its first line's number, annotations relative to the window)
-    let mut windows: Vec<(String, usize, Vec<(std::ops::Range<usize>, String, bool)>)> = Vec::new();
+    let mut windows: Vec<Window> = Vec::new();
     let mut fields = Vec::new();
     for (i, label) in diagnostic.labels.iter().enumerate() {
         match (&label.place, source) {
             (Place::Text(span), Some(source)) => {
-                let (text, first_line, range) = window(source, span.range());
-                match windows.iter_mut().find(|(t, l, _)| *l == first_line && *t == text) {
-                    Some(w) => w.2.push((range, escape(&label.text), i == 0)),
-                    None => windows.push((text, first_line, vec![(range, escape(&label.text), i == 0)])),
+                let (text, line, range) = window(source, span.range());
+                let mark = Mark { range, text: escape(&label.text), primary: i == 0 };
+                match windows.iter_mut().find(|w| w.line == line && w.text == text) {
+                    Some(w) => w.marks.push(mark),
+                    None => windows.push(Window { text, line, marks: vec![mark] }),
                 }
             }
             (Place::Text(span), None) => fields.push(format!("at bytes {}..{}", span.start, span.end)),
@@ -34,16 +34,15 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) ->
     let notes: Vec<String> = diagnostic.notes.iter().map(|n| escape(n)).collect();
     let help = diagnostic.help.as_ref().map(|h| escape(h));
     let mut group = Group::with_title(level.primary_title(&message).id(diagnostic.code.name));
-    for (text, line, annotations) in &windows {
+    for Window { text, line, marks } in &windows {
         let name = source.map_or("", |s| s.name.as_str());
         let mut snippet = Snippet::source(text).line_start(*line).path(name);
-        for (range, label, primary) in annotations {
-            let kind = if *primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let annotation = kind.span(range.clone());
-            snippet = snippet.annotation(if label.is_empty() {
-                annotation
-            } else {
-                annotation.label(label.as_str())
+        for mark in marks {
+            let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let annotation = kind.span(mark.range.clone());
+            snippet = snippet.annotation(match mark.text.as_str() {
+                "" => annotation,
+                text => annotation.label(text),
             });
         }
         group = group.element(snippet);
@@ -61,7 +60,22 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) ->
     renderer.render(&[group])
 }
 
-/// The lines around a range (at most 200 bytes before and after it), the number of the first, and the range in them.
+/// The part of the text around one or more labels.
+struct Window {
+    text: String,
+    /// The number of its line.
+    line: usize,
+    marks: Vec<Mark>,
+}
+
+/// A label, relative to its window.
+struct Mark {
+    range: std::ops::Range<usize>,
+    text: String,
+    primary: bool,
+}
+
+/// The line around a range (at most 200 bytes before and after it), the number of the first, and the range in them.
 fn window(source: &Source, range: std::ops::Range<usize>) -> (String, usize, std::ops::Range<usize>) {
     const MARGIN: usize = 200;
     let text = &source.text;
@@ -149,8 +163,8 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
     }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
+    for (j, d) in rows[0].iter_mut().enumerate() {
+        *d = j;
     }
     for i in 1..=a.len() {
         for j in 1..=b.len() {

@@ -655,7 +655,7 @@ mod tests {
     #[test]
     fn sub_byte_elements_are_one_stream_with_the_first_in_the_lowest_bits() {
         let t = Tensor::from_i64s(DType::UInt3, &[5], &[1, 2, 3, 4, 7]).unwrap();
-        assert_eq!(t.bytes(), [0b11_010_001, 0b0_111_100_0]);
+        assert_eq!(t.bytes(), [0b1101_0001, 0b0111_1000]);
         assert_eq!(t.to_i64s(), [1, 2, 3, 4, 7]);
         let t = Tensor::from_i64s(DType::Int4, &[3], &[-8, 7, -1]).unwrap();
         assert_eq!(t.to_i64s(), [-8, 7, -1]);

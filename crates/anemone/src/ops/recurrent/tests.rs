@@ -1,6 +1,7 @@
 //! Recurrent networks against NumPy, with the formulas of coremltools' own tests.
 
 use super::*;
+use crate::mil::Opset;
 use crate::ops::testing::{arg, fast_agrees, infer, random, refuse, tensors, words};
 
 const STEPS: usize = 3;
