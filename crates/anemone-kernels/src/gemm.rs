@@ -407,6 +407,19 @@ fn gemv_batched<A: Float, B: Float, C: Float>(
     });
 }
 
+/// Adds to each `y` the dot product of `x` with a row of `b`.
+pub(crate) fn dot_rows<T: Float>(y: &mut [f32], x: &[T], b: &[T]) {
+    let mut wide = scratch::floats(x.len());
+    T::widen(&mut wide, x);
+    simd::dispatch(Dots { y, x: &wide, b, stride: x.len() });
+}
+
+/// Adds to `y` the sum of the rows of `b`, each times its `x`.
+pub(crate) fn sum_rows<T: Float>(y: &mut [f32], x: &[f32], b: &[T]) {
+    let stride = y.len();
+    simd::dispatch(Rows { y, x, b, stride });
+}
+
 /// Adds to each `y` the dot product of `x` with as many elements of `b`, which start `stride` apart.
 struct Dots<'a, T> {
     y: &'a mut [f32],

@@ -7,6 +7,7 @@
 //! kernel that takes a number of threads gives the same bits for every number: what is added in which order depends
 //! on shapes alone. Lengths that do not agree are a mistake of the caller, and a panic that says so.
 
+pub mod attention;
 pub mod binary;
 pub mod conv;
 mod float;

@@ -28,7 +28,8 @@ pub struct Buffer {
 impl Buffer {
     /// A buffer of `len` bytes, all zero.
     pub fn zeroed(len: usize) -> Self {
-        Self { lines: vec![bytemuck::Zeroable::zeroed(); len.div_ceil(64)], len }
+        // The system gives zeroed pages, so that a large buffer is not written twice.
+        Self { lines: bytemuck::zeroed_vec(len.div_ceil(64)), len }
     }
 
     /// A buffer that holds a copy of `bytes`.

@@ -23,7 +23,8 @@ pub(crate) fn close<T: Float>(found: T, exact: f64, bound: f64, what: &str) {
     } else {
         (exact.abs() * 2f64.powi(-11)).max(2f64.powi(-25))
     };
-    if f64::from(found.to_f32()) == exact {
+    let found_wide = f64::from(found.to_f32());
+    if found_wide == exact || found_wide.is_nan() && exact.is_nan() {
         return; // Infinities among them.
     }
     let error = (f64::from(found.to_f32()) - exact).abs();
