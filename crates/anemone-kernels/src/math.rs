@@ -62,7 +62,7 @@ pub enum Unary {
         /// What is added.
         beta: f32,
     },
-    /// The natural logarithm of `x + epsilon`: 1 ulp.
+    /// The natural logarithm of `x + epsilon`: 1.5 ulp.
     Log {
         /// What is added.
         epsilon: f32,
@@ -201,7 +201,7 @@ impl Kernel for Apply<'_> {
             Unary::Inverse { epsilon } => each!(|x| 1.0 / (x + epsilon)),
             Unary::LeakyRelu { alpha } => each!(|x| if x < 0.0 { alpha * x } else { x }),
             Unary::Linear { alpha, beta } => each!(|x| linear(x, alpha, beta)),
-            Unary::Log { epsilon } => each!(|x| ln(x + epsilon)),
+            Unary::Log { epsilon } => each!(|x| ln_of_sum(x, epsilon)),
             Unary::Relu => each!(|x| binary::maximum(x, 0.0)),
             Unary::Round => each!(|x| x.round_ties_even()),
             Unary::Rsqrt { epsilon } => each!(|x| 1.0 / (x + epsilon).sqrt()),
@@ -447,6 +447,15 @@ pub(crate) fn ln(x: f32) -> f32 {
     if x < f32::INFINITY { y } else { x }
 }
 
+/// The logarithm of `x + epsilon`, with what the rounding of the sum cuts off.
+#[inline(always)]
+fn ln_of_sum(x: f32, epsilon: f32) -> f32 {
+    let exact = f64::from(x) + f64::from(epsilon);
+    let sum = exact as f32;
+    let rest = (exact - f64::from(sum)) as f32 / sum;
+    ln(sum) + if rest.abs() < 1.0 { rest } else { 0.0 }
+}
+
 /// The sine or cosine of every element.
 #[inline(always)]
 fn trigonometric<const COSINE: bool>(block: &mut [f32]) {
@@ -552,6 +561,7 @@ mod tests {
         (Unary::LeakyRelu { alpha: 0.3 }, |x| if x < 0.0 { f64::from(0.3f32) * x } else { x }, 0.5),
         (Unary::Linear { alpha: 3.0, beta: 0.7 }, |x| 3.0 * x + f64::from(0.7f32), 0.5),
         (Unary::Log { epsilon: 0.0 }, f64::ln, 1.0),
+        (Unary::Log { epsilon: 1.5 }, |x| (x + 1.5).ln(), 1.5),
         (Unary::Relu, |x| if x > 0.0 || x.is_nan() { x } else { 0.0 }, 0.0),
         (Unary::Round, f64::round_ties_even, 0.0),
         (Unary::Rsqrt { epsilon: 0.0 }, |x| 1.0 / (x + 0.0).sqrt(), 2.0),

@@ -1,6 +1,9 @@
 //! Activations: elementwise ops that stand after a layer, and softmax.
 
+use anemone_kernels::norm;
+
 use super::elementwise::{FLOAT_X, erfc, larger, map, parametric, same_as_x_with_scalars, smaller, unary};
+use super::fast::{Found, elements, filled, for_float};
 use super::lanes::{Lanes, axis_of};
 use super::loops::{floats, from_floats, number, same_as_x, strides};
 use super::row::*;
@@ -81,7 +84,7 @@ pub(super) static OPS: &[Op] = &[
                 Ios15,
                 &[tensor("x", FLOATS).domain('T'), tensor("mode", STR).constant().or(Str("EXACT"))],
             )],
-            Ulp(4),
+            Ulp(8),
             compute_gelu,
         )
     },
@@ -122,6 +125,7 @@ pub(super) static OPS: &[Op] = &[
     unary("silu", "x * sigmoid(x)", FLOAT_X, Ulp(4), |x| x / (1.0 + (-x).exp())),
     Op {
         infer: infer_softmax,
+        fast: Some(fast_softmax),
         ..parametric(
             "softmax",
             "e^x divided by its sum along an axis",
@@ -167,7 +171,8 @@ fn compute_gelu(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
     match args.str("mode") {
         Some("TANH_APPROXIMATION") => {
             let scale = FRAC_2_PI.sqrt();
-            map(args, types, |x| 0.5 * x * (1.0 + (scale * (x + 0.044715 * x * x * x)).tanh()))
+            // (1 + tanh(z)) / 2 is sigmoid(2z), which keeps its digits where x is far below 0.
+            map(args, types, |x| x * sigmoid(2.0 * scale * (x + 0.044715 * x * x * x)))
         }
         Some("SIGMOID_APPROXIMATION") => map(args, types, |x| x * sigmoid(1.702 * x)),
         // 1 + erf(z) is erfc(-z), which keeps its digits where x is far below 0.
@@ -256,6 +261,16 @@ fn compute_softmax(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault>
     let mut x = floats(args, "x")?;
     lanes.update(&mut x, softmax)?;
     from_floats(types, &x)
+}
+
+fn fast_softmax(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let axis = axis_of(args)?;
+    let lanes = norm::Lanes::along(x.shape(), axis..axis + 1);
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| norm::softmax(context.threads, y, x, lanes))
+    })
 }
 
 /// The softmax of one lane. The largest element is subtracted first, so that no power overflows.

@@ -1,6 +1,9 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
+use anemone_kernels::attention::{Attention, Mask, attention};
+
 use super::activation::softmax;
+use super::fast::{Found, elements, filled, for_float};
 use super::loops::{broadcast, floats, from_floats, room, shape_of, stretched, walk};
 use super::row::*;
 
@@ -19,7 +22,7 @@ pub(super) static OPS: &[Op] = &[Op {
     results: Results::Exactly(1),
     infer,
     meaning: Meaning::Compute(compute),
-    fast: None,
+    fast: Some(fast),
     tolerance: Tolerance::Sum(8),
     scalar: Scalar::None,
 }];
@@ -107,6 +110,28 @@ fn compute(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
         row += 1;
     });
     from_floats(types, &out)
+}
+
+fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (query, key, value) = (args.tensor("query")?, args.tensor("key")?, args.tensor("value")?);
+    let rank = query.rank();
+    let [embedding, width] = [query, value].map(|t| t.shape()[rank - 1]);
+    let [queries, keys] = [query, key].map(|t| t.shape()[rank - 2]);
+    let batch = query.shape()[..rank - 2].iter().product();
+    let (added, steps) = mask_of(args, &query.shape()[..rank - 1], keys)?;
+    let added: Option<Vec<f32>> = added.map(|m| m.into_iter().map(|v| v as f32).collect());
+    let mut starts = Vec::new();
+    if added.is_some() {
+        starts = room(&query.shape()[..rank - 1])?;
+        walk(&query.shape()[..rank - 1], [&steps], |[start]| starts.push(start));
+    }
+    let mask = added.as_deref().map(|numbers| Mask { numbers, starts: &starts });
+    let scale = 1.0 / (embedding as f32).sqrt();
+    let sizes = Attention { batch, queries, keys, embedding, width };
+    for_float!(query.dtype(), T => {
+        let [q, k, v] = [query, key, value].map(elements::<T>);
+        filled(types, |y: &mut [T]| attention(context.threads, y, q, k, v, mask, scale, &sizes))
+    })
 }
 
 /// What is added to the scores, and the strides with which the rows of queries read it. A bool says whether a query

@@ -1,6 +1,8 @@
 //! Ops that move elements between channels or batches and blocks of space.
 
-use super::moves::{bad_value, exact, factor, joined, known_ints, of_rank, one, permuted, result};
+use super::moves::{
+    View, bad_value, exact, factor, joined, known_ints, of_rank, one, permuted, result, viewed,
+};
 use super::row::*;
 
 const DEPTH_TO_SPACE: &[Edition] =
@@ -68,27 +70,27 @@ fn infer_to_depth(args: &Args<'_>, param: &'static str) -> Result<Vec<Type>, Fau
 
 /// Moves channels into blocks of space. `blocks_first` says whether the position in the block or the channel of the
 /// result counts first in the channels of `x`.
-fn to_space(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<Vec<Datum>, Fault> {
+fn to_space<'a>(args: &Args<'a>, param: &'static str, blocks_first: bool) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     infer_to_space(args, param)?;
     let (f, s) = (factor(args, param)? as usize, x.shape());
     let c = s[1] / (f * f);
     let shape = [s[0], c, s[2] * f, s[3] * f];
-    if blocks_first {
+    Ok(if blocks_first {
         permuted(x, &[s[0], f, f, c, s[2], s[3]], &[0, 3, 4, 1, 5, 2], &shape)
     } else {
         permuted(x, &[s[0], c, f, f, s[2], s[3]], &[0, 1, 4, 2, 5, 3], &shape)
-    }
+    })
 }
 
 /// Moves blocks of space into channels: the inverse of [`to_space`].
-fn to_depth(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<Vec<Datum>, Fault> {
+fn to_depth<'a>(args: &Args<'a>, param: &'static str, blocks_first: bool) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     infer_to_depth(args, param)?;
     let (f, s) = (factor(args, param)? as usize, x.shape());
     let (h, w) = (s[2] / f, s[3] / f);
     let perm = if blocks_first { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
-    permuted(x, &[s[0], s[1], h, f, w, f], &perm, &[s[0], s[1] * f * f, h, w])
+    Ok(permuted(x, &[s[0], s[1], h, f, w, f], &perm, &[s[0], s[1] * f * f, h, w]))
 }
 
 /// Exactly `N` numbers, none of them less than `least`.
@@ -174,37 +176,33 @@ fn places([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
+    viewed!(
         "depth_to_space",
         "channels moved into blocks of space; the position in the block counts first, as in TensorFlow",
         DEPTH_TO_SPACE,
-        ONE,
         |args| infer_to_space(args, "block_size"),
-        |args, _| to_space(args, "block_size", true),
+        |args| to_space(args, "block_size", true),
     ),
-    exact(
+    viewed!(
         "space_to_depth",
         "blocks of space moved into channels: the inverse of depth_to_space",
         DEPTH_TO_SPACE,
-        ONE,
         |args| infer_to_depth(args, "block_size"),
-        |args, _| to_depth(args, "block_size", true),
+        |args| to_depth(args, "block_size", true),
     ),
-    exact(
+    viewed!(
         "pixel_shuffle",
         "channels moved into blocks of space; the channel counts first, as in PyTorch",
         PIXEL_SHUFFLE,
-        ONE,
         |args| infer_to_space(args, "upscale_factor"),
-        |args, _| to_space(args, "upscale_factor", false),
+        |args| to_space(args, "upscale_factor", false),
     ),
-    exact(
+    viewed!(
         "pixel_unshuffle",
         "blocks of space moved into channels: the inverse of pixel_shuffle",
         PIXEL_UNSHUFFLE,
-        ONE,
         |args| infer_to_depth(args, "downscale_factor"),
-        |args, _| to_depth(args, "downscale_factor", false),
+        |args| to_depth(args, "downscale_factor", false),
     ),
     exact(
         "batch_to_space",

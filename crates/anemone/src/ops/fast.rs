@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use anemone_kernels::Float;
+use anemone_kernels::norm::Lanes;
 
+use super::loops::shape_of;
 use super::row::*;
 use crate::types::{Element, f16};
 
@@ -28,6 +30,36 @@ macro_rules! for_float {
     };
 }
 pub(super) use for_float;
+
+/// Evaluates an expression with `$type` standing for the unsigned type of as many bits as a dtype has. Where it has
+/// none, the function around it has no fast way.
+macro_rules! for_bits {
+    ($dtype:expr, $type:ident => $body:expr) => {
+        match $dtype.bits() {
+            8 => {
+                type $type = u8;
+                $body
+            }
+            16 => {
+                type $type = u16;
+                $body
+            }
+            32 => {
+                type $type = u32;
+                $body
+            }
+            64 => {
+                type $type = u64;
+                $body
+            }
+            _ => return Ok(None),
+        }
+    };
+}
+pub(super) use for_bits;
+
+/// What a fast way gives.
+pub(super) type Found = Result<Option<Vec<Datum>>, Fault>;
 
 /// The elements of a tensor, which are of the type that its dtype says.
 pub(super) fn elements<T: Element>(x: &Tensor) -> &[T] {
@@ -53,11 +85,45 @@ pub(super) fn singles_of<'a>(args: &Args<'a>, param: &'static str) -> Result<Opt
 }
 
 /// A result of this shape, whose elements `fill` writes.
-pub(super) fn result<T: Float + Element>(
-    shape: &[usize],
-    fill: impl FnOnce(&mut [T]),
-) -> Result<Datum, Fault> {
+pub(super) fn result<T: Element>(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Datum, Fault> {
     let mut y = Tensor::zeros(T::DTYPE, shape)?;
     fill(y.as_mut_slice().expect("the tensor was made with this dtype"));
     Ok(y.into())
 }
+
+/// The one [`result`], of the type that inference gave.
+pub(super) fn filled<T: Element>(types: &[Type], fill: impl FnOnce(&mut [T])) -> Found {
+    Ok(Some(vec![result(&shape_of(&types[0]), fill)?]))
+}
+
+/// The elements of a tensor as bits, of the type that [`for_bits`] chose.
+pub(super) fn bits<E: bytemuck::Pod>(x: &Tensor) -> &[E] {
+    bytemuck::try_cast_slice(x.bytes())
+        .expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
+}
+
+/// A result of any dtype, whose bits `fill` writes.
+pub(super) fn moved<E: bytemuck::Pod>(
+    dtype: DType,
+    shape: &[usize],
+    fill: impl FnOnce(&mut [E]),
+) -> Result<Datum, Fault> {
+    let mut y = Tensor::zeros(dtype, shape)?;
+    if let Some(bytes) = y.bytes_mut() {
+        fill(bytemuck::try_cast_slice_mut(bytes).expect("the caller has chosen the type by the dtype"));
+    }
+    Ok(y.into())
+}
+
+/// The lanes along these axes, where they are neighbours but for dimensions of 1.
+pub(super) fn neighbours(shape: &[usize], axes: &[usize]) -> Option<Lanes> {
+    let axes: Vec<usize> = axes.iter().copied().filter(|&axis| shape[axis] != 1).collect();
+    let (Some(&first), Some(&last)) = (axes.iter().min(), axes.iter().max()) else {
+        return Some(Lanes { outer: shape.iter().product(), length: 1, inner: 1 });
+    };
+    let all = (first..=last).all(|axis| shape[axis] == 1 || axes.contains(&axis));
+    all.then(|| Lanes::along(shape, first..last + 1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 //! Negative indices count from the back, unless `validate_indices` forbids them. An index outside the tensor is always
 //! refused: since iOS 17 Core ML leaves it undefined, and nothing is gained by a guess.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::moves::{as_declared, bad_value, exact, known_axis, one, result};
 use super::row::*;
 
@@ -229,6 +232,25 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(&shape, slice_places(x.shape(), axis, batch, &places))?)
 }
 
+/// Slices of elements of whole bytes, without batches.
+fn fast_gather(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
+    let (axis, batch) = gathered(args, &Shape::from(x.shape()), &Shape::from(indices.shape()))?;
+    if batch > 0 {
+        return Ok(None);
+    }
+    let places = resolved(args, &indices.to_i64s(), x.shape()[axis])?;
+    let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
+    let shape = [before, indices.shape(), behind].concat();
+    let sizes = [before.iter().product(), x.shape()[axis], behind.iter().product()];
+    Ok(for_bits!(x.dtype(), E => {
+        let found = moved(x.dtype(), &shape, |to: &mut [E]| {
+            layout::look_up(context.threads, to, bits(x), &places, sizes);
+        })?;
+        Some(vec![found])
+    }))
+}
+
 /// Refuses indices that have not the dimensions of `data`, but for one axis.
 pub(super) fn check_along(
     args: &Args<'_>,
@@ -322,14 +344,17 @@ fn compute_nd(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "gather",
-        "the slices of x along an axis that indices name",
-        GATHER,
-        ONE,
-        infer_gather,
-        compute_gather,
-    ),
+    Op {
+        fast: Some(fast_gather),
+        ..exact(
+            "gather",
+            "the slices of x along an axis that indices name",
+            GATHER,
+            ONE,
+            infer_gather,
+            compute_gather,
+        )
+    },
     exact(
         "gather_along_axis",
         "the elements of x along an axis that indices name one by one",

@@ -1,9 +1,12 @@
 //! Ops that put tensors together, cut them apart and repeat them.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::loops::shape_of;
 use super::moves::{
-    bad_value, dims_of, exact, expect_length, joined, known_axis, known_int, known_ints, offsets, one,
-    result, strides, tensor_type,
+    View, bad_value, dims_of, exact, expect_length, joined, known_axis, known_int, known_ints, offsets, one,
+    result, strides, tensor_type, viewed,
 };
 use super::row::*;
 
@@ -232,7 +235,8 @@ fn infer_split(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     sizes.into_iter().map(piece).collect()
 }
 
-fn compute_split(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+/// The parts of `x`.
+fn parts<'a>(args: &Args<'a>) -> Result<Vec<View<'a>>, Fault> {
     let x = args.tensor("x")?;
     let (axis, sizes) = pieces(args, &Shape::from(x.shape()))?;
     let steps = strides(x.shape());
@@ -241,10 +245,42 @@ fn compute_split(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     for size in sizes {
         let mut shape = x.shape().to_vec();
         shape[axis] = size.known().unwrap_or(0) as usize;
-        results.push(x.pick(&shape, offsets(start, &shape, &steps))?.into());
-        start += shape[axis] * steps[axis] as usize;
+        let next = start + shape[axis] * steps[axis] as usize;
+        // Behind the last part there is no element that an empty one could start at.
+        let first = if shape.contains(&0) { 0 } else { start };
+        results.push(View { x, dims: shape.clone(), shape, start: first, steps: steps.clone() });
+        start = next;
     }
     Ok(results)
+}
+
+fn compute_split(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let parts = parts(args)?.iter().map(View::picked).collect::<Result<Vec<_>, _>>()?;
+    Ok(parts.concat())
+}
+
+fn fast_split(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let parts =
+        parts(args)?.iter().map(|v| v.copied(context.threads)).collect::<Result<Option<Vec<_>>, _>>()?;
+    Ok(parts.map(|p| p.concat()))
+}
+
+/// Tensors of whole bytes, joined row by row. Parts that take turns are left to the meaning.
+fn fast_concat(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let types = infer_concat(args)?;
+    let shape = shape_of(&types[0]);
+    let parts = values(args)?;
+    if parts[0].rank() == 0 || known_int(args, "interleave")? != 0 {
+        return Ok(None);
+    }
+    let axis = known_axis(args, "axis", shape.len())?;
+    let dtype = parts[0].dtype();
+    let row = |t: &Tensor| t.shape()[axis..].iter().product();
+    Ok(for_bits!(dtype, E => {
+        let rows: Vec<(&[E], usize)> = parts.iter().map(|t| (bits(t), row(t))).collect();
+        let joined = moved(dtype, &shape, |to: &mut [E]| layout::join(context.threads, to, &rows))?;
+        Some(vec![joined])
+    }))
 }
 
 fn infer_tile(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -261,26 +297,31 @@ fn infer_tile(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, x.shape.iter().zip(&reps).map(tiled).collect::<Result<_, _>>()?)
 }
 
-fn compute_tile(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn tiled<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     let types = infer_tile(args)?;
     // Each dimension becomes two: the repetitions, which do not move, and the elements.
-    let mut view = Vec::new();
-    let mut steps = Vec::new();
+    let (mut dims, mut steps) = (Vec::new(), Vec::new());
     for ((&n, &step), reps) in x.shape().iter().zip(&strides(x.shape())).zip(known_ints(args, "reps")?) {
-        view.extend([reps as usize, n]);
+        dims.extend([reps as usize, n]);
         steps.extend([0, step]);
     }
-    one(x.pick(&shape_of(&types[0]), offsets(0, &view, &steps))?)
+    Ok(View { x, shape: shape_of(&types[0]), start: 0, dims, steps })
 }
 
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact("concat", "tensors joined along an axis", CONCAT, ONE, infer_concat, compute_concat),
+    Op {
+        fast: Some(fast_concat),
+        ..exact("concat", "tensors joined along an axis", CONCAT, ONE, infer_concat, compute_concat)
+    },
     exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack),
-    exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split),
-    exact("tile", "x repeated along its axes", TILE, ONE, infer_tile, compute_tile),
+    Op {
+        fast: Some(fast_split),
+        ..exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split)
+    },
+    viewed!("tile", "x repeated along its axes", TILE, infer_tile, tiled),
 ];
 
 #[cfg(test)]

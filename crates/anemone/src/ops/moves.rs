@@ -3,6 +3,9 @@
 //! Such an op is a map from each place of its result to a place of its operands. [`offsets`] is the map of a strided
 //! view; [`joined`] lays several operands one after another, so that one map can point into all of them.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::row::*;
 use crate::mil::op::{Compute, Infer};
 use crate::types::{MAX_ELEMENTS, MAX_RANK};
@@ -76,6 +79,54 @@ impl Iterator for Offsets {
         Some(at as usize)
     }
 }
+
+/// A view of a tensor that strides describe: what most of the ops that move elements give.
+pub(super) struct View<'a> {
+    /// The tensor.
+    pub(super) x: &'a Tensor,
+    /// The shape of the result.
+    pub(super) shape: Vec<usize>,
+    /// The place of the first element.
+    pub(super) start: usize,
+    /// The dimensions that are walked through, which make up those of the result.
+    pub(super) dims: Vec<usize>,
+    /// The distance in `x` of neighbours along each of them.
+    pub(super) steps: Vec<isize>,
+}
+
+impl View<'_> {
+    /// The elements, picked one by one.
+    pub(super) fn picked(&self) -> Result<Vec<Datum>, Fault> {
+        one(self.x.pick(&self.shape, offsets(self.start, &self.dims, &self.steps))?)
+    }
+
+    /// The elements, copied by the kernel; `None` for strings, elements below a byte, and steps back.
+    pub(super) fn copied(&self, threads: usize) -> Found {
+        let steps = self.steps.iter().zip(&self.dims);
+        let steps = steps.map(|(&s, &n)| if n > 1 { usize::try_from(s) } else { Ok(0) });
+        let Ok(steps) = steps.collect::<Result<Vec<_>, _>>() else { return Ok(None) };
+        Ok(for_bits!(self.x.dtype(), E => {
+            let copied = moved(self.x.dtype(), &self.shape, |to: &mut [E]| {
+                layout::copy(threads, to, &self.dims, bits(self.x), self.start, &steps);
+            })?;
+            Some(vec![copied])
+        }))
+    }
+}
+
+/// A row of an op that gives a [`View`], which a function of the arguments describes.
+macro_rules! viewed {
+    ($name:literal, $summary:literal, $editions:expr, $infer:expr, $view:expr $(,)?) => {
+        Op {
+            fast: Some(|args, _, context| $view(args)?.copied(context.threads)),
+            ..$crate::ops::moves::exact($name, $summary, $editions, Results::Exactly(1), $infer, |args, _| {
+                $view(args)?.picked()
+            })
+        }
+    };
+}
+
+pub(super) use viewed;
 
 /// Row-major strides that can be negated.
 pub(super) fn strides(shape: &[usize]) -> Vec<isize> {
@@ -227,14 +278,9 @@ pub(super) fn factor(args: &Args<'_>, param: &'static str) -> Result<u64, Fault>
 }
 
 /// `x` seen in the shape `view`, its axes permuted, in the shape `shape`.
-pub(super) fn permuted(
-    x: &Tensor,
-    view: &[usize],
-    perm: &[usize],
-    shape: &[usize],
-) -> Result<Vec<Datum>, Fault> {
+pub(super) fn permuted<'a>(x: &'a Tensor, view: &[usize], perm: &[usize], shape: &[usize]) -> View<'a> {
     let own = strides(view);
-    let moved: Vec<usize> = perm.iter().map(|&axis| view[axis]).collect();
-    let steps: Vec<isize> = perm.iter().map(|&axis| own[axis]).collect();
-    one(x.pick(shape, offsets(0, &moved, &steps))?)
+    let dims = perm.iter().map(|&axis| view[axis]).collect();
+    let steps = perm.iter().map(|&axis| own[axis]).collect();
+    View { x, shape: shape.to_vec(), start: 0, dims, steps }
 }

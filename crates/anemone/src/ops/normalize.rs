@@ -1,6 +1,9 @@
 //! Normalisations: elements, measured against others of the same tensor or against statistics.
 
+use anemone_kernels::norm::{self, Affine};
+
 use super::activation::{check_channels, check_rank, map_channels};
+use super::fast::{Found, elements, filled, for_float, neighbours, singles_of};
 use super::lanes::{Lanes, axes_of};
 use super::loops::{check_scalar, floats, from_floats, number, same_as_x};
 use super::row::*;
@@ -48,7 +51,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Some(fast),
         tolerance,
         scalar: Scalar::None,
     }
@@ -229,6 +232,62 @@ fn infer_local_response_norm(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
         }
         _ => same_as_x(args),
     }
+}
+
+/// The normalisations that programs are full of.
+fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    match args.op.name {
+        "batch_norm" => fast_batch_norm(args, types, context, x),
+        "instance_norm" => fast_instance_norm(args, types, context, x),
+        "layer_norm" => fast_layer_norm(args, types, context, x),
+        _ => Ok(None),
+    }
+}
+
+fn fast_batch_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+    let (mean, variance) = (floats(args, "mean")?, floats(args, "variance")?);
+    let (gamma, beta) = (optional(args, "gamma")?, optional(args, "beta")?);
+    let epsilon = number(args, "epsilon")?;
+    let lanes = norm::Lanes::along(x.shape(), 1..2);
+    let (factors, offsets): (Vec<f64>, Vec<f64>) = (0..lanes.length)
+        .map(|c| {
+            let factor = gamma.as_ref().map_or(1.0, |g| g[c]) / (variance[c] + epsilon).sqrt();
+            (factor, beta.as_ref().map_or(0.0, |b| b[c]) - mean[c] * factor)
+        })
+        .unzip();
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| {
+            norm::scale_channels(context.threads, y, x, lanes, &factors, &offsets);
+        })
+    })
+}
+
+fn fast_instance_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+    let (gamma, beta) = (singles_of(args, "gamma")?, singles_of(args, "beta")?);
+    let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+    let epsilon = number(args, "epsilon")?;
+    let (channels, length) = (x.shape()[1], x.shape()[2..].iter().product());
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| {
+            norm::instance_norm(context.threads, y, x, channels, length, affine, epsilon);
+        })
+    })
+}
+
+fn fast_layer_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+    let Some(lanes) = neighbours(x.shape(), &axes_of(args, x.rank())?) else { return Ok(None) };
+    let (gamma, beta) = (singles_of(args, "gamma")?, singles_of(args, "beta")?);
+    let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+    let epsilon = number(args, "epsilon")?;
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| {
+            norm::layer_norm(context.threads, y, x, lanes, affine, epsilon);
+        })
+    })
 }
 
 /// A window of even size reaches one channel further back than forward, as PyTorch has it.

@@ -1,5 +1,8 @@
 //! Padding: a tensor with a border.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::loops::{shape_of, strides};
 use super::moves::{bad_value, exact, joined, length, one, result};
 use super::row::*;
@@ -100,8 +103,33 @@ fn compute_pad(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(joined(&[x, &constant])?.pick(&shape, from)?)
 }
 
-pub(super) static OPS: &[Op] =
-    &[exact("pad", "x with a border", PAD, Results::Exactly(1), infer_pad, compute_pad)];
+/// A border of one number.
+fn fast_pad(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    if args.str("mode").unwrap_or("constant") != "constant" {
+        return Ok(None);
+    }
+    let shape = shape_of(&infer_pad(args)?[0]);
+    let before: Vec<usize> = borders(args, &Shape::from(x.shape()))?
+        .into_iter()
+        .map(|b| b.map_or(0, |[before, _]| before as usize))
+        .collect();
+    let constant = Tensor::from_f64s(x.dtype(), &[1], &[args.float("constant_val").unwrap_or(0.0)])?;
+    Ok(for_bits!(x.dtype(), E => {
+        let padded = moved(x.dtype(), &shape, |to: &mut [E]| {
+            if !shape.contains(&0) {
+                to.fill(bits(&constant)[0]);
+            }
+            layout::place(to, &shape, &before, bits(x), x.shape());
+        })?;
+        Some(vec![padded])
+    }))
+}
+
+pub(super) static OPS: &[Op] = &[Op {
+    fast: Some(fast_pad),
+    ..exact("pad", "x with a border", PAD, Results::Exactly(1), infer_pad, compute_pad)
+}];
 
 #[cfg(test)]
 mod tests {

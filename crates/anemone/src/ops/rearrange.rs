@@ -1,8 +1,8 @@
 //! Ops that put the elements of one tensor in another order.
 
 use super::moves::{
-    MOVED17, bad_value, exact, expect_length, factor, joined, known_axis, known_int, known_ints, of_rank,
-    offsets, one, permuted, result, strides,
+    MOVED17, View, bad_value, exact, expect_length, factor, joined, known_axis, known_int, known_ints,
+    of_rank, offsets, one, permuted, result, strides, viewed,
 };
 use super::row::*;
 
@@ -86,11 +86,11 @@ fn infer_transpose(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, perm.into_iter().map(|axis| x.shape[axis]).collect())
 }
 
-fn compute_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn transposed<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     let perm = permutation(args, x.rank())?;
     let shape: Vec<usize> = perm.iter().map(|&axis| x.shape()[axis]).collect();
-    permuted(x, x.shape(), &perm, &shape)
+    Ok(permuted(x, x.shape(), &perm, &shape))
 }
 
 /// The axes to reverse: all, unless some are named.
@@ -185,7 +185,7 @@ fn infer_sliding_windows(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, dims.into_iter().collect())
 }
 
-fn compute_sliding_windows(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn all_windows<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     let (axis, size, stride, count) = windows(args, &Shape::from(x.shape()))?;
     let mut shape = x.shape().to_vec();
@@ -194,7 +194,7 @@ fn compute_sliding_windows(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fa
     shape.insert(axis + 1, size as usize);
     // One window alone is never left, and its stride may be any number.
     steps.insert(axis, if shape[axis] > 1 { steps[axis] * stride as isize } else { 0 });
-    one(x.pick(&shape, offsets(0, &shape, &steps))?)
+    Ok(View { x, dims: shape.clone(), shape, start: 0, steps })
 }
 
 fn infer_band_part(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -229,7 +229,7 @@ fn compute_band_part(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact("transpose", "x with its axes permuted", TRANSPOSE, ONE, infer_transpose, compute_transpose),
+    viewed!("transpose", "x with its axes permuted", TRANSPOSE, infer_transpose, transposed),
     exact("reverse", "x with axes reversed", REVERSE, ONE, infer_reverse, compute_reverse),
     exact(
         "reverse_sequence",
@@ -239,13 +239,12 @@ pub(super) static OPS: &[Op] = &[
         infer_reverse_sequence,
         compute_reverse_sequence,
     ),
-    exact(
+    viewed!(
         "sliding_windows",
         "all windows along an axis, on an axis of their own",
         SLIDING_WINDOWS,
-        ONE,
         infer_sliding_windows,
-        compute_sliding_windows,
+        all_windows,
     ),
     exact(
         "band_part",

@@ -1,6 +1,9 @@
 //! Reductions: one value from all elements along some axes, and running sums.
 
+use anemone_kernels::norm::{self, Reduction};
+
 use super::elementwise::{larger, smaller};
+use super::fast::{Found, elements, filled, for_float, neighbours};
 use super::lanes::{Lanes, axes_of, axis_of};
 use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x};
 use super::row::*;
@@ -61,7 +64,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Some(fast),
         tolerance,
         scalar: Scalar::None,
     }
@@ -254,6 +257,41 @@ fn arg(
         lanes.reduce(&ints(args, "x")?, |lane| first(lane, g))?
     };
     from_ints(types, &indices)
+}
+
+/// Reductions of floats along neighbouring axes.
+fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let axes =
+        if args.op.name.starts_with("reduce_arg") { vec![axis_of(args)?] } else { axes_of(args, x.rank())? };
+    let Some(lanes) = neighbours(x.shape(), &axes) else { return Ok(None) };
+    let reduction = match args.op.name {
+        "reduce_argmax" | "reduce_argmin" => return fast_arg(args, types, context, lanes),
+        "reduce_l1_norm" => Reduction::L1,
+        "reduce_l2_norm" => Reduction::L2,
+        "reduce_max" => Reduction::Max,
+        "reduce_mean" => Reduction::Mean,
+        "reduce_min" => Reduction::Min,
+        "reduce_sum" => Reduction::Sum,
+        "reduce_sum_square" => Reduction::SumSquare,
+        _ => return Ok(None),
+    };
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| norm::reduce(context.threads, y, x, lanes, reduction))
+    })
+}
+
+fn fast_arg(args: &Args<'_>, types: &[Type], context: &Context<'_>, lanes: norm::Lanes) -> Found {
+    let x = args.tensor("x")?;
+    if types[0].as_tensor().is_none_or(|t| t.dtype != Int32) {
+        return Ok(None);
+    }
+    let smallest = args.op.name == "reduce_argmin";
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [i32]| norm::arg_max(context.threads, y, x, lanes, smallest))
+    })
 }
 
 /// Core ML takes the last axis as -1, and no other axis counted from the back.

@@ -1,7 +1,11 @@
 //! Ops that take a part of a tensor, or replace one.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::moves::{
-    INDEX17, MOVED17, bad_value, exact, expect_length, joined, known_ints, offsets, one, result, strides,
+    INDEX17, MOVED17, View, bad_value, exact, expect_length, joined, known_ints, offsets, one, result,
+    strides, viewed,
 };
 use super::row::*;
 
@@ -214,21 +218,22 @@ fn part_shape(part: &[Along]) -> Shape {
     part.iter().filter(|a| !a.squeezed).map(|a| a.count).collect()
 }
 
-/// The offsets of the elements of a part of a tensor of this shape.
-fn part_offsets(part: &[Along], x: &[usize]) -> impl Iterator<Item = usize> {
-    let own = strides(x);
-    let shape: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
-    let empty = shape.contains(&0);
+/// The part of `x` as a view.
+fn part_view<'a>(part: &[Along], x: &'a Tensor) -> View<'a> {
+    let own = strides(x.shape());
+    let dims: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
+    let empty = dims.contains(&0);
     let start: usize =
         if empty { 0 } else { part.iter().zip(&own).map(|(a, &s)| a.begin as usize * s as usize).sum() };
     // A stride that is never taken may be any number.
     let steps: Vec<isize> = part
         .iter()
         .zip(&own)
-        .zip(&shape)
+        .zip(&dims)
         .map(|((a, &s), &n)| if n > 1 && !empty { a.stride as isize * s } else { 0 })
         .collect();
-    offsets(start, &shape, &steps)
+    let shape = part_shape(part).known().unwrap_or_default();
+    View { x, shape, start, dims, steps }
 }
 
 fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -236,11 +241,9 @@ fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, part_shape(&part(args, &x.shape)?))
 }
 
-fn compute_slice(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn sliced<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
-    let part = part(args, &Shape::from(x.shape()))?;
-    let shape = part_shape(&part).known().unwrap_or_default();
-    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+    Ok(part_view(&part(args, &Shape::from(x.shape()))?, x))
 }
 
 fn infer_update(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -269,10 +272,31 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     infer_update(args)?;
     let part = part(args, &Shape::from(x.shape()))?;
     let mut from: Vec<usize> = (0..x.len()).collect();
-    for (i, at) in part_offsets(&part, x.shape()).enumerate() {
+    let view = part_view(&part, x);
+    for (i, at) in offsets(view.start, &view.dims, &view.steps).enumerate() {
         from[at] = x.len() + i;
     }
     one(joined(&[x, update])?.pick(x.shape(), from)?)
+}
+
+/// A part without steps is written over a copy of `x`.
+fn fast_update(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let (x, update) = (args.tensor("x")?, args.tensor("update")?);
+    infer_update(args)?;
+    let part = part(args, &Shape::from(x.shape()))?;
+    let counts: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
+    if part.iter().zip(&counts).any(|(a, &n)| n == 0 || n > 1 && a.stride != 1) || x.dtype() != update.dtype()
+    {
+        return Ok(None);
+    }
+    let begin: Vec<usize> = part.iter().map(|a| a.begin as usize).collect();
+    Ok(for_bits!(x.dtype(), E => {
+        let y = moved(x.dtype(), x.shape(), |to: &mut [E]| {
+            to.copy_from_slice(bits(x));
+            layout::place(to, x.shape(), &begin, bits(update), &counts);
+        })?;
+        Some(vec![y])
+    }))
 }
 
 /// Where the part begins, and its shape, as far as they are known.
@@ -333,14 +357,13 @@ fn infer_by_size(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, sized(args, &x.shape)?.into_iter().map(|(_, size)| size).collect())
 }
 
-fn compute_by_size(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn sliced_by_size<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     let part: Vec<Along> = sized(args, &Shape::from(x.shape()))?
         .into_iter()
         .map(|(begin, count)| Along { begin: begin.unwrap_or(0) as i64, stride: 1, count, squeezed: false })
         .collect();
-    let shape = part_shape(&part).known().unwrap_or_default();
-    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+    Ok(part_view(&part, x))
 }
 
 fn infer_crop(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -378,34 +401,40 @@ fn cropped(args: &Args<'_>, x: &Shape) -> Result<Vec<Along>, Fault> {
     Ok(part)
 }
 
-fn compute_crop(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn without_border<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
-    let part = cropped(args, &Shape::from(x.shape()))?;
-    let shape = part_shape(&part).known().unwrap_or_default();
-    one(x.pick(&shape, part_offsets(&part, x.shape()))?)
+    Ok(part_view(&cropped(args, &Shape::from(x.shape()))?, x))
 }
 
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
+    viewed!(
         "slice_by_index",
         "a part of x, as NumPy's begin:end:stride takes it",
         SLICE_BY_INDEX,
-        ONE,
         infer_slice,
-        compute_slice,
+        sliced,
     ),
-    exact(
+    viewed!(
         "slice_by_size",
         "a part of x, by its begin and size",
         SLICE_BY_SIZE,
-        ONE,
         infer_by_size,
-        compute_by_size,
+        sliced_by_size,
     ),
-    exact("slice_update", "x with a part of it replaced", SLICE_UPDATE, ONE, infer_update, compute_update),
-    exact("crop", "x without a border of its last two axes", CROP, ONE, infer_crop, compute_crop),
+    Op {
+        fast: Some(fast_update),
+        ..exact(
+            "slice_update",
+            "x with a part of it replaced",
+            SLICE_UPDATE,
+            ONE,
+            infer_update,
+            compute_update,
+        )
+    },
+    viewed!("crop", "x without a border of its last two axes", CROP, infer_crop, without_border),
 ];
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Ops of two tensors that are broadcast to one shape.
 
+use super::fast;
 use crate::ops::loops::{
     broadcast_of, floats, from_floats, from_ints, ints, room, shape_of, stretched, walk,
 };
@@ -27,7 +28,7 @@ pub(super) const fn binary(
         results: Results::Exactly(1),
         infer: infer_number,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Some(fast::binary),
         tolerance,
         scalar: Scalar::Binary(f, g),
     }
@@ -47,7 +48,7 @@ pub(super) const fn compare(
         results: Results::Exactly(1),
         infer: infer_truth,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Some(fast::compare),
         tolerance: Tolerance::Exact,
         scalar: Scalar::Compare(f, g),
     }

@@ -1,12 +1,13 @@
 //! Ops that choose, bound or convert elements.
 
-use super::larger;
 use super::unary::{map_either, parametric, same_as_x_with_scalars};
+use super::{fast, larger};
 use crate::ops::loops::{broadcast_of, check_scalar, ints, number, same_as_x, shape_of, stretched, walk};
 use crate::ops::row::*;
 
 pub(super) const LOGICAL_NOT: Op = Op {
     infer: same_as_x,
+    fast: None,
     ..parametric(
         "logical_not",
         "whether x is false",
@@ -54,6 +55,7 @@ const CAST_17: &[Parameter] = &[
 
 pub(super) const CAST: Op = Op {
     infer: infer_cast,
+    fast: Some(fast::cast),
     ..parametric(
         "cast",
         "x in another dtype",
@@ -88,6 +90,7 @@ fn compute_cast(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
 
 pub(super) const SELECT: Op = Op {
     infer: infer_select,
+    fast: Some(fast::select),
     ..parametric(
         "select",
         "a where cond is true, b elsewhere",

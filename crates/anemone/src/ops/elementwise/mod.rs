@@ -5,6 +5,7 @@
 mod binary;
 mod choice;
 mod erf;
+mod fast;
 mod unary;
 
 use super::loops::number;

@@ -279,14 +279,17 @@ pub(super) static OPS: &[Op] = &[
         resize::compute_bilinear,
         Tolerance::Sum(8),
     ),
-    image(
-        "resize_nearest_neighbor",
-        "an image stretched or shrunk to a size, by its nearest pixels",
-        RESIZE_NEAREST,
-        resize::infer_to_size,
-        resize::compute_nearest,
-        Tolerance::Exact,
-    ),
+    Op {
+        fast: Some(resize::fast_nearest),
+        ..image(
+            "resize_nearest_neighbor",
+            "an image stretched or shrunk to a size, by its nearest pixels",
+            RESIZE_NEAREST,
+            resize::infer_to_size,
+            resize::compute_nearest,
+            Tolerance::Exact,
+        )
+    },
     image(
         "upsample_bilinear",
         "an image stretched or shrunk by factors, between its pixels",
@@ -295,14 +298,17 @@ pub(super) static OPS: &[Op] = &[
         resize::compute_bilinear,
         Tolerance::Sum(8),
     ),
-    image(
-        "upsample_nearest_neighbor",
-        "an image stretched or shrunk by factors, by its pixels",
-        UPSAMPLE_NEAREST,
-        resize::infer_by_factor,
-        resize::compute_nearest,
-        Tolerance::Exact,
-    ),
+    Op {
+        fast: Some(resize::fast_nearest),
+        ..image(
+            "upsample_nearest_neighbor",
+            "an image stretched or shrunk by factors, by its pixels",
+            UPSAMPLE_NEAREST,
+            resize::infer_by_factor,
+            resize::compute_nearest,
+            Tolerance::Exact,
+        )
+    },
     image(
         "resample",
         "an image sampled at coordinates",
