@@ -2,8 +2,10 @@
 
 use anemone_kernels::conv::{Conv, conv, conv_transpose};
 use anemone_kernels::gemm::{Bias, Matrix, gemm};
+use anemone_kernels::math::Unary;
+use anemone_kernels::norm::{Affine, Lanes, layer_norm, softmax};
 use anemone_kernels::pool::{Pooling, pool};
-use anemone_kernels::{Float, Window, fp16};
+use anemone_kernels::{Float, Window, attention, fp16, layout, math};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use half::f16;
@@ -162,5 +164,79 @@ mod pooling {
         bencher
             .counter(ItemsCount::new(256 * 400 * 25usize))
             .bench_local(|| pool(N, &mut y, &x, &window, Pooling::Max));
+    }
+}
+
+/// Functions of single elements, in fp16; items are elements.
+mod elementwise {
+    use super::*;
+
+    const FUNCTIONS: [Unary; 8] = [
+        Unary::Relu,
+        Unary::Exp,
+        Unary::Sigmoid,
+        Unary::Silu,
+        Unary::Tanh,
+        Unary::Gelu,
+        Unary::Log { epsilon: 0.0 },
+        Unary::Sin,
+    ];
+
+    #[divan::bench(args = FUNCTIONS)]
+    fn unary_fp16(bencher: Bencher<'_, '_>, f: Unary) {
+        let x = numbers::<f16>(1 << 16);
+        let mut y = x.clone();
+        bencher.counter(ItemsCount::new(x.len())).bench_local(|| math::unary(1, &mut y, &x, f));
+    }
+}
+
+/// Lanes of 512 elements in fp16; items are elements.
+mod lanes {
+    use super::*;
+
+    const ALONG: [(usize, usize); 2] = [(128, 1), (1, 128)];
+
+    #[divan::bench(args = ALONG)]
+    fn softmax_fp16(bencher: Bencher<'_, '_>, (outer, inner): (usize, usize)) {
+        let x = numbers::<f16>(1 << 16);
+        let mut y = x.clone();
+        let lanes = Lanes { outer, length: 512, inner };
+        bencher.counter(ItemsCount::new(x.len())).bench_local(|| softmax(1, &mut y, &x, lanes));
+    }
+
+    #[divan::bench(args = ALONG)]
+    fn layer_norm_fp16(bencher: Bencher<'_, '_>, (outer, inner): (usize, usize)) {
+        let x = numbers::<f16>(1 << 16);
+        let (mut y, gamma) = (x.clone(), numbers::<f32>(512));
+        let lanes = Lanes { outer, length: 512, inner };
+        let affine = Affine { gamma: Some(&gamma), beta: Some(&gamma) };
+        bencher
+            .counter(ItemsCount::new(x.len()))
+            .bench_local(|| layer_norm(1, &mut y, &x, lanes, affine, 1e-5));
+    }
+
+    /// Eight heads of 64.
+    #[divan::bench(args = [(1, 1024), (256, 256)], consts = THREADS)]
+    fn attention_fp16<const N: usize>(bencher: Bencher<'_, '_>, (queries, keys): (usize, usize)) {
+        let sizes = attention::Attention { batch: 8, queries, keys, embedding: 64, width: 64 };
+        let (q, k) = (numbers::<f16>(8 * queries * 64), numbers::<f16>(8 * keys * 64));
+        let mut y = q.clone();
+        bencher
+            .counter(ItemsCount::new(2 * q.len() * keys))
+            .bench_local(|| attention::attention(N, &mut y, &q, &k, &k, None, 0.125, &sizes));
+    }
+}
+
+/// Transposes of two bytes; bytes are those read and written.
+mod transposes {
+    use super::*;
+
+    #[divan::bench(args = [[1024, 1024], [80, 6400]])]
+    fn matrix(bencher: Bencher<'_, '_>, [rows, columns]: [usize; 2]) {
+        let x = vec![1u16; rows * columns];
+        let mut y = x.clone();
+        bencher
+            .counter(BytesCount::new(4 * x.len()))
+            .bench_local(|| layout::copy(1, &mut y, &[columns, rows], &x, 0, &[1, columns]));
     }
 }

@@ -95,10 +95,12 @@ fn update<T: Float>(
     let y = Shared::new(y);
     groups(threads, x, lanes, |wide, width, start, _| {
         change(wide, width);
-        for (row, wide) in wide.chunks_exact(width).enumerate() {
+        // Where a group has all lanes, its rows follow each other.
+        let run = if width == inner { wide.len() } else { width };
+        for (row, wide) in wide.chunks_exact(run.max(1)).enumerate() {
             let at = start + row * inner;
             // SAFETY: a group of lanes is in one task only, and lanes do not overlap.
-            T::narrow(unsafe { y.slice(at..at + width) }, wide);
+            T::narrow(unsafe { y.slice(at..at + run) }, wide);
         }
     });
 }
