@@ -1,5 +1,6 @@
 //! Every fast way against its meaning, on shapes of all kinds.
 
+use crate::mil::Opset;
 use crate::ops::row::*;
 use crate::ops::testing::{fast_agrees, random};
 
