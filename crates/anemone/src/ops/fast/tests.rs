@@ -118,7 +118,7 @@ fn select_and_cast() {
         let (a, b) = (spread(dtype, &[4, 50, 3], 9.0, 1), spread(dtype, &[1], 9.0, 2));
         agree("select", Ios15, &[("cond", cond.clone().into()), ("a", a), ("b", b)]);
         for to in ["fp16", "fp32", "int32", "bool"] {
-            if dtype == Int32 && to == "bool" || dtype.is_float() && to == "bool" {
+            if to == "bool" && dtype != DType::Bool {
                 continue;
             }
             agree("cast", Ios15, &[("x", spread(dtype, &[30, 40], 99_999.0, 3)), ("dtype", word(to))]);
@@ -197,7 +197,7 @@ fn moves() {
             [([0, 0, 0, 0], [4, 8, 6, 10], [1; 4]), ([1, 2, 0, 3], [3, -1, 6, 9], [1, 2, 1, 3])]
         {
             let part = [("begin", ints(&begin)), ("end", ints(&end)), ("stride", ints(&stride))];
-            agree("slice_by_index", Ios15, &[&[x.clone()], &part[..]].concat());
+            agree("slice_by_index", Ios15, &[std::slice::from_ref(&x), &part[..]].concat());
         }
         agree(
             "slice_by_size",
