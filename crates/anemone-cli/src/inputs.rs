@@ -215,6 +215,7 @@ fn seeded(
             if image {
                 (bits >> 56) as f64
             } else if dtype.is_float() {
+                // Many models take magnitudes and probabilities, of which the logarithm or root is taken.
                 (bits >> 40) as f64 / f64::from(1 << 24)
             } else {
                 (bits >> 63) as f64

@@ -75,18 +75,28 @@ pub(crate) fn short(value: f64) -> String {
     if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_string() }
 }
 
-/// A time in milliseconds with three significant digits at most.
-pub(crate) fn milliseconds(ms: f64) -> String {
-    let digits = if ms >= 100.0 {
-        0
-    } else if ms >= 10.0 {
-        1
-    } else if ms >= 1.0 {
-        2
-    } else {
-        3
+/// A time, given in milliseconds, with three significant digits.
+pub(crate) fn duration(ms: f64) -> String {
+    let (value, unit) = match ms {
+        ms if ms < 1.0 => (ms * 1e3, "µs"),
+        ms if ms < 1e3 => (ms, "ms"),
+        ms => (ms / 1e3, "s"),
     };
-    format!("{ms:.digits$} ms")
+    let digits = usize::from(value < 100.0) + usize::from(value < 10.0);
+    format!("{value:.digits$} {unit}")
+}
+
+/// A count with three significant digits, in thousands, millions or billions where it is large.
+pub(crate) fn count(n: u64) -> String {
+    let n = n as f64;
+    let (value, unit) = match n {
+        n if n < 1e3 => return format!("{n}"),
+        n if n < 1e6 => (n / 1e3, "thousand"),
+        n if n < 1e9 => (n / 1e6, "million"),
+        n => (n / 1e9, "billion"),
+    };
+    let digits = usize::from(value < 100.0) + usize::from(value < 10.0);
+    format!("{value:.digits$} {unit}")
 }
 
 /// An element of a tensor, as people read it.
@@ -119,6 +129,16 @@ mod tests {
         ] {
             assert_eq!(short(value), text);
         }
+    }
+
+    #[test]
+    fn times_and_counts_have_a_fitting_unit() {
+        let times = [0.0018, 0.5, 1.234, 12.34, 123.4, 1234.0].map(duration);
+        assert_eq!(times, ["1.80 µs", "500 µs", "1.23 ms", "12.3 ms", "123 ms", "1.23 s"]);
+        assert_eq!(
+            [8, 12_345, 2_144_130, 5_000_000_000].map(count),
+            ["8", "12.3 thousand", "2.14 million", "5.00 billion"]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::engine::EngineArgs;
 use crate::failure::Failure;
 use crate::inputs::{NamedFile, gather};
 use crate::model::{Model, refused_by_engine};
-use crate::statistics::{milliseconds, short};
+use crate::statistics::{count, duration, short};
 use crate::terminal::{Terminal, style};
 
 /// Check a function's outputs against the reference, then time it
@@ -227,21 +227,20 @@ fn print(r: &Report<'_>, terminal: &mut Terminal) -> Result<(), Failure> {
     writeln!(terminal, "{name} on {}, {threads}", r.device)?;
     let checked = if r.checked { "the outputs are those of the reference" } else { "no" };
     writeln!(terminal, "  checked  {checked}")?;
-    writeln!(terminal, "  load     {}, first run {}", milliseconds(r.load_ms), milliseconds(r.first_ms))?;
-    let median = terminal.paint(style::HEADING, &milliseconds(r.median_ms));
+    writeln!(terminal, "  load     {}, first run {}", duration(r.load_ms), duration(r.first_ms))?;
+    let median = terminal.paint(style::HEADING, &duration(r.median_ms));
     writeln!(
         terminal,
         "  run      {median} (median of {}), min {}, p95 {}",
         r.iterations,
-        milliseconds(r.min_ms),
-        milliseconds(r.p95_ms)
+        duration(r.min_ms),
+        duration(r.p95_ms)
     )?;
     if let (Some(work), Some(gflops)) = (r.multiply_adds, r.gflops) {
-        let million = short(work as f64 / 1e6);
-        write!(terminal, "  work     {million} million multiply-adds, {gflops:.1} GFLOP/s")?;
+        write!(terminal, "  work     {} multiply-adds, {} GFLOP/s", count(work), short(gflops))?;
         match (r.limit_gflops, r.share_of_limit) {
             (Some(limit), Some(share)) => {
-                writeln!(terminal, ", {:.0} % of this machine's {limit:.0}", share * 100.0)?;
+                writeln!(terminal, ", {:.1} % of this machine's {limit:.0}", share * 100.0)?;
             }
             _ => writeln!(terminal)?,
         }

@@ -1,6 +1,6 @@
 //! `anemone print`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use anemone::mil::Version;
@@ -65,6 +65,13 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let text = text::print_as(&model.program, version);
     match &args.output {
         Some(file) => output::write_file(file, text.as_bytes()),
-        None => Ok(terminal.write_all(text.as_bytes())?),
+        None => {
+            terminal.write_all(text.as_bytes())?;
+            // The compiler's text has no line end, which files must not get and prompts need.
+            if std::io::stdout().is_terminal() {
+                writeln!(terminal)?;
+            }
+            Ok(())
+        }
     }
 }

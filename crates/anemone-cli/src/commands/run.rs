@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::inputs::{Input, NamedFile, gather};
 use crate::model::{Model, refused_by_engine};
 use crate::npy;
-use crate::statistics::{self, FEW, Statistics, milliseconds, short};
+use crate::statistics::{self, FEW, Statistics, duration, short};
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
 
@@ -292,8 +292,8 @@ fn print(
     writeln!(
         terminal,
         "{heading} on {engine}: loaded in {}, ran in {}\n",
-        milliseconds(result.load_ms),
-        milliseconds(result.ms)
+        duration(result.load_ms),
+        duration(result.ms)
     )?;
     let columns = |first| {
         [

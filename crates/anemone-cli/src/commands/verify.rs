@@ -17,7 +17,7 @@ use crate::failure::{Blame, Failure};
 use crate::inputs::{NamedFile, from_file};
 use crate::model::{Model, refused_by_engine};
 use crate::npy;
-use crate::statistics::{element, milliseconds, short};
+use crate::statistics::{duration, element, short};
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
 
@@ -392,7 +392,7 @@ fn print(rows: &[StepRow], engine: Engine, ok: bool, terminal: &mut Terminal) ->
         "{verdict} on {engine} with rtol {} and atol {}, in {}",
         power(first.rtol),
         power(first.atol),
-        milliseconds(ms)
+        duration(ms)
     )?;
     Ok(())
 }

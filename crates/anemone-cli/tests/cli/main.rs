@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod convert;
+mod docs;
 mod general;
 mod run;
 mod text;
