@@ -24,10 +24,10 @@ use crate::terminal::{Terminal, style};
 Examples:
   anemone bench model.mlpackage
   anemone bench model.mlmodelc --threads 1 --iters 200 --json
-  anemone bench huge.mlpackage --no-check    the reference is slow: seconds for each 10^9 multiply-adds
+  anemone bench huge.mlpackage --no-check    the reference takes its time
 
-Inputs are made as `anemone run` makes them. A limit is what this machine reaches on a product of two fp32 matrices of
-1024 rows and columns, with as many threads.")]
+Inputs are made as `anemone run` makes them. The machine's limit is what it reaches on a product of two fp32 \
+matrices of 1024 rows and columns, with as many threads.")]
 pub(crate) struct Args {
     /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
     #[arg(value_name = "PATH")]

@@ -19,6 +19,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::failure::{Blame, Failure};
 use crate::terminal::{Colour, Terminal};
 
+/// The heading under which the options of every command stand.
+const COMMON: &str = "Options of every command";
+
 /// Check, run, print and convert programs for the Apple Neural Engine.
 ///
 /// PATH is a `.mil` file with its weight files beside it, a `.mlmodelc` folder or a `.mlpackage` folder.
@@ -26,7 +29,6 @@ use crate::terminal::{Colour, Terminal};
 #[command(
     name = "anemone",
     version,
-    propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 fine, 1 the program or model is at fault, 2 the world is (file, device, usage).\n\
@@ -34,10 +36,10 @@ use crate::terminal::{Colour, Terminal};
 )]
 struct Cli {
     /// When to use colour
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", help_heading = COMMON)]
     color: Colour,
     /// Print results and errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = COMMON)]
     quiet: bool,
     #[command(subcommand)]
     command: Command,

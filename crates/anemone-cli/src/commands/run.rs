@@ -32,12 +32,12 @@ Examples:
   anemone run model.mlmodelc -i image=cat.npy -o out/
   anemone run llm.mlpackage -f decode --seed 7 --device reference --json
 
-An input that is not given is made from the seed and its name: SplitMix64, started at the seed xor the FNV-1a hash of
-the name. Floats are uniform in [0, 1), whole numbers and bools are 0 or 1, images are bytes from 0 to 255. Dimensions
-that are open take the model's default shape, or 1. States start at zero.
+An input that is not given is made from the seed and its name: SplitMix64, started at the seed xor the \
+FNV-1a hash of the name. Floats are uniform in [0, 1), whole numbers and bools are 0 or 1, images are bytes \
+from 0 to 255. Dimensions that are open take the model's default shape, or 1. States start at zero.
 
-An array is converted to the dtype of the input when every value keeps its meaning: floats are rounded, whole numbers
-must fit."
+An array is converted to the dtype of the input when every value keeps its meaning: floats are rounded, \
+whole numbers must fit."
 )]
 pub(crate) struct Args {
     /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
@@ -332,7 +332,10 @@ fn print(
             }
             (None, Some(t)) if !t.is_empty() && t.len() <= FEW => {
                 let values: Vec<String> = (0..t.len()).map(|i| statistics::element(t, i)).collect();
-                format!("{} = [{}]", row.name, values.join(", "))
+                match t.rank() {
+                    0 => format!("{} = {}", row.name, values.concat()),
+                    _ => format!("{} = [{}]", row.name, values.join(", ")),
+                }
             }
             _ => continue,
         };

@@ -30,8 +30,9 @@ Examples:
   anemone verify model.mlmodelc -i x=x.npy -e y=y.npy --rtol 1e-2 --device reference
   anemone verify llm.mlpackage --case case.json --json
 
-A number passes when it is within ATOL + RTOL times the largest magnitude that is expected. RTOL is 2e-3 for a function
-that computes in fp16 and 1e-4 for others, ATOL is 0. Whole numbers, bools and strings must be equal.
+A number passes when it is within ATOL + RTOL times the largest magnitude that is expected. RTOL is 2e-3 \
+for a function that computes in fp16 and 1e-4 for others, ATOL is 0. Whole numbers, bools and strings must be equal.
+
 A case is a recorded run of several steps; states carry on from step to step.")]
 pub(crate) struct Args {
     /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
@@ -369,7 +370,8 @@ fn print(rows: &[StepRow], engine: Engine, ok: bool, terminal: &mut Terminal) ->
             let what = match (&o.first_bad, &o.error) {
                 (Some(bad), _) => {
                     let (found, expected) = (&bad.found, &bad.expected);
-                    format!("{}{:?} is {found}, and {expected} is expected", o.name, bad.index)
+                    let at = if bad.index.is_empty() { String::new() } else { format!("{:?}", bad.index) };
+                    format!("{}{at} is {found}, and {expected} is expected", o.name)
                 }
                 (None, Some(why)) => format!("{}: {why}", o.name),
                 (None, None) => continue,

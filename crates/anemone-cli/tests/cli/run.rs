@@ -121,3 +121,31 @@ fn open_dimensions_take_the_default_shape() {
     let y = anemone(&["run", &path, "-i", &format!("x={x}"), "--json"]).exits(0).json()["outputs"][0].clone();
     assert_eq!(y["shape"], serde_json::json!([5, 2]));
 }
+
+#[test]
+fn a_classifier_names_its_best() {
+    let folder = Folder::new();
+    let text = r#"program(1.3) { func main<ios18>(tensor<fp32, [3]> x) {
+        string label, dict<string, fp64> scores = classify(classes = list<string, 3>(["cat", "dog", "été"]), probabilities = x);
+    } -> (label, scores); }"#;
+    let path = folder.file("classifier.mil", text);
+    let x = format!("x={}", folder.array("x.npy", &[3], &[0.25, 0.25, 0.5]));
+    let out = folder.path("out");
+    let ran = anemone(&["run", &path, "-i", &x, "-o", &out]).exits(0);
+    assert!(ran.out.contains("label = \"été\"") && ran.out.contains("scores, largest first:"), "{}", ran.out);
+    let outputs = anemone(&["run", &path, "-i", &x, "--json"]).exits(0).json()["outputs"].clone();
+    assert_eq!(
+        (&outputs[0]["values"], &outputs[0]["min"]),
+        (&serde_json::json!(["été"]), &serde_json::Value::Null)
+    );
+    assert_eq!(outputs[1]["top"][0], serde_json::json!({"key": "été", "value": 0.5}));
+    let (header, data) = read_array(format!("{out}/scores.keys.npy"));
+    assert!(header.contains("'<U3'") && header.contains("(3,)"), "{header}");
+    assert_eq!(&data[..8], b"c\0\0\0a\0\0\0");
+    assert_eq!(read_array(format!("{out}/scores.values.npy")).1.len(), 24);
+    let label = format!("label={out}/label.npy");
+    anemone(&["verify", &path, "-i", &x, "-e", &label]).exits(0);
+    let other = format!("x={}", folder.array("other.npy", &[3], &[0.5, 0.25, 0.25]));
+    let ran = anemone(&["verify", &path, "-i", &other, "-e", &label]).exits(1);
+    assert!(ran.out.contains("label is \"cat\", and \"été\" is expected"), "{}", ran.out);
+}
