@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anemone::bundle::{self, Weights};
 use anemone::device::{self, Engine, Options, compare};
-use anemone::source::{Diagnostic, Diagnostics, Source, codes, render};
+use anemone::source::{Diagnostic, Diagnostics, Label, Place, Source, codes, render};
 use anemone::types::{DType, Datum, Tensor, TensorType, Type};
 use anemone::verify::{Function, Verified, verify};
 use anemone::{mil, ops, text};
@@ -382,6 +382,10 @@ fn wrong_programs_are_refused_at_the_right_place() {
             let starts = !first.starts_with(char::is_uppercase) || first.chars().all(char::is_uppercase);
             if !starts || d.message.ends_with('.') || d.message.matches('`').count() % 2 != 0 {
                 failures.push(&case.name, format!("not in the style of the house: {d}"));
+            }
+            let silent = |l: &Label| matches!(l.place, Place::Text(_)) && l.text.is_empty();
+            if d.labels.iter().any(silent) {
+                failures.push(&case.name, format!("a label does not say what is at its place: {d}"));
             }
         }
     }

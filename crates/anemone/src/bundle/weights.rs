@@ -128,7 +128,7 @@ impl Weights {
         let file = match self.find(path)? {
             Found::Open(file) => file,
             Found::Disk(on_disk) => {
-                File::Mapped(Arc::new(Mapped::open(&on_disk).map_err(|e| missing(path, &e))?))
+                File::Mapped(Arc::new(Mapped::open(&on_disk).map_err(|e| unreadable(path, &e))?))
             }
         };
         Ok(self.files().entry(inside).or_insert(file).clone())
@@ -149,7 +149,7 @@ impl Weights {
                 .help("open the program from its file, or insert the weights")
         })?;
         // Opening a pipe would wait for somebody to write to it.
-        let metadata = on_disk.metadata().map_err(|e| missing(path, &e))?;
+        let metadata = on_disk.metadata().map_err(|e| unreadable(path, &e))?;
         if !metadata.is_file() {
             return Err(missing(path, &"it is not a file"));
         }
@@ -245,6 +245,16 @@ pub(super) fn path_in_model(path: &str) -> Result<String, Diagnostic> {
         return Err(escapes(path, "it names no file"));
     }
     Ok(parts.join("/"))
+}
+
+/// Says that the operating system does not give a file.
+fn unreadable(path: &str, e: &std::io::Error) -> Diagnostic {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Diagnostic::new(&codes::BLOB_MISSING, format!("the weight file `{path}` is not there"))
+        }
+        _ => missing(path, e),
+    }
 }
 
 fn missing(path: &str, why: &dyn std::fmt::Display) -> Diagnostic {

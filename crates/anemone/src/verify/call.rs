@@ -113,7 +113,13 @@ impl Walk<'_> {
                         }
                     ),
                 )
-                .at(call.outputs.get(types.len()).map_or(call.op_span, |o| o.span), "")
+                .at(
+                    call.outputs.get(types.len()).map_or(call.op_span, |o| o.span),
+                    match call.outputs.len() > types.len() {
+                        true => "one too many".to_string(),
+                        false => format!("gives {}", count(types.len(), "result")),
+                    },
+                )
                 .help(format!(
                     "write {} before `=`",
                     if types.is_empty() { "nothing".to_string() } else { count(types.len(), "typed name") }
@@ -170,7 +176,10 @@ impl Walk<'_> {
                         n => format!("`const` gives 1 result, and {n} are bound"),
                     },
                 )
-                .at(call.outputs.get(1).map_or(call.op_span, |o| o.span), "")
+                .at(
+                    call.outputs.get(1).map_or(call.op_span, |o| o.span),
+                    if call.outputs.is_empty() { "gives 1 result" } else { "one too many" },
+                )
                 .help("write 1 typed name before `=`"),
             );
             return Err(Refused);
@@ -407,7 +416,8 @@ impl Walk<'_> {
                         g.values.len()
                     ),
                 )
-                .at(g.span, "several values"),
+                .at(g.span, "several values")
+                .help("give one value; `concat` and `stack` make one of several"),
             );
             return;
         }
@@ -537,7 +547,7 @@ impl Walk<'_> {
                     &codes::BLOCK_COUNT,
                     format!("`{}` has {}, and needs {wanted}", op.name, count(call.blocks.len(), "block")),
                 )
-                .at(call.op_span, "")
+                .at(call.op_span, format!("has {}", count(call.blocks.len(), "block")))
                 .help(match control {
                     Some(Control::Cond) => "give a block for true and one for false",
                     Some(Control::While) => "give a block for the condition and one for the body",

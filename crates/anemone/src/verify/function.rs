@@ -42,7 +42,8 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
         if walk.uses[id.index()] == 0 {
             walk.diagnostics.push(
                 Diagnostic::new(&codes::UNUSED_PARAMETER, format!("the parameter `{}` is not used", p.name))
-                    .at(p.span, "never read"),
+                    .at(p.span, "never read")
+                    .help("remove it, or use it"),
             );
         }
     }

@@ -246,7 +246,8 @@ pub fn verify(program: &Program, weights: &Weights) -> Report {
                     format!("the function `{}` is defined twice", f.name),
                 )
                 .at(f.span, "defined again")
-                .at(first.span, "first defined here"),
+                .at(first.span, "first defined here")
+                .help("give one of the two another name"),
             );
         }
         functions.extend(function::check(f, weights, &mut diagnostics));

@@ -144,7 +144,7 @@ impl<'t, 'd> Parser<'t, 'd> {
                         &codes::UNEXPECTED_CHARACTER,
                         format!("no token starts with {shown}"),
                     );
-                    let d = d.at(at, "");
+                    let d = d.at(at, "not a character of MIL outside of strings");
                     if let Some(help) = help { d.help(help) } else { d }
                 }
             };

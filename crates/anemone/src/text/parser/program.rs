@@ -56,7 +56,8 @@ impl Parser<'_, '_> {
                 let d =
                     Diagnostic::new(&codes::BAD_VERSION, format!("there is no program version `{other}`"));
                 self.report(
-                    d.at(token.span, "").help("write `program(1.3)`, or `program(1.0)` for iOS 15 to 17"),
+                    d.at(token.span, "not a version")
+                        .help("write `program(1.3)`, or `program(1.0)` for iOS 15 to 17"),
                 );
                 Version::V1_3
             }
@@ -185,7 +186,11 @@ impl Parser<'_, '_> {
                 let name = self.of(start);
                 let message = format!("the result `{name}` has no type");
                 let help = format!("write the type before the name, such as `tensor<fp16, [1, 8]> {name}`");
-                self.report(Diagnostic::new(&codes::UNEXPECTED_TOKEN, message).at(start.span, "").help(help));
+                self.report(
+                    Diagnostic::new(&codes::UNEXPECTED_TOKEN, message)
+                        .at(start.span, "expected its type before it")
+                        .help(help),
+                );
                 self.bump();
                 self.expect(Kind::Word, "the name of an op")?
             }

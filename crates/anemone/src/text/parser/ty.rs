@@ -97,7 +97,7 @@ impl Parser<'_, '_> {
             }
             _ => {
                 let message = "the strides and factors of a `tensor_buffer` must be numbers";
-                self.fail(&codes::BAD_DIMENSION, message, self.previous.span, "")
+                self.fail(&codes::BAD_DIMENSION, message, self.previous.span, "not all are numbers")
             }
         }
     }
@@ -116,7 +116,7 @@ impl Parser<'_, '_> {
         })?;
         if dims.len() > MAX_RANK {
             let message = format!("the shape has more than {MAX_RANK} dimensions");
-            return self.fail(&codes::BAD_DIMENSION, message, self.since(start), "");
+            return self.fail(&codes::BAD_DIMENSION, message, self.since(start), "too many");
         }
         Ok(dims.into_iter().collect())
     }
@@ -165,7 +165,7 @@ impl Parser<'_, '_> {
             .or_else(|| suggest(word, DType::ALL.iter().map(|d| d.name()).chain(CONSTRUCTORS)));
         let mut d =
             Diagnostic::new(&codes::UNKNOWN_TYPE, format!("there is no type {}", self.shown(token.span)))
-                .at(token.span, "");
+                .at(token.span, "not a type");
         d.help = match meant {
             Some(meant) => Some(format!("write `{meant}`")),
             None if self.at(Kind::OpenParen) => {

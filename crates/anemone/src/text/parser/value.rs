@@ -113,7 +113,7 @@ impl Parser<'_, '_> {
             }),
             Type::State(_) | Type::Buffer(_) => {
                 let message = format!("a value of type `{ty}` cannot be written");
-                self.fail(&codes::VALUE_TYPE, message, at, "")
+                self.fail(&codes::VALUE_TYPE, message, at, "expected a name")
             }
         }
     }
@@ -148,7 +148,10 @@ impl Parser<'_, '_> {
     #[cold]
     fn wrong_count(&mut self, what: &str, found: usize, expected: u64, start: Span) {
         let message = format!("the {what} has {found} values where its type says {expected}");
-        self.report(Diagnostic::new(&codes::VALUE_SHAPE, message).at(start.to(self.previous.span), ""));
+        self.report(
+            Diagnostic::new(&codes::VALUE_SHAPE, message)
+                .at(start.to(self.previous.span), format!("{found} values")),
+        );
     }
 
     /// `BLOBFILE(path = …, offset = …)`
@@ -209,7 +212,7 @@ impl Parser<'_, '_> {
             None => {
                 let message = format!("the brackets do not hold as many values as `{ty}` has");
                 let span = start.to(self.previous.span);
-                self.fail(&codes::VALUE_SHAPE, message, span, "")
+                self.fail(&codes::VALUE_SHAPE, message, span, "too few or too many")
             }
         }
     }
@@ -273,7 +276,7 @@ impl Parser<'_, '_> {
             Kind::Number | Kind::Word | Kind::String => self.bump(),
             Kind::OpenBracket | Kind::OpenParen | Kind::OpenBrace => {
                 let message = format!("a value of type `{dtype}` is one value, without brackets");
-                return self.fail(&codes::VALUE_SHAPE, message, token.span, "");
+                return self.fail(&codes::VALUE_SHAPE, message, token.span, "expected one value");
             }
             _ => return Err(self.unexpected(&format!("a value of `{dtype}`"))),
         };
@@ -333,6 +336,11 @@ impl Parser<'_, '_> {
     #[cold]
     fn bad_number(&mut self, token: Token, dtype: DType, fault: Fault) {
         let shown = self.shown(token.span);
+        let label = match fault {
+            Fault::Malformed => "not a number",
+            Fault::NotWhole => "not a whole number",
+            Fault::Range => "out of range",
+        };
         let d = match fault {
             Fault::Malformed => Diagnostic::new(&codes::BAD_NUMBER, format!("{shown} is not a number")),
             Fault::NotWhole => {
@@ -352,20 +360,19 @@ impl Parser<'_, '_> {
                 Diagnostic::new(&codes::VALUE_RANGE, message)
             }
         };
-        self.report(d.at(token.span, ""));
+        self.report(d.at(token.span, label));
     }
 
     #[cold]
     fn rounded(&mut self, token: Token, dtype: DType, rounded: Rounded) {
-        let becomes = match rounded {
-            Rounded::Overflow if dtype == DType::Fp8E4M3FN => {
-                "too large for a finite number, and becomes `nan`"
-            }
-            Rounded::Overflow => "too large for a finite number, and becomes infinite",
-            _ => "too small for another number than zero, and becomes zero",
+        let (why, becomes) = match rounded {
+            Rounded::Overflow if dtype == DType::Fp8E4M3FN => ("too large for a finite number", "`nan`"),
+            Rounded::Overflow => ("too large for a finite number", "infinite"),
+            _ => ("too small for another number than zero", "zero"),
         };
-        let message = format!("{} is {becomes} in `{dtype}`", self.shown(token.span));
-        self.report(Diagnostic::new(&codes::VALUE_ROUNDED, message).at(token.span, ""));
+        let message = format!("{} is {why}, and becomes {becomes} in `{dtype}`", self.shown(token.span));
+        let d = Diagnostic::new(&codes::VALUE_ROUNDED, message).at(token.span, format!("becomes {becomes}"));
+        self.report(d);
     }
 
     /// What a string token says.
@@ -393,7 +400,7 @@ impl Parser<'_, '_> {
                     let end = start + 1 + escape.map_or(0, char::len_utf8);
                     let span = Span::new(start, end);
                     let message = format!("MIL has no escape {}", self.shown(span));
-                    let d = Diagnostic::new(&codes::BAD_ESCAPE, message).at(span, "");
+                    let d = Diagnostic::new(&codes::BAD_ESCAPE, message).at(span, "not an escape");
                     self.report(d.help(
                         "write `\\\\` for a backslash; the escapes are `\\\"`, `\\\\`, `\\n`, `\\r`, `\\t`",
                     ));
@@ -426,7 +433,8 @@ impl Parser<'_, '_> {
             (true, Version::V1_0) => format!("tensor<{dtype}, []>"),
             (false, _) => format!("tensor<{dtype}, {dims:?}>"),
         });
-        let d = Diagnostic::new(&codes::UNTYPED_VALUE, format!("the value {shown} has no type")).at(span, "");
+        let d = Diagnostic::new(&codes::UNTYPED_VALUE, format!("the value {shown} has no type"))
+            .at(span, "expected its type before it");
         self.report(match ty {
             Some(ty) => d.help(format!("write `{ty}({})`", shown.trim_matches('`'))),
             None => d.help("write the type before the value: `type(value)`"),
