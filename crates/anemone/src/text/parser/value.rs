@@ -6,7 +6,7 @@ use super::super::number::{self, Fault, Rounded};
 use super::{Failed, Kind, Parsed, Parser, Token, is_literal_word};
 use crate::mil::{BlobRef, Name, Value, Version};
 use crate::source::{Diagnostic, Span, codes};
-use crate::types::{DType, Dim, Tensor, TensorType, Type};
+use crate::types::{DType, Dim, MAX_ELEMENTS, Tensor, TensorType, Type};
 
 /// One element, as the text gives it.
 enum Scalar {
@@ -209,6 +209,15 @@ impl Parser<'_, '_> {
         let shape: Vec<usize> = rows.dims.iter().map(|d| d.known().unwrap_or(0) as usize).collect();
         match rows.elements.finish(&shape) {
             Some(tensor) => Ok(Value::Tensor(tensor)),
+            None if ty.shape.extent() > MAX_ELEMENTS => {
+                let message = format!("a value of type `{ty}` is too large");
+                self.fail(
+                    &codes::TENSOR_TOO_LARGE,
+                    message,
+                    start.to(self.previous.span),
+                    "more than 2^40 elements",
+                )
+            }
             None => {
                 let message = format!("the brackets do not hold as many values as `{ty}` has");
                 let span = start.to(self.previous.span);
