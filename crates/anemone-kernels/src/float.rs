@@ -29,7 +29,7 @@ mod sealed {
     }
 }
 
-/// An element that kernels compute with: `f32`, or [`f16`], which is widened to `f32` and rounded back once.
+/// An element that kernels compute with: `f32`, or [`f16`](half::f16), which is widened to `f32` and rounded back once.
 ///
 /// ```
 /// use anemone_kernels::Float;

@@ -1,6 +1,6 @@
 //! Products of matrices.
 //!
-//! [`gemm`] computes `C = A·B + bias`, [`gemm_batched`] many products of one form. Sums are carried in `f32`; how
+//! [`gemm()`] computes `C = A·B + bias`, [`gemm_batched`] many products of one form. Sums are carried in `f32`; how
 //! far a result is from the exact one is bounded by `k · 2^-24 · Σ|a·b|`, and it is rounded once to the dtype of `C`.
 //!
 //! The result is cut into blocks whose size depends on the shape alone, and each block is computed by one thread, so
@@ -189,7 +189,7 @@ pub fn gemm<A: Float, B: Float, C: Float>(
 ///
 /// # Panics
 ///
-/// As [`gemm`].
+/// As [`gemm()`].
 pub fn gemm_batched<A: Float, B: Float, C: Float>(
     threads: usize,
     c: &mut [C],

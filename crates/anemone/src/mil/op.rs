@@ -2,7 +2,7 @@
 //!
 //! An [`Op`] is data and a few functions. It has one [`Edition`] for each opset in which its parameters changed.
 //! [`Op::infer`] gives the types of its results from the types (and, where they are known, the values) of its
-//! arguments; [`Op::reference`] is its meaning, in plain loops; [`Op::fast`] computes the same with the kernels.
+//! arguments; [`Op::meaning`] is its meaning, in plain loops; [`Op::fast`] computes the same with the kernels.
 //! All three read their arguments through [`Args`].
 
 use std::any::Any;

@@ -1,7 +1,7 @@
 //! MIL text: read, print, format.
 //!
-//! [`parse`] makes a [`Program`](crate::mil::Program) of a text, [`print`] makes a text of a program, exactly as
-//! Apple's compiler does, and [`format`] lays out a text without changing what is written in it.
+//! [`parse`] makes a [`Program`](crate::mil::Program) of a text, [`print()`] makes a text of a program, exactly as
+//! Apple's compiler does, and [`format()`] lays out a text without changing what is written in it.
 //!
 //! ```
 //! let text = r#"program(1.3) {
