@@ -84,7 +84,7 @@ codes! {
     BLOCK_COUNT Error "block-count" "a control-flow op has more or fewer blocks than it needs";
     BLOCK_TYPE Error "block-type" "the blocks of a control-flow op do not fit its results";
     TENSOR_TOO_LARGE Error "tensor-too-large" "a tensor is larger than any engine holds";
-    NO_MEANING Error "no-meaning" "the op is known, and anemone cannot compute it yet";
+    NO_MEANING Error "no-meaning" "the op is known, and anemone cannot compute it, or not in this form";
     // weights
     BLOB_PATH Error "blob-path" "the path of a weight file leads out of the model";
     BLOB_MISSING Warning "blob-missing" "a weight file is not there";
