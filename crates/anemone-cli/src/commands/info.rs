@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anemone::device::{Engine, Options};
+use anemone::device::{self, Engine, Options};
 use anemone::mil::Opset;
 use anemone::ops;
 use serde::Serialize;
@@ -27,8 +27,8 @@ struct Info {
     version: &'static str,
     os: &'static str,
     arch: &'static str,
-    /// The engine hardware; null where there is none.
-    hardware: Option<String>,
+    /// Apple's frameworks, of which the path to the hardware needs each.
+    frameworks: Vec<Found>,
     engines: Vec<&'static str>,
     threads: usize,
     cpu_features: Vec<&'static str>,
@@ -38,12 +38,23 @@ struct Info {
     ops_with_kernels: usize,
 }
 
+#[derive(Serialize)]
+struct Found {
+    name: &'static str,
+    found: bool,
+    /// Why it cannot be opened, in the loader's words.
+    error: Option<String>,
+}
+
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
         os: std::env::consts::OS,
         arch: std::env::consts::ARCH,
-        hardware: None,
+        frameworks: device::frameworks()
+            .into_iter()
+            .map(|f| Found { name: f.framework.name, found: f.error.is_none(), error: f.error })
+            .collect(),
         engines: Engine::ALL.iter().map(|e| e.name()).collect(),
         threads: Options::default().threads,
         cpu_features: cpu_features(),
@@ -58,7 +69,12 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let features =
         if info.cpu_features.is_empty() { "none of note".into() } else { info.cpu_features.join(", ") };
     writeln!(terminal, "anemone   {} on {} {}", info.version, info.os, info.arch)?;
-    writeln!(terminal, "hardware  {}", info.hardware.as_deref().unwrap_or("none (needs Apple Silicon)"))?;
+    let hardware = if info.frameworks.iter().all(|f| f.found) {
+        "Apple's frameworks are here; this build does not drive them yet"
+    } else {
+        "none (needs Apple Silicon)"
+    };
+    writeln!(terminal, "hardware  {hardware}")?;
     writeln!(terminal, "engines   {}", info.engines.join(", "))?;
     writeln!(terminal, "threads   {}", info.threads)?;
     writeln!(terminal, "cpu       {features}")?;

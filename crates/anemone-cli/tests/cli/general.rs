@@ -147,6 +147,7 @@ fn info_says_what_there_is() {
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info["engines"], serde_json::json!(["reference", "cpu"]));
     assert!(info["threads"].as_u64().unwrap() > 0);
+    assert_eq!(info["frameworks"][0]["name"], "AppleNeuralEngine");
     assert!(anemone(&["info"]).exits(0).out.contains("hardware"));
 }
 

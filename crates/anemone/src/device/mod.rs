@@ -35,9 +35,24 @@ pub use load::load;
 pub use run::Loaded;
 pub use work::multiply_adds;
 
+/// What the path to the hardware needs of this machine: see [`frameworks`].
+pub use anemone_apple::{Finding, Framework};
+
 use crate::mil::Name;
 use crate::source::Diagnostic;
 use crate::types::{Datum, State, Type};
+
+/// Which of Apple's frameworks this machine has. The path that drives them is not there yet.
+///
+/// ```
+/// for f in anemone::device::frameworks() {
+///     let found = f.error.as_deref().unwrap_or("present");
+///     assert!(!f.framework.name.is_empty() && !found.is_empty());
+/// }
+/// ```
+pub fn frameworks() -> Vec<Finding> {
+    anemone_apple::probe()
+}
 
 /// An engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
