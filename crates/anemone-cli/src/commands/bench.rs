@@ -206,7 +206,6 @@ fn limit(options: &Options, terminal: &mut Terminal) -> Option<f64> {
          tensor<fp32, [{N}, {N}]> z = matmul(x = x, y = y); }} -> (z); }}"
     );
     let verified = verify::verify(&text::parse(&text).ok()?, &Weights::none()).verified?;
-    anemone::ops::find("matmul")?.fast?;
     let loaded = device::load(verified.main(), Engine::Cpu, options).ok()?;
     let values: Vec<f64> = (0..N * N).map(|i| (i % 7) as f64 - 3.0).collect();
     let matrix = Tensor::from_f64s(DType::Fp32, &[N, N], &values).ok()?;

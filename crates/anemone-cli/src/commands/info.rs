@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         opsets: Opset::ALL.iter().map(|o| o.name()).collect(),
         ops: ops::all().count(),
         ops_with_reference: ops::all().filter(|o| o.has_meaning()).count(),
-        ops_with_kernels: ops::all().filter(|o| o.fast.is_some()).count(),
+        ops_with_kernels: ops::all().filter(|o| o.fast.exists()).count(),
     };
     if args.json {
         return terminal.json(&info);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anemone::mil::op::{Default, Edition, Kind, Op, Parameter, Results, Tolerance};
+use anemone::mil::op::{Default, Edition, Fast, Kind, Op, Parameter, Results, Tolerance};
 use anemone::ops;
 use anemone::source::suggest;
 use anemone::types::{DType, DTypes};
@@ -70,14 +70,14 @@ fn print_all(ops: &[&'static Op], terminal: &mut Terminal) -> Result<(), Failure
             op.since().name().to_string(),
             results(op.results),
             yes(op.has_meaning()),
-            yes(op.fast.is_some()),
+            yes(op.fast.exists()),
             op.summary.to_string(),
         ]);
     }
     table.print(terminal)?;
     if !terminal.is_quiet() {
         let meanings = ops.iter().filter(|o| o.has_meaning()).count();
-        let fast = ops.iter().filter(|o| o.fast.is_some()).count();
+        let fast = ops.iter().filter(|o| o.fast.exists()).count();
         writeln!(terminal, "\n{} ops; {meanings} can be run, {fast} of them with kernels", ops.len())?;
     }
     Ok(())
@@ -93,8 +93,9 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Some(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
-        None => writeln!(terminal, "  fast:      no, the cpu engine uses the reference")?,
+        Fast::Kernels(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
+        Fast::Meaning => writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?,
+        Fast::None => writeln!(terminal, "  fast:      no, the cpu engine uses the reference")?,
     }
     for edition in op.editions {
         writeln!(terminal)?;
@@ -232,7 +233,7 @@ impl Row {
             params: params.collect(),
             in_attributes: edition.in_attributes,
             reference: op.has_meaning(),
-            cpu: op.fast.is_some(),
+            cpu: op.fast.exists(),
             tolerance: match op.tolerance {
                 Tolerance::Exact => ToleranceRow::Exact,
                 Tolerance::Ulp(n) => ToleranceRow::Ulp(n),

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::{Engine, Error, Feature, Options, Outputs, States};
 use crate::mil::Name;
-use crate::mil::op::{Arg, Args, Context, Control, Fault, Meaning, Slot};
+use crate::mil::op::{Arg, Args, Context, Control, Fast, Fault, Meaning, Slot};
 use crate::source::{Diagnostic, codes, suggest};
 use crate::types::{Datum, State, Tensor, Type};
 use crate::verify::{Function, Input, Step, ValueId};
@@ -339,7 +339,7 @@ impl Loaded {
             unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
         };
         let fast = match (self.engine, step.op.fast) {
-            (Engine::Cpu, Some(fast)) => {
+            (Engine::Cpu, Fast::Kernels(fast)) => {
                 fast(&args, types, &Context { threads: self.options.threads, cache: &planned.cache })
                     .map_err(fault)?
             }

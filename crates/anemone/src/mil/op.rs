@@ -26,9 +26,9 @@ pub struct Op {
     pub infer: Infer,
     /// The meaning: plain loops, sums carried in f64, each result rounded once to its dtype.
     pub meaning: Meaning,
-    /// The fast way, where there is one.
-    pub fast: Option<Fast>,
-    /// How far [`Op::fast`] may be from the meaning.
+    /// How an engine that wants to be fast computes it.
+    pub fast: Fast,
+    /// How far the kernels may be from the meaning.
     pub tolerance: Tolerance,
     /// The scalar function of an elementwise op, which `infer`, `meaning` and `fast` of the family read.
     pub scalar: Scalar,
@@ -41,7 +41,35 @@ pub type Infer = fn(&Args<'_>) -> Result<Vec<Type>, Fault>;
 pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 
 /// Computes the results with the kernels; `None` where this case has no fast way, and the meaning is used.
-pub type Fast = fn(&Args<'_>, &[Type], &Context<'_>) -> Result<Option<Vec<Datum>>, Fault>;
+pub type Kernels = fn(&Args<'_>, &[Type], &Context<'_>) -> Result<Option<Vec<Datum>>, Fault>;
+
+/// How an engine that wants to be fast computes an op.
+#[derive(Clone, Copy)]
+pub enum Fast {
+    /// With the kernels.
+    Kernels(Kernels),
+    /// By its meaning, which is as fast as it gets: the op only names, shares or reshapes values, so that no element
+    /// is copied (`identity`, `reshape`, `read_state`); it gives a few numbers (`shape`, `list_length`); or it runs
+    /// blocks, whose steps are fast by themselves (`cond`).
+    Meaning,
+    /// By its meaning, element by element: nobody has written a fast way.
+    None,
+}
+
+impl Fast {
+    /// The kernels, if it has some.
+    pub fn kernels(self) -> Option<Kernels> {
+        match self {
+            Fast::Kernels(kernels) => Some(kernels),
+            Fast::Meaning | Fast::None => None,
+        }
+    }
+
+    /// Whether there is a fast way.
+    pub fn exists(self) -> bool {
+        !matches!(self, Fast::None)
+    }
+}
 
 /// What an op means.
 #[derive(Clone, Copy)]

@@ -125,7 +125,7 @@ pub(super) static OPS: &[Op] = &[
     unary("silu", "x * sigmoid(x)", FLOAT_X, Ulp(4), |x| x / (1.0 + (-x).exp())),
     Op {
         infer: infer_softmax,
-        fast: Some(fast_softmax),
+        fast: Fast::Kernels(fast_softmax),
         ..parametric(
             "softmax",
             "e^x divided by its sum along an axis",

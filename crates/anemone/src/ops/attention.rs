@@ -22,7 +22,7 @@ pub(super) static OPS: &[Op] = &[Op {
     results: Results::Exactly(1),
     infer,
     meaning: Meaning::Compute(compute),
-    fast: Some(fast),
+    fast: Fast::Kernels(fast),
     tolerance: Tolerance::Sum(8),
     scalar: Scalar::None,
 }];

@@ -529,7 +529,7 @@ const fn convolution(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Option<Fast>,
+    fast: Fast,
 ) -> Op {
     Op {
         name,
@@ -553,7 +553,7 @@ pub(super) static OPS: &[Op] = &[
         CONV,
         infer_conv,
         compute_conv,
-        Some(fast_conv),
+        Fast::Kernels(fast_conv),
     ),
     convolution(
         "conv_transpose",
@@ -561,7 +561,7 @@ pub(super) static OPS: &[Op] = &[
         CONV_TRANSPOSE,
         infer_conv_transpose,
         compute_conv_transpose,
-        Some(fast_conv_transpose),
+        Fast::Kernels(fast_conv_transpose),
     ),
     convolution(
         "conv_quantized",
@@ -569,6 +569,6 @@ pub(super) static OPS: &[Op] = &[
         CONV_QUANTIZED,
         infer_conv_quantized,
         compute_conv_quantized,
-        None,
+        Fast::None,
     ),
 ];

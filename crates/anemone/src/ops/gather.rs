@@ -345,7 +345,7 @@ const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Some(fast_gather),
+        fast: Fast::Kernels(fast_gather),
         ..exact(
             "gather",
             "the slices of x along an axis that indices name",

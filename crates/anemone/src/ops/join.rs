@@ -313,12 +313,12 @@ const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Some(fast_concat),
+        fast: Fast::Kernels(fast_concat),
         ..exact("concat", "tensors joined along an axis", CONCAT, ONE, infer_concat, compute_concat)
     },
     exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack),
     Op {
-        fast: Some(fast_split),
+        fast: Fast::Kernels(fast_split),
         ..exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split)
     },
     viewed!("tile", "x repeated along its axes", TILE, infer_tile, tiled),

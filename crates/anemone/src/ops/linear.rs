@@ -518,7 +518,7 @@ const fn product(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Fast,
+    fast: Kernels,
 ) -> Op {
     Op {
         name,
@@ -527,7 +527,7 @@ const fn product(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast),
+        fast: Fast::Kernels(fast),
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),

@@ -154,8 +154,8 @@ mod row {
     pub(super) use crate::mil::Opset::{Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Str};
     pub(super) use crate::mil::op::{
-        Args, Compute, Context, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Results, Scalar,
-        Tolerance,
+        Args, Compute, Context, Edition, Fast, Fault, Infer, Kernels, Kind, Meaning, Op, Parameter, Results,
+        Scalar, Tolerance,
     };
     pub(super) use crate::source::codes;
     pub(super) use crate::types::DType::{self, *};

@@ -32,10 +32,15 @@ pub(super) const fn exact(
         results,
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Fast::None,
         tolerance: Tolerance::Exact,
         scalar: Scalar::None,
     }
+}
+
+/// A row whose meaning is as fast as it gets; [`Fast::Meaning`] says which are.
+pub(super) const fn meant(op: Op) -> Op {
+    Op { fast: Fast::Meaning, ..op }
 }
 
 /// The offsets at which a strided view reads its operand, in row-major order of the view.
@@ -118,7 +123,7 @@ impl View<'_> {
 macro_rules! viewed {
     ($name:literal, $summary:literal, $editions:expr, $infer:expr, $view:expr $(,)?) => {
         Op {
-            fast: Some(|args, _, context| $view(args)?.copied(context.threads)),
+            fast: $crate::mil::op::Fast::Kernels(|args, _, context| $view(args)?.copied(context.threads)),
             ..$crate::ops::moves::exact($name, $summary, $editions, Results::Exactly(1), $infer, |args, _| {
                 $view(args)?.picked()
             })

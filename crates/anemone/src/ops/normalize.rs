@@ -51,7 +51,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast),
+        fast: Fast::Kernels(fast),
         tolerance,
         scalar: Scalar::None,
     }

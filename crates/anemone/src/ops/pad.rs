@@ -127,7 +127,7 @@ fn fast_pad(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
 }
 
 pub(super) static OPS: &[Op] = &[Op {
-    fast: Some(fast_pad),
+    fast: Fast::Kernels(fast_pad),
     ..exact("pad", "x with a border", PAD, Results::Exactly(1), infer_pad, compute_pad)
 }];
 

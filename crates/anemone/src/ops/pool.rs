@@ -184,7 +184,7 @@ const fn pooling(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast),
+        fast: Fast::Kernels(fast),
         tolerance,
         scalar: Scalar::None,
     }

@@ -20,7 +20,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Fast::None,
         tolerance: Tolerance::Ulp(1),
         scalar: Scalar::None,
     }

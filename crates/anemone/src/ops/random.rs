@@ -60,7 +60,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Fast::None,
         tolerance: Tolerance::Exact,
         scalar: Scalar::None,
     }

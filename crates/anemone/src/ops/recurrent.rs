@@ -469,7 +469,7 @@ const fn recurrent(
     editions: &'static [Edition],
     results: usize,
     compute: Compute,
-    fast: Fast,
+    fast: Kernels,
 ) -> Op {
     Op {
         name,
@@ -478,7 +478,7 @@ const fn recurrent(
         results: Results::Exactly(results),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Some(fast),
+        fast: Fast::Kernels(fast),
         // As for the products; the gates hold the states, so that what one step loses the next does not multiply.
         tolerance: Tolerance::Sum(16),
         scalar: Scalar::None,

@@ -424,7 +424,7 @@ pub(super) static OPS: &[Op] = &[
         sliced_by_size,
     ),
     Op {
-        fast: Some(fast_update),
+        fast: Fast::Kernels(fast_update),
         ..exact(
             "slice_update",
             "x with a part of it replaced",

@@ -1,6 +1,6 @@
 //! States: variables that outlive a run.
 
-use super::moves::{MOVED17, exact, one};
+use super::moves::{MOVED17, exact, meant, one};
 use super::row::*;
 use crate::types::State;
 
@@ -82,23 +82,30 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 pub(super) static OPS: &[Op] = &[
-    exact("read_state", "the value of a state", READ_STATE, Results::Exactly(1), infer_read, compute_read),
-    exact(
+    meant(exact(
+        "read_state",
+        "the value of a state",
+        READ_STATE,
+        Results::Exactly(1),
+        infer_read,
+        compute_read,
+    )),
+    meant(exact(
         "write_state",
         "sets a state, and has no result",
         WRITE_STATE,
         Results::Exactly(0),
         infer_write,
         compute_write,
-    ),
-    exact(
+    )),
+    meant(exact(
         "coreml_update_state",
         "sets a state, and results in its new value",
         UPDATE_STATE,
         Results::Exactly(1),
         infer_update,
         compute_update,
-    ),
+    )),
 ];
 
 #[cfg(test)]

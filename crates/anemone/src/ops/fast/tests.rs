@@ -2,7 +2,8 @@
 
 use crate::mil::Opset;
 use crate::ops::row::*;
-use crate::ops::testing::{fast_agrees, random};
+use crate::ops::testing::{fast_agrees, random, run};
+use crate::types::State;
 
 /// Numbers between -`size` and `size`.
 fn spread(dtype: DType, shape: &[usize], size: f64, seed: u64) -> Datum {
@@ -237,5 +238,39 @@ fn moves_of_images() {
         agree("sliding_windows", Ios15, &[x.clone(), ("axis", int(3)), ("size", int(3)), ("stride", int(2))]);
         let factors = [("scale_factor_height", int(2)), ("scale_factor_width", int(3))];
         agree("upsample_nearest_neighbor", Ios15, &[&[x][..], &factors].concat());
+    }
+}
+
+#[test]
+fn ops_that_only_rename_share_the_elements() {
+    let x = spread(Fp16, &[1, 4, 6], 9.0, 1);
+    let state = State::new(Tensor::zeros(Fp16, &[1, 4, 6]).expect("a small state"));
+    let held = |param| (param, Datum::State(state.clone()));
+    let dims = [1, 4, 6].map(|d| ("elem_shape", int(d)));
+    let item = [&[("init_length", int(1)), ("dtype", word("fp16"))][..], &dims].concat();
+    let list = run("make_list", Ios15, &item).expect("a list").remove(0);
+    let list = run("list_write", Ios15, &[("ls", list), ("index", int(0)), ("value", x.clone())]);
+    let list = list.expect("a list").remove(0);
+    for (op, args) in [
+        ("identity", vec![("x", x.clone())]),
+        ("reshape", vec![("x", x.clone()), ("shape", ints(&[-1, 3]))]),
+        ("expand_dims", vec![("x", x.clone()), ("axes", ints(&[0, -1]))]),
+        ("squeeze", vec![("x", x.clone())]),
+        ("flatten2d", vec![("x", x.clone())]),
+        ("coreml_update_state", vec![held("state"), ("value", x.clone())]),
+        ("read_state", vec![held("input")]),
+        ("list_read", vec![("ls", list), ("index", int(0))]),
+    ] {
+        assert!(matches!(crate::ops::find(op).map(|o| o.fast), Some(Fast::Meaning)), "`{op}`");
+        let opset = if op.ends_with("state") {
+            Ios18
+        } else if op == "flatten2d" {
+            Ios15
+        } else {
+            Ios16
+        };
+        let found = run(op, opset, &args).unwrap_or_else(|fault| panic!("`{op}`: {fault}")).remove(0);
+        let start = |d: &Datum| d.as_tensor().map(|t| t.bytes().as_ptr());
+        assert_eq!(start(&found), start(&x), "`{op}` copies");
     }
 }

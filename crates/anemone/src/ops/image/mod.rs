@@ -256,7 +256,7 @@ const fn image(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: None,
+        fast: Fast::None,
         tolerance,
         scalar: Scalar::None,
     }
@@ -280,7 +280,7 @@ pub(super) static OPS: &[Op] = &[
         Tolerance::Sum(8),
     ),
     Op {
-        fast: Some(resize::fast_nearest),
+        fast: Fast::Kernels(resize::fast_nearest),
         ..image(
             "resize_nearest_neighbor",
             "an image stretched or shrunk to a size, by its nearest pixels",
@@ -299,7 +299,7 @@ pub(super) static OPS: &[Op] = &[
         Tolerance::Sum(8),
     ),
     Op {
-        fast: Some(resize::fast_nearest),
+        fast: Fast::Kernels(resize::fast_nearest),
         ..image(
             "upsample_nearest_neighbor",
             "an image stretched or shrunk by factors, by its pixels",
