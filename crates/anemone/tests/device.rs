@@ -172,3 +172,47 @@ fn threads_do_not_change_the_bits() {
         assert!(one.as_tensor().unwrap().same_bits(two.as_tensor().unwrap()), "{name}");
     }
 }
+
+#[test]
+fn an_observer_sees_each_step_with_what_it_read_and_gave() {
+    let numbers = |d: &anemone::types::Datum| d.as_tensor().map(Tensor::to_f64s);
+    for engine in Engine::ALL {
+        let model = load(COUNT, engine, &Options::default()).unwrap();
+        let inputs = [("x", f32s(&[1.0, -1.0])), ("n", Tensor::scalar(DType::Int32, 1.0))];
+        let mut seen = Vec::new();
+        let observed = model.run_observed(&inputs, &model.new_states().unwrap(), &mut |o| {
+            let read: Vec<_> = ["x", "y"].iter().filter_map(|p| numbers(o.args.arg(p)?.value?)).collect();
+            seen.push((o.step.op.name, read, o.results.iter().filter_map(numbers).collect::<Vec<_>>()));
+        });
+        assert_eq!(
+            format!("{:?}", observed.unwrap()),
+            format!("{:?}", model.run(&inputs, &model.new_states().unwrap()).unwrap())
+        );
+        let expected: [(&str, Vec<Vec<f64>>, Vec<Vec<f64>>); 5] = [
+            ("less", vec![vec![0.0], vec![1.0]], vec![vec![1.0]]),
+            ("add", vec![vec![0.0], vec![1.0]], vec![vec![1.0]]),
+            ("mul", vec![vec![1.0, -1.0], vec![2.0]], vec![vec![2.0, -2.0]]),
+            ("less", vec![vec![1.0], vec![1.0]], vec![vec![0.0]]),
+            ("while_loop", vec![], vec![vec![1.0], vec![2.0, -2.0]]),
+        ];
+        assert_eq!(seen, expected, "{engine}");
+    }
+}
+
+#[test]
+fn an_observer_sees_a_state_as_it_was_before_the_step() {
+    let program = "program(1.3) { func main<ios18>(state<tensor<fp16, [1]>> s, tensor<fp16, [1]> x) {
+        tensor<fp16, [1]> y = coreml_update_state(state = s, value = x);
+    } -> (y); }";
+    let model = load(program, Engine::Cpu, &Options::default()).unwrap();
+    let states = model.new_states().unwrap();
+    let x = Tensor::from_f64s(DType::Fp16, &[1], &[7.0]).unwrap();
+    let mut before = Vec::new();
+    let run = model.run_observed(&[("x", x)], &states, &mut |o| {
+        if let Some(anemone::types::Datum::State(s)) = o.args.arg("state").and_then(|a| a.value) {
+            before.push(s.read().to_f64s());
+        }
+    });
+    run.unwrap();
+    assert_eq!((before, states["s"].read().to_f64s()), (vec![vec![0.0]], vec![7.0]));
+}

@@ -1,6 +1,8 @@
 //! Comparison of what was computed with what was expected.
 //!
-//! The measure is the largest difference, relative to the largest magnitude that was expected: differences of single
+//! [`compare`] measures two results of whole functions, and [`agree`] holds the result of one op against its meaning.
+//!
+//! The measure of [`compare`] is the largest difference, relative to the largest magnitude that was expected: differences of single
 //! small elements say little where sums of many terms are rounded. Not-a-number must meet not-a-number, and an
 //! infinity the same infinity. Whole numbers, bools and strings must be equal.
 //!
@@ -16,6 +18,7 @@
 
 use half::{bf16, f16};
 
+use crate::mil::op;
 use crate::types::{DType, Tensor, TensorType, Type};
 use crate::verify::Function;
 
@@ -191,6 +194,134 @@ fn numbers(dtype: DType, found: &[f64], expected: &[f64], tolerance: Tolerance) 
     c
 }
 
+/// Why a result is not what an op means.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Disagreement {
+    /// The two have other types.
+    #[error(transparent)]
+    Types(#[from] Incomparable),
+    /// An element is too far away.
+    #[error("{found} is found at {position:?} where {expected} is expected: more than {allowed} away")]
+    Element {
+        /// Where it is.
+        position: Vec<usize>,
+        /// What was found.
+        found: String,
+        /// What is expected.
+        expected: String,
+        /// How far away it may be.
+        allowed: f64,
+    },
+}
+
+/// Whether the result of an op is within the op's tolerance of what it means, which is what an engine promises.
+///
+/// Strings, bools and whole numbers must be equal whatever the tolerance. Not-a-number must meet not-a-number. With
+/// [`Exact`](op::Tolerance::Exact) the sign of a zero counts too. Else an infinity stands where the next number of the
+/// dtype would, so that a sum near the largest number may be rounded either way; and results below the normal numbers
+/// may differ by units of their last place.
+///
+/// ```
+/// use anemone::device::compare::agree;
+/// use anemone::mil::op::Tolerance;
+/// use anemone::types::{DType, Tensor};
+/// let one = Tensor::scalar(DType::Fp16, 1.0);
+/// let next = Tensor::scalar(DType::Fp16, 1.0 + 2f64.powi(-10));
+/// assert!(agree(&next, &one, Tolerance::Ulp(1)).is_ok());
+/// assert!(agree(&next, &one, Tolerance::Exact).is_err());
+/// ```
+///
+/// # Errors
+///
+/// The first [`Disagreement`].
+pub fn agree(found: &Tensor, expected: &Tensor, tolerance: op::Tolerance) -> Result<(), Disagreement> {
+    let dtype = expected.dtype();
+    if found.dtype() != dtype || found.shape() != expected.shape() {
+        return Err(Incomparable { found: found.ty().into(), expected: expected.ty().into() }.into());
+    }
+    if found.same_bits(expected) {
+        return Ok(());
+    }
+    let wrong = |index: usize, found: &dyn std::fmt::Debug, wanted: &dyn std::fmt::Debug, allowed: f64| {
+        let position = position(expected.shape(), index);
+        Err(Disagreement::Element {
+            position,
+            found: format!("{found:?}"),
+            expected: format!("{wanted:?}"),
+            allowed,
+        })
+    };
+    if let (Some(found), Some(expected)) = (found.as_strings(), expected.as_strings()) {
+        let differs = found.iter().zip(expected).enumerate().find(|(_, (f, e))| f != e);
+        return differs.map_or(Ok(()), |(i, (f, e))| wrong(i, f, e, 0.0));
+    }
+    let Some(form) = Form::of(dtype) else {
+        let (found, expected) = (found.to_i64s(), expected.to_i64s());
+        let differs = found.iter().zip(&expected).enumerate().find(|(_, (f, e))| f != e);
+        return differs.map_or(Ok(()), |(i, (f, e))| wrong(i, f, e, 0.0));
+    };
+    let (found, wanted) = (found.to_f64s(), expected.to_f64s());
+    let largest = wanted.iter().filter(|v| v.is_finite()).fold(0.0f64, |m, v| m.max(v.abs()));
+    for (i, (&f, &e)) in found.iter().zip(&wanted).enumerate() {
+        if f.is_nan() && e.is_nan() {
+            continue;
+        }
+        let (a, b) = (form.finite(f), form.finite(e));
+        let allowed = match tolerance {
+            op::Tolerance::Exact if f == e && f.is_sign_negative() == e.is_sign_negative() => continue,
+            op::Tolerance::Exact => return wrong(i, &f, &e, 0.0),
+            op::Tolerance::Ulp(n) => f64::from(n) * form.unit(b),
+            op::Tolerance::Sum(n) => {
+                f64::from(n) * form.epsilon() * largest.max(b.abs()).max(2f64.powi(form.lowest))
+            }
+        };
+        if f != e && !((a - b).abs() <= allowed) {
+            return wrong(i, &f, &e, allowed);
+        }
+    }
+    Ok(())
+}
+
+/// The form of a floating-point dtype.
+struct Form {
+    /// The bits of the significand that are stored.
+    digits: i32,
+    /// The exponent of the smallest normal number.
+    lowest: i32,
+    /// The exponent of the largest number.
+    highest: i32,
+}
+
+impl Form {
+    fn of(dtype: DType) -> Option<Self> {
+        let (digits, lowest, highest) = match dtype {
+            DType::Fp16 => (10, -14, 15),
+            DType::Bf16 => (7, -126, 127),
+            DType::Fp32 => (23, -126, 127),
+            DType::Fp64 => (52, -1022, 1023),
+            DType::Fp8E4M3FN => (3, -6, 8),
+            DType::Fp8E5M2 => (2, -14, 15),
+            _ => return None,
+        };
+        Some(Self { digits, lowest, highest })
+    }
+
+    fn epsilon(&self) -> f64 {
+        2f64.powi(-self.digits)
+    }
+
+    /// The unit in the last place of a number.
+    fn unit(&self, value: f64) -> f64 {
+        let exponent = (value.abs().to_bits() >> 52) as i32 - 1023;
+        2f64.powi(exponent.max(self.lowest) - self.digits)
+    }
+
+    /// The number, or for an infinity the one that would follow the largest.
+    fn finite(&self, value: f64) -> f64 {
+        if value.is_infinite() { 2f64.powi(self.highest + 1).copysign(value) } else { value }
+    }
+}
+
 /// The place of a number among all numbers of its dtype, in order; both zeros have the place 0.
 fn ordinal(dtype: DType, value: f64) -> i64 {
     let signed =
@@ -247,6 +378,43 @@ mod tests {
         assert!(compare(&of("cat"), &of("cat"), Tolerance::FP16).unwrap().passes());
         assert!(!compare(&of("cat"), &of("dog"), Tolerance::FP16).unwrap().passes());
         assert!(compare(&of("cat"), &Tensor::scalar(DType::Fp32, 1.0), Tolerance::FP16).is_err());
+    }
+
+    #[track_caller]
+    fn check_agree(tolerance: op::Tolerance, found: f64, expected: f64, agrees: bool) {
+        let of = |v: f64| Tensor::from_f64s(DType::Fp16, &[2], &[1.0, v]).unwrap();
+        let result = agree(&of(found), &of(expected), tolerance);
+        assert_eq!(result.is_ok(), agrees, "{found} for {expected}: {result:?}");
+    }
+
+    #[test]
+    fn an_op_is_within_its_tolerance_or_not() {
+        use op::Tolerance::{Exact, Sum, Ulp};
+        const INF: f64 = f64::INFINITY;
+        for tolerance in [Exact, Ulp(1), Sum(1)] {
+            check_agree(tolerance, f64::NAN, f64::NAN, true);
+            check_agree(tolerance, f64::NAN, 1.0, false);
+            check_agree(tolerance, INF, f64::NAN, false);
+            check_agree(tolerance, INF, INF, true);
+            check_agree(tolerance, -INF, INF, false);
+            check_agree(tolerance, 100.0, INF, false);
+        }
+        check_agree(Exact, 0.0, -0.0, false);
+        check_agree(Ulp(1), 0.0, -0.0, true);
+        check_agree(Ulp(1), 65504.0, INF, true);
+        check_agree(Exact, 65504.0, INF, false);
+        check_agree(Ulp(1), 2f64.powi(-24), 0.0, true);
+        check_agree(Ulp(1), 2f64.powi(-23), 0.0, false);
+        check_agree(Ulp(2), 3.0, 3.0 + 2f64.powi(-8), true);
+        check_agree(Ulp(1), 3.0, 3.0 + 2f64.powi(-8), false);
+        // Relative to the 1 beside it.
+        check_agree(Sum(1), 0.0, 2f64.powi(-10), true);
+        check_agree(Sum(1), 0.0, 2f64.powi(-9), false);
+        let (a, b) = (Tensor::scalar(DType::Int32, 1.0), Tensor::scalar(DType::Int32, 2.0));
+        assert!(agree(&a, &b, Sum(8)).is_err());
+        assert!(agree(&a, &Tensor::scalar(DType::Fp32, 1.0), Sum(8)).is_err());
+        assert!(agree(&Tensor::string("a"), &Tensor::string("a"), Exact).is_ok());
+        assert!(agree(&Tensor::string("a"), &Tensor::string("b"), Sum(8)).is_err());
     }
 
     #[test]

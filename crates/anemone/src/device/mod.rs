@@ -26,12 +26,14 @@
 
 pub mod compare;
 mod load;
+mod observe;
 mod run;
 mod work;
 
 use std::collections::BTreeMap;
 
 pub use load::load;
+pub use observe::Observed;
 pub use run::Loaded;
 pub use work::multiply_adds;
 

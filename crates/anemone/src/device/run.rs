@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::OnceLock;
 
+use super::observe::{Before, Observed};
 use super::{Engine, Error, Feature, Options, Outputs, States};
 use crate::mil::Name;
 use crate::mil::op::{Arg, Args, Context, Control, Fast, Fault, Meaning, Slot};
@@ -47,24 +48,26 @@ pub struct Loaded {
 }
 
 /// The values of one run.
-struct Values<'a> {
+pub(super) struct Values<'a> {
     function: &'a Function,
     constants: &'a [Option<Datum>],
     computed: Vec<Option<Computed>>,
     /// The bytes that the computed values hold.
     bytes: usize,
+    /// Who is shown each step.
+    observer: Option<&'a mut (dyn FnMut(&Observed<'_>) + 'a)>,
 }
 
 /// A value that was computed, with its type where the program does not know it fully.
 #[derive(Clone)]
-struct Computed {
-    datum: Datum,
+pub(super) struct Computed {
+    pub(super) datum: Datum,
     ty: Option<Type>,
 }
 
 impl<'a> Values<'a> {
     fn new(function: &'a Function, constants: &'a [Option<Datum>]) -> Self {
-        Self { function, constants, computed: vec![None; function.values.len()], bytes: 0 }
+        Self { function, constants, computed: vec![None; function.values.len()], bytes: 0, observer: None }
     }
 
     fn set(&mut self, id: ValueId, value: Computed) {
@@ -81,7 +84,7 @@ impl<'a> Values<'a> {
     }
 
     /// A value as an argument.
-    fn arg(&self, id: ValueId) -> Arg<'_> {
+    pub(super) fn arg(&self, id: ValueId) -> Arg<'_> {
         let known = &self.function.value(id).ty;
         match (&self.computed[id.index()], &self.constants[id.index()]) {
             (Some(v), _) => Arg { ty: v.ty.as_ref().unwrap_or(known), value: Some(&v.datum) },
@@ -181,7 +184,50 @@ impl Loaded {
     /// `input-missing`, `input-unknown`, `input-type`; what an op finds out when it runs, such as an index outside a
     /// tensor; and `run-limit` when the run needs more memory or turns than [`Options`] allow.
     pub fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Error> {
-        let mut values = Values::new(&self.function, &self.constants);
+        self.run_with(inputs, states, Values::new(&self.function, &self.constants))
+    }
+
+    /// Runs the function once, as [`Loaded::run`] does, and shows the observer each step after it has run: also those
+    /// of nested blocks, at each turn, before the step that the blocks belong to.
+    ///
+    /// The observer does not see a step that is refused, nor the steps that [`load`](super::load) computed once since
+    /// their arguments are all constant.
+    ///
+    /// ```
+    /// use anemone::{bundle::Weights, device, text, types::Tensor, verify};
+    /// let program = text::parse(
+    ///     "program(1.3) { func main<ios18>(tensor<fp32, [3]> x) { tensor<fp32, [3]> y = relu(x = x); } -> (y); }",
+    /// )?;
+    /// let verified = verify::verify(&program, &Weights::none()).verified.unwrap();
+    /// let model = device::load(verified.main(), device::Engine::Cpu, &device::Options::default())?;
+    /// let x = Tensor::from_slice(&[3], &[-1.0f32, 0.0, 2.0])?;
+    /// let mut seen = Vec::new();
+    /// model.run_observed(&[("x", x)], &model.new_states()?, &mut |o| {
+    ///     seen.push((o.step.op.name, o.args.tensor("x").unwrap().to_f64s()[0]));
+    /// })?;
+    /// assert_eq!(seen, [("relu", -1.0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Loaded::run`].
+    pub fn run_observed(
+        &self,
+        inputs: &[(&str, Tensor)],
+        states: &States,
+        observer: &mut dyn FnMut(&Observed<'_>),
+    ) -> Result<Outputs, Error> {
+        let values = Values { observer: Some(observer), ..Values::new(&self.function, &self.constants) };
+        self.run_with(inputs, states, values)
+    }
+
+    fn run_with(
+        &self,
+        inputs: &[(&str, Tensor)],
+        states: &States,
+        mut values: Values<'_>,
+    ) -> Result<Outputs, Error> {
         for (name, _) in inputs {
             if !self.inputs.iter().any(|f| f.name == *name) {
                 let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{name}`"));
@@ -226,11 +272,15 @@ impl Loaded {
     fn block(&self, block: &Block, values: &mut Values<'_>) -> Result<Vec<Computed>, Error> {
         for planned in &block.steps {
             let step = &planned.step;
+            let before = values.observer.is_some().then(|| Before::new(step, values));
             let results = match step.op.meaning {
                 Meaning::Control(Control::Cond) => self.cond(planned, values)?,
                 Meaning::Control(Control::While) => self.while_loop(planned, values)?,
                 _ => self.step(planned, values)?,
             };
+            if let (Some(before), Some(observer)) = (before, &mut values.observer) {
+                before.show(planned, &results, observer);
+            }
             for (&o, value) in step.outputs.iter().zip(results) {
                 values.set(o, value);
             }

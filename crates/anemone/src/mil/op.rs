@@ -115,7 +115,7 @@ pub enum Results {
     Inferred,
 }
 
-/// How far the fast way may be from the meaning.
+/// How far the fast way may be from the meaning; `device::compare::agree` decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
     /// The same bits.

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::device::compare::agree;
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Context, Fault, Kind, Meaning, Op, Slot, Tolerance};
+use crate::mil::op::{Arg, Args, Context, Fault, Kind, Meaning, Op, Slot};
 use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
 
 /// A tensor of dtype fp32.
@@ -302,36 +303,8 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
         for (result, (found, several)) in found.iter().zip(&several).enumerate() {
             let (found, exact) = (found.as_tensor().unwrap(), exact[result].as_tensor().unwrap());
             assert!(found.same_bits(several.as_tensor().unwrap()), "`{op}` depends on the number of threads");
-            close(args.op, found, exact);
+            agree(found, exact, args.op.tolerance).unwrap_or_else(|e| panic!("`{op}`: {e}"));
         }
         true
     })
-}
-
-/// Asserts that a result is within the tolerance of its op.
-#[track_caller]
-fn close(op: &Op, found: &Tensor, exact: &Tensor) {
-    let digits = match exact.dtype() {
-        DType::Fp16 => 10,
-        DType::Fp32 => 23,
-        _ => 0,
-    };
-    let epsilon = 2f64.powi(-digits);
-    let (found, exact) = (found.to_f64s(), exact.to_f64s());
-    let largest = exact.iter().filter(|v| v.is_finite()).fold(0.0, |m: f64, v| m.max(v.abs()));
-    for (i, (&f, &e)) in found.iter().zip(&exact).enumerate() {
-        let bound = match op.tolerance {
-            Tolerance::Exact => 0.0,
-            Tolerance::Ulp(n) => {
-                f64::from(n) * epsilon * e.abs().max(2f64.powi(if digits == 10 { -14 } else { -126 }))
-            }
-            Tolerance::Sum(n) => f64::from(n) * epsilon * largest,
-        };
-        let same = f == e || f.is_nan() && e.is_nan();
-        assert!(
-            same || (f - e).abs() <= bound,
-            "`{}` gives {f} at {i} and means {e}, more than {bound:e} away",
-            op.name
-        );
-    }
 }
