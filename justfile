@@ -25,5 +25,9 @@ corpus FOLDER:
 fuzz SECONDS="60":
     cargo xtask fuzz {{SECONDS}}
 
+# The golden vectors, computed anew by PyTorch, SciPy and coremltools: `just golden --check`, `just golden conv pool`.
+golden *ARGS:
+    cargo xtask golden {{ARGS}}
+
 bench:
     cargo bench --workspace

@@ -5,6 +5,7 @@
 
 mod corpus;
 mod fuzz;
+mod golden;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,12 +38,26 @@ enum Task {
         /// Only this target.
         target: Option<String>,
     },
+    /// Computes the golden vectors anew, in a fresh Python environment (needs python3 and the network).
+    ///
+    /// The exit code is 1 when `--check` found a difference.
+    Golden {
+        /// Compares with the committed files instead of writing them.
+        #[arg(long)]
+        check: bool,
+        /// An interpreter that has golden/requirements.txt already, instead of a fresh environment.
+        #[arg(long)]
+        python: Option<PathBuf>,
+        /// Only these families: names of files in golden/cases.
+        families: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Corpus { folder, output, only } => corpus::run(&folder, output.as_deref(), only.as_deref()),
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
+        Task::Golden { check, python, families } => golden::run(check, python.as_deref(), &families),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

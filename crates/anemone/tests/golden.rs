@@ -1,0 +1,393 @@
+//! Every op against the results of others: the vectors and programs below `golden/`, whose README says how they are
+//! made. Each case runs on both engines, through a whole program that is verified and loaded.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anemone::bundle::Weights;
+use anemone::device::{self, Engine, Options, States};
+use anemone::mil::op::{Kind, Op, Tolerance};
+use anemone::mil::{
+    Argument, Attribute, Binding, Block, Call, Function, Name, Operand, Opset, Param, Program, Use, Version,
+};
+use anemone::source::Span;
+use anemone::types::{DType, Tensor, Type};
+use anemone::verify::{self, Verified};
+use anemone::{ops, text};
+
+/// How many cases each op must have.
+const ENOUGH: usize = 5;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
+}
+
+/// The files of a folder that end so, in order.
+fn files(name: &str, end: &str) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder(name))
+        .into_iter()
+        .flatten()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == end))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The lines of a file that are no comments, with their numbers and cut into cells.
+fn lines(path: &Path) -> Vec<(usize, Vec<String>)> {
+    let text = fs::read_to_string(path).unwrap();
+    let cells = |line: &str| line.split('\t').map(str::to_string).collect();
+    let lines = text.lines().enumerate().map(|(i, l)| (i + 1, l)).filter(|(_, l)| !l.starts_with('#'));
+    lines.map(|(number, line)| (number, cells(line))).collect()
+}
+
+/// How far the reference may be from what is wanted.
+#[derive(Clone, Copy)]
+enum Within {
+    /// Equal, and zeros of the same sign.
+    Exact,
+    /// So many units in the last place.
+    Ulp(f64),
+    /// So many times the largest magnitude that is wanted.
+    Relative(f64),
+}
+
+impl Within {
+    fn parse(text: &str) -> Self {
+        match text.split_once(' ') {
+            None if text == "exact" => Within::Exact,
+            Some(("ulp", n)) => Within::Ulp(n.parse().unwrap()),
+            Some(("rel", r)) => Within::Relative(r.parse().unwrap()),
+            _ => panic!("`{text}` is not a tolerance"),
+        }
+    }
+}
+
+/// A tensor written as `dtype|shape|values`.
+fn tensor(text: &str) -> Tensor {
+    let [dtype, shape, values] = text.splitn(3, '|').collect::<Vec<_>>()[..] else { panic!("{text}") };
+    fn items(text: &str) -> impl Iterator<Item = &str> {
+        text.split(',').filter(|item| !item.is_empty())
+    }
+    let extents: Vec<usize> = items(shape).map(|n| n.parse().unwrap()).collect();
+    let dtype = DType::from_name(dtype).unwrap_or_else(|| panic!("no dtype `{dtype}`"));
+    if dtype == DType::String {
+        if shape.is_empty() {
+            return Tensor::string(values);
+        }
+        return Tensor::from_strings(&extents, values.split(',').map(Into::into).collect()).unwrap();
+    }
+    if dtype.is_float() {
+        let values: Vec<f64> = items(values).map(|n| n.parse().unwrap()).collect();
+        return Tensor::from_f64s(dtype, &extents, &values).unwrap();
+    }
+    let values: Vec<i64> =
+        items(values).map(|n| n.parse().unwrap_or_else(|_| n.parse::<u64>().unwrap() as i64)).collect();
+    Tensor::from_i64s(dtype, &extents, &values).unwrap()
+}
+
+/// Cells of the form `name=dtype|shape|values`.
+fn named(cells: &[String]) -> Vec<(&str, Tensor)> {
+    cells.iter().map(|c| c.split_once('=').unwrap()).map(|(name, t)| (name, tensor(t))).collect()
+}
+
+/// The bits of the significand behind the point, and the exponent of the smallest normal number.
+fn precision(dtype: DType) -> (i32, i32) {
+    match dtype {
+        DType::Fp16 => (10, -14),
+        DType::Bf16 => (7, -126),
+        DType::Fp32 => (23, -126),
+        _ => (52, -1022),
+    }
+}
+
+/// The distance from a number to the next.
+fn unit(dtype: DType, value: f64) -> f64 {
+    let (digits, smallest) = precision(dtype);
+    let exponent = (value.abs().to_bits() >> 52) as i32 - 1023;
+    2f64.powi(exponent.max(smallest) - digits)
+}
+
+/// What a result has to be near to.
+struct Wanted<'a> {
+    tensor: &'a Tensor,
+    within: Within,
+    /// What the engine may add to that.
+    tolerance: Tolerance,
+}
+
+impl Wanted<'_> {
+    /// Nothing, or what is wrong with what was found.
+    fn check(&self, found: &Tensor) -> Result<(), String> {
+        let wanted = self.tensor;
+        if found.ty() != wanted.ty() {
+            return Err(format!("is a {}, wanted is a {}", found.ty(), wanted.ty()));
+        }
+        if !wanted.dtype().is_float() {
+            let differs = |i: &usize| match (found.as_strings(), wanted.as_strings()) {
+                (Some(f), Some(w)) => f[*i] != w[*i],
+                _ => found.to_i64s()[*i] != wanted.to_i64s()[*i],
+            };
+            return match (0..wanted.len()).find(differs) {
+                Some(i) => Err(self.differs(found, i)),
+                None => Ok(()),
+            };
+        }
+        let (f, w) = (found.to_f64s(), wanted.to_f64s());
+        let largest = w.iter().filter(|v| v.is_finite()).fold(0f64, |m, v| m.max(v.abs()));
+        match (0..w.len()).find(|&i| !self.near(f[i], w[i], largest)) {
+            Some(i) => Err(self.differs(found, i)),
+            None => Ok(()),
+        }
+    }
+
+    fn near(&self, found: f64, wanted: f64, largest: f64) -> bool {
+        if found.is_nan() || wanted.is_nan() {
+            return found.is_nan() && wanted.is_nan();
+        }
+        if found == wanted {
+            let strict = matches!((self.within, self.tolerance), (Within::Exact, Tolerance::Exact));
+            return !strict || found.is_sign_negative() == wanted.is_sign_negative();
+        }
+        let dtype = self.tensor.dtype();
+        let (digits, smallest) = precision(dtype);
+        let epsilon = 2f64.powi(-digits);
+        let own = match self.within {
+            Within::Exact => 0.0,
+            Within::Ulp(n) => n * unit(dtype, wanted),
+            Within::Relative(r) => r * largest,
+        };
+        let engine = match self.tolerance {
+            Tolerance::Exact => 0.0,
+            Tolerance::Ulp(n) => f64::from(n) * epsilon * wanted.abs().max(2f64.powi(smallest)),
+            Tolerance::Sum(n) => f64::from(n) * epsilon * largest,
+        };
+        // An infinity is at no finite distance from anything else.
+        (found - wanted).abs() <= own + engine
+    }
+
+    fn differs(&self, found: &Tensor, index: usize) -> String {
+        let at = device::compare::position(found.shape(), index);
+        let one = |t: &Tensor| match t.as_strings() {
+            Some(s) => format!("{:?}", s[index]),
+            None if t.dtype().is_float() => format!("{:?}", t.to_f64s()[index]),
+            None => t.to_i64s()[index].to_string(),
+        };
+        format!("at {at:?} is {}, wanted is {}", one(found), one(self.tensor))
+    }
+}
+
+/// Which arguments of a call are inputs of the program. What must be constant never is.
+#[derive(Clone, Copy, PartialEq)]
+enum Inputs {
+    /// All.
+    All,
+    /// The first; the others are literals, as weights are.
+    First,
+}
+
+/// A program of one call, and its inputs.
+fn program_of(
+    op: &Op,
+    opset: Opset,
+    arguments: &[(&str, Tensor)],
+    results: &[Tensor],
+    inputs: Inputs,
+) -> Result<(Program, Vec<(String, Tensor)>), String> {
+    let edition = op.edition(opset).ok_or_else(|| format!("is not in {opset}"))?;
+    let param = |name: &str, ty: Type| Param {
+        name: name.into(),
+        ty,
+        span: Span::default(),
+        ty_span: Span::default(),
+    };
+    let mut function = Function {
+        name: "main".into(),
+        opset: opset.into(),
+        params: Vec::new(),
+        attributes: Vec::new(),
+        body: Block::default(),
+        span: Span::default(),
+        opset_span: Span::default(),
+    };
+    let mut call = Call {
+        op: op.name.into(),
+        opset: None,
+        outputs: Vec::new(),
+        arguments: Vec::new(),
+        attributes: Vec::new(),
+        blocks: Vec::new(),
+        span: Span::default(),
+        op_span: Span::default(),
+    };
+    let mut given = Vec::new();
+    let mut operands: BTreeMap<&str, Vec<Operand>> = BTreeMap::new();
+    for (name, tensor) in arguments {
+        let p = edition.params.iter().find(|p| p.name == *name).ok_or_else(|| format!("has no `{name}`"))?;
+        let operand = if edition.in_attributes {
+            call.attributes.push(Attribute::new(*name, tensor.clone().into()));
+            continue;
+        } else if p.constant || (inputs == Inputs::First && !given.is_empty()) {
+            Operand::Value(tensor.clone().into(), Span::default())
+        } else {
+            let input: Name = format!("in{}", given.len()).into();
+            function.params.push(param(&input, tensor.ty().into()));
+            given.push((input.to_string(), tensor.clone()));
+            Operand::Name(Use { name: input, span: Span::default() })
+        };
+        operands.entry(name).or_default().push(operand);
+    }
+    for (name, mut operands) in operands {
+        let many = edition.params.iter().any(|p| p.name == name && p.kind == Kind::Tuple);
+        let binding = if many { Binding::Many(operands) } else { Binding::One(operands.swap_remove(0)) };
+        call.arguments.push(Argument { name: name.into(), binding, span: Span::default() });
+    }
+    for (i, r) in results.iter().enumerate() {
+        let name = format!("out{i}");
+        call.outputs.push(param(&name, r.ty().into()));
+        function.body.outputs.push(Use { name: name.into(), span: Span::default() });
+    }
+    function.body.calls.push(call);
+    Ok((Program { version: Version::V1_3, attributes: Vec::new(), functions: vec![function] }, given))
+}
+
+fn verified(program: &Program) -> Result<Verified, String> {
+    let report = verify::verify(program, &Weights::none());
+    report.verified.ok_or_else(|| format!("is refused: {}", report.diagnostics))
+}
+
+/// Runs one case in one form on one engine.
+fn run_case(op: &Op, cells: &[String], engine: Engine, inputs: Inputs) -> Result<(), String> {
+    let [opset, _source, within, _note, rest @ ..] = cells else { return Err("has too few cells".into()) };
+    let arrow = rest.iter().position(|c| c == "->").ok_or("has no results")?;
+    let opset = Opset::from_name(opset).ok_or_else(|| format!("there is no opset `{opset}`"))?;
+    let arguments = named(&rest[..arrow]);
+    let wanted: Vec<Tensor> = rest[arrow + 1..].iter().map(|c| tensor(c)).collect();
+    let (program, given) = program_of(op, opset, &arguments, &wanted, inputs)?;
+    let verified = verified(&program)?;
+    let options = Options { threads: 2, ..Options::default() };
+    let model = device::load(verified.main(), engine, &options).map_err(|e| format!("does not load: {e}"))?;
+    let given: Vec<(&str, Tensor)> = given.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+    let found = model.run(&given, &States::new()).map_err(|e| format!("does not run: {e}"))?;
+    let tolerance = if engine == Engine::Cpu { op.tolerance } else { Tolerance::Exact };
+    for (i, ((_, found), tensor)) in found.iter().zip(&wanted).enumerate() {
+        let wanted = Wanted { tensor, within: Within::parse(within), tolerance };
+        let found = found.as_tensor().ok_or("gives no tensor")?;
+        wanted.check(found).map_err(|e| format!("result {i} {e}"))?;
+    }
+    Ok(())
+}
+
+/// The failures of one file of vectors.
+fn check_vectors(path: &Path, lines: &[(usize, Vec<String>)], wrong: &mut Vec<String>) {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let Some(op) = ops::find(name) else { return wrong.push(format!("there is no op `{name}`")) };
+    for (number, cells) in lines {
+        for engine in Engine::ALL {
+            for (inputs, form) in [(Inputs::All, "all inputs"), (Inputs::First, "one input")] {
+                if let Err(e) = run_case(op, cells, engine, inputs) {
+                    let note = cells.get(3).map_or("", String::as_str);
+                    wrong.push(format!(
+                        "`{name}` golden/vectors/{name}.tsv:{number} ({note}), {engine}, {form}: {e}"
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The ops of a program, those of nested blocks too.
+fn ops_of(block: &Block, found: &mut Vec<&'static Op>) {
+    for call in &block.calls {
+        found.extend(ops::find(&call.op));
+        call.blocks.iter().for_each(|b| ops_of(b, found));
+    }
+}
+
+/// The widest tolerance of the ops of a program.
+fn tolerance_of(program: &Program) -> Tolerance {
+    let mut found = Vec::new();
+    program.functions.iter().for_each(|f| ops_of(&f.body, &mut found));
+    let factor = |t: Tolerance| match t {
+        Tolerance::Exact => 0,
+        Tolerance::Ulp(n) | Tolerance::Sum(n) => n,
+    };
+    match found.into_iter().map(|op| factor(op.tolerance)).max() {
+        None | Some(0) => Tolerance::Exact,
+        Some(n) => Tolerance::Sum(n),
+    }
+}
+
+/// The failures of one program on one engine: its runs follow each other and share their states.
+fn check_program(
+    path: &Path,
+    runs: &[(usize, Vec<String>)],
+    engine: Engine,
+    wrong: &mut Vec<String>,
+) -> Result<(), String> {
+    let source = fs::read_to_string(path).unwrap();
+    let program = text::parse(&source).map_err(|e| format!("is refused: {e}"))?;
+    let verified = verified(&program)?;
+    let options = Options { threads: 2, ..Options::default() };
+    let model = device::load(verified.main(), engine, &options).map_err(|e| format!("does not load: {e}"))?;
+    let states = model.new_states().map_err(|e| e.to_string())?;
+    let tolerance = if engine == Engine::Cpu { tolerance_of(&program) } else { Tolerance::Exact };
+    for (number, cells) in runs {
+        let [_source, within, note, rest @ ..] = cells.as_slice() else {
+            return Err(format!("line {number} has too few cells"));
+        };
+        let arrow = rest.iter().position(|c| c == "->").ok_or(format!("line {number} has no results"))?;
+        let mut fail = |what: String| wrong.push(format!("line {number} ({note}): {what}"));
+        let found = match model.run(&named(&rest[..arrow]), &states) {
+            Ok(found) => found,
+            Err(e) => {
+                fail(format!("does not run: {e}"));
+                continue;
+            }
+        };
+        for (name, tensor) in &named(&rest[arrow + 1..]) {
+            let wanted = Wanted { tensor, within: Within::parse(within), tolerance };
+            let value = found.iter().find(|(n, _)| n == *name).and_then(|(_, d)| d.as_tensor());
+            match value.map(|v| wanted.check(v)) {
+                None => fail(format!("there is no result `{name}`")),
+                Some(Err(e)) => fail(format!("`{name}` {e}")),
+                Some(Ok(())) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[allow(clippy::print_stderr)] // Until every op has enough cases.
+fn ops_give_what_others_give() {
+    let mut wrong = Vec::new();
+    let mut cases: BTreeMap<String, usize> = ops::all().map(|op| (op.name.to_string(), 0)).collect();
+    for path in files("vectors", "tsv") {
+        let lines = lines(&path);
+        let name = path.file_stem().unwrap().to_str().unwrap().to_string();
+        *cases.entry(name).or_default() += lines.len();
+        check_vectors(&path, &lines, &mut wrong);
+    }
+    for path in files("programs", "mil") {
+        let mut runs = lines(&path.with_extension("tsv"));
+        let (_, subject) = runs.remove(0);
+        for op in &subject[1..] {
+            *cases.entry(op.clone()).or_default() += runs.len();
+        }
+        let name = path.file_name().unwrap().to_str().unwrap();
+        for engine in Engine::ALL {
+            let mut found = Vec::new();
+            if let Err(e) = check_program(&path, &runs, engine, &mut found) {
+                found.push(e);
+            }
+            wrong.extend(found.into_iter().map(|e| format!("golden/programs/{name}, {engine}: {e}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let few: Vec<String> =
+        cases.iter().filter(|(_, n)| **n < ENOUGH).map(|(op, n)| format!("{op} {n}")).collect();
+    eprintln!("{} ops have fewer than {ENOUGH} cases: {}", few.len(), few.join(", "));
+}
