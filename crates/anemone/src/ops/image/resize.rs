@@ -153,16 +153,18 @@ fn target(inferred: Result<Vec<Type>, Fault>) -> Result<Vec<usize>, Fault> {
     Ok(inferred?.first().map(shape_of).unwrap_or_default())
 }
 
-/// `x` in another shape of the same rank, between its pixels along each dimension that differs.
-fn linear(x: &Tensor, to: &[usize], grid: Grid) -> Result<Tensor, Fault> {
+/// `x` in another shape of the same rank, between its pixels along its last `resized` dimensions.
+fn linear(x: &Tensor, to: &[usize], resized: usize, grid: Grid) -> Result<Tensor, Fault> {
     if to.contains(&0) {
         return Ok(Tensor::zeros(x.dtype(), to)?);
     }
     room::<f64>(x.dtype(), to)?;
     let mut shape = x.shape().to_vec();
     let mut values = x.to_f64s();
+    // Only one grid has its samples beside the pixels where there are as many of the one as of the other.
+    let moves = |a: &usize| to[*a] != shape[*a] || grid == Grid::Offset;
     // What shrinks comes first, so that nothing on the way is larger than `x` and the result.
-    let mut axes: Vec<usize> = (0..to.len()).filter(|&a| to[a] != shape[a]).collect();
+    let mut axes: Vec<usize> = (to.len().saturating_sub(resized)..to.len()).filter(moves).collect();
     axes.sort_by_key(|&a| to[a] > shape[a]);
     for axis in axes {
         let last = shape[axis] - 1;
@@ -216,7 +218,7 @@ pub(super) fn compute_bilinear(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>
     } else {
         (target(infer_to_size(args))?, Grid::read(args)?)
     };
-    Ok(vec![linear(args.tensor("x")?, &to, grid)?.into()])
+    Ok(vec![linear(args.tensor("x")?, &to, 2, grid)?.into()])
 }
 
 /// The pixel in which the start of each place lies, for the upsampling, and in which its middle lies, for the
@@ -238,7 +240,7 @@ pub(super) fn compute_resize(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, 
     let to = target(infer_resize(args))?;
     let (x, grid) = (args.tensor("x")?, Grid::read(args)?);
     let y = match (interpolation(args)?, grid) {
-        (true, _) => linear(x, &to, grid)?,
+        (true, _) => linear(x, &to, args.int("resized_dims").unwrap_or(0) as usize, grid)?,
         (false, Grid::Default | Grid::Unalign) => nearest(x, &to, middle)?,
         (false, _) => {
             nearest(x, &to, |i, to, from| (grid.point(i, to, from as f64 - 1.0) + 0.5).floor() as usize)?
