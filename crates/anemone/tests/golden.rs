@@ -12,7 +12,7 @@ use anemone::mil::{
     Argument, Attribute, Binding, Block, Call, Function, Name, Operand, Opset, Param, Program, Use, Version,
 };
 use anemone::source::Span;
-use anemone::types::{DType, Tensor, Type};
+use anemone::types::{DType, Datum, Tensor, Type};
 use anemone::verify::{self, Verified};
 use anemone::{ops, text};
 
@@ -320,6 +320,25 @@ fn tolerance_of(program: &Program) -> Tolerance {
     }
 }
 
+/// A result as a tensor: of a dictionary, all its keys or all its values.
+fn value_of(found: &Datum, keys: bool) -> Option<Tensor> {
+    let Datum::Dict(pairs) = found else { return found.as_tensor().cloned() };
+    let parts: Vec<&Tensor> = pairs.iter().map(|(key, value)| if keys { key } else { value }).collect();
+    let dtype = parts.first()?.dtype();
+    let texts = parts.iter().map(|t| t.as_strings().map(|s| s[0].clone())).collect::<Option<Vec<_>>>();
+    match texts {
+        Some(texts) => Tensor::from_strings(&[texts.len()], texts).ok(),
+        None if dtype == DType::Int64 => {
+            let numbers: Vec<i64> = parts.iter().flat_map(|t| t.to_i64s()).collect();
+            Tensor::from_i64s(dtype, &[numbers.len()], &numbers).ok()
+        }
+        None => {
+            let numbers: Vec<f64> = parts.iter().flat_map(|t| t.to_f64s()).collect();
+            Tensor::from_f64s(dtype, &[numbers.len()], &numbers).ok()
+        }
+    }
+}
+
 /// The failures of one program on one engine: its runs follow each other and share their states.
 fn check_program(
     path: &Path,
@@ -349,8 +368,9 @@ fn check_program(
         };
         for (name, tensor) in &named(&rest[arrow + 1..]) {
             let wanted = Wanted { tensor, within: Within::parse(within), tolerance };
-            let value = found.iter().find(|(n, _)| n == *name).and_then(|(_, d)| d.as_tensor());
-            match value.map(|v| wanted.check(v)) {
+            let (of, keys) = name.strip_suffix(".keys").map_or((*name, false), |of| (of, true));
+            let value = found.iter().find(|(n, _)| n == of).and_then(|(_, d)| value_of(d, keys));
+            match value.map(|v| wanted.check(&v)) {
                 None => fail(format!("there is no result `{name}`")),
                 Some(Err(e)) => fail(format!("`{name}` {e}")),
                 Some(Ok(())) => {}
