@@ -1,10 +1,11 @@
-//! `cargo xtask golden`: the golden vectors, computed anew.
+//! `cargo xtask golden`: the golden vectors and models, computed anew.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs `golden/generate.py`, in a fresh environment unless an interpreter is given; false when it found differences.
+/// Runs `golden/generate.py` and, unless families are named, `golden/models.py`, in a fresh environment unless an
+/// interpreter is given; false when they found differences.
 pub(crate) fn run(check: bool, python: Option<&Path>, families: &[String]) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let golden = root.join("golden");
@@ -12,16 +13,22 @@ pub(crate) fn run(check: bool, python: Option<&Path>, families: &[String]) -> Re
         Some(python) => python.to_path_buf(),
         None => environment(&root.join("target/golden"), &golden.join("requirements.txt"))?,
     };
-    let mut generate = Command::new(python);
-    generate.arg(golden.join("generate.py"));
-    if check {
-        generate.arg("--check");
+    let mut same = script(&python, &golden.join("generate.py"), check, families)?;
+    if families.is_empty() {
+        same &= script(&python, &golden.join("models.py"), check, &[])?;
     }
-    let status = generate.args(families).status().map_err(|e| format!("generate.py does not start: {e}"))?;
+    Ok(same)
+}
+
+/// Runs one of the scripts; false when it compared and found differences.
+fn script(python: &Path, path: &Path, check: bool, families: &[String]) -> Result<bool, String> {
+    let mut command = Command::new(python);
+    command.arg(path).args(check.then_some("--check")).args(families);
+    let status = command.status().map_err(|e| format!("{} does not start: {e}", python.display()))?;
     match status.code() {
         Some(0) => Ok(true),
         Some(1) if check => Ok(false),
-        _ => Err(format!("generate.py failed: {status}")),
+        _ => Err(format!("{} failed: {status}", path.display())),
     }
 }
 

@@ -38,7 +38,7 @@ enum Task {
         /// Only this target.
         target: Option<String>,
     },
-    /// Computes the golden vectors anew, in a fresh Python environment (needs python3 and the network).
+    /// Computes the golden vectors and models anew, in a fresh Python environment (needs python3 and the network).
     ///
     /// The exit code is 1 when `--check` found a difference.
     Golden {
@@ -48,7 +48,7 @@ enum Task {
         /// An interpreter that has golden/requirements.txt already, instead of a fresh environment.
         #[arg(long)]
         python: Option<PathBuf>,
-        /// Only these families: names of files in golden/cases.
+        /// Only these families (names of files in golden/cases), and no models.
         families: Vec<String>,
     },
 }

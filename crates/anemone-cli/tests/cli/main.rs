@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod docs;
 mod general;
+mod models;
 mod run;
 mod text;
 mod verify;
