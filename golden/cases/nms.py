@@ -1,6 +1,7 @@
 """Non-maximum suppression, as coremltools' tests define it on top of TensorFlow's: in NumPy, box by box.
 
-A box counts with its best class. The results are padded with 0, and the indices with -1.
+A box counts with its best class. If no score is above the threshold, the best box stays all the same. The results are padded
+with 0, and the indices with -1.
 """
 
 import numpy as np
@@ -23,7 +24,8 @@ def overlaps(boxes):
 def suppressed(boxes, scores, iou, score, most, per_class):
     """The boxes of one image that stay, by striking out what each overlaps."""
     best, classes, shares = scores.max(1), scores.argmax(1), overlaps(boxes)
-    left = [b for b in np.argsort(-best.astype(np.float64), kind="stable") if score is None or best[b] > score]
+    order = list(np.argsort(-best.astype(np.float64), kind="stable"))
+    left = [b for b in order if score is None or best[b] > score] or order[:1]
     kept = []
     while left and len(kept) < most:
         top, *left = left
@@ -67,6 +69,12 @@ one("ios15", three, scores, F(0.3), F(0.4), 5, None, "a score below the threshol
 one("ios15", three, scores, F(0.4), F(0.0), 2, False, "fewer boxes than would stay")
 one("ios17", three, scores, F(0.3), None, 3, False, "iOS 17: boxes last, no threshold for scores")
 one("ios17", three, scores, F(0.3), None, 4, True, "iOS 17, per class")
+one("ios15", three, scores, F(0.4), F(5), 2, False, "no score above the threshold: the best box stays, as in coremltools' test")
+one("ios15", three, scores, F(0.4), F(0.5), 3, False, "a score at the threshold is not above it")
+one("ios15", three, scores, F(0.4), F(0), 0, False, "no box asked for")
+points = np.array([[[1, 1, 0, 0], [1, 1, 0, 2], [1, 1, 0, 0]]], F)
+one("ios15", points, np.array([[[1], [2], [3]]], F), F(0.0), F(0.5), 3, False, "boxes without area overlap with nothing")
+one("ios15", three[:, :1], scores[:, :1], F(0.5), F(0.0), 2, True, "one box")
 same = np.tile(np.array([[[1, 1, 2, 2]]], F), (1, 3, 1))
 one(
     "ios15",

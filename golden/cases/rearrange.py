@@ -8,6 +8,7 @@ import torch
 from case import case
 
 F, H, I = np.float32, np.float16, np.int32
+rng = np.random.default_rng(59)
 
 
 def count(shape, dtype=F):
@@ -38,6 +39,17 @@ def transpose():
     ]:
         x = count(x)
         case("transpose", "ios15", x.transpose(perm), "exact", note, source="numpy", x=x, perm=np.array(perm, I))
+    x = rng.integers(0, 256, (3, 33, 37)).astype(np.uint8)
+    case(
+        "transpose",
+        "ios17",
+        x.transpose(0, 2, 1),
+        "exact",
+        "matrices of odd sides",
+        source="numpy",
+        x=x,
+        perm=np.array([0, 2, 1], I),
+    )
     for dtype in [np.int8, np.uint8, np.int16, np.uint16, I, H, bool]:
         x = count((2, 3), dtype)
         case("transpose", "ios17", x.T, "exact", f"{x.dtype}", source="numpy", x=x, perm=np.array([1, 0], I))

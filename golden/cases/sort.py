@@ -88,6 +88,7 @@ def topk():
         sort=np.bool_(True),
         return_indices=np.bool_(True),
     )
+    one("ios16", x, np.int32(1), 1, False, "not sorted, where there is nothing to sort", sort=np.bool_(False))
     one("ios17", x, np.int32(-1), 2, False, "-1: all of them")
     one("ios17", x, np.int8(3), 2, False, "k of int8, indices of uint16", np.uint16, output_indices_dtype="uint16")
     one("ios17", x, np.int16(1), 0, True, "k of int16", output_indices_dtype="int32")
