@@ -55,6 +55,28 @@ def i32(*values):
     return np.array(values, I32)
 
 
+# Numbers at which functions break: zeros, ties, the smallest subnormal and the largest number, infinities, not-a-number.
+EDGES = {
+    F32: np.array([0, -0.0, 1, -1, 0.5, -0.5, 1.5, -2.5, 7, 1e-45, -1e-40, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan], F32),
+    F16: np.array([0, -0.0, 1, -1, 0.5, -0.5, 1.5, -2.5, 7, 6e-8, -1e-6, 65504, -65504, np.inf, -np.inf, np.nan], F16),
+}
+
+
+def uniform(rng, shape, dtype=F32, low=-4, high=4):
+    """Numbers of a floating-point dtype, evenly spread."""
+    return rng.uniform(low, high, shape).astype(dtype)
+
+
+def whole(rng, shape, low=-9, high=10, dtype=I32):
+    """Numbers of a whole-number dtype, from `low` to below `high`."""
+    return rng.integers(low, high, shape).astype(dtype)
+
+
+def truth(rng, shape):
+    """Bools."""
+    return rng.integers(0, 2, shape).astype(bool)
+
+
 def rounded(values, dtype):
     """Numbers computed in float64, rounded once to a dtype (or to that of an array)."""
     values = np.asarray(values)
