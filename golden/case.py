@@ -82,7 +82,7 @@ def rounded(values, dtype):
     values = np.asarray(values)
     assert values.dtype in (np.float64, np.int64, bool), f"an oracle computes in float64, not {values.dtype}"
     with np.errstate(over="ignore"):
-        return values.astype(getattr(dtype, "dtype", dtype))
+        return values.astype(dtype if isinstance(dtype, type) else dtype.dtype)
 
 
 def wide(array):
