@@ -3,66 +3,35 @@
 //! This crate knows no MIL and no graph. It is one of the two crates of the workspace in which `unsafe` is allowed;
 //! every block states why it is sound.
 //!
-//! Today it finds out which of the frameworks this machine has. Not yet run on hardware: off a Mac, which is the only
-//! place where it has run, it reports each as absent, with the loader's own words.
+//! From below: [`Abi`] is the seam, one struct of C functions; [`messages`] is the table of every message that is
+//! sent; [`Framework`] is the opened framework, with every prototype compared with the running system's; [`Surface`]
+//! and the types of [`neural`] are what a program is compiled to and run on. With the feature `fake` there is
+//! [`fake`], which stands in for everything behind the seam.
+//!
+//! Nothing of this has run on hardware yet. What lies behind each message, and how sure that is, is said where it is
+//! written.
 
-use libloading::Library;
+mod abi;
+mod budget;
+pub mod encoding;
+mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod foundation;
+mod framework;
+mod log;
+mod message;
+pub mod messages;
+pub mod neural;
+mod surface;
+mod system;
 
-/// A framework that the direct path to the engine needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Framework {
-    /// Its name.
-    pub name: &'static str,
-    /// Where the loader finds it. Private frameworks live in the shared cache: the path can be opened although no
-    /// file is there.
-    pub path: &'static str,
-    /// What it is needed for.
-    pub purpose: &'static str,
-}
-
-/// The frameworks, the engine's own first.
-pub const FRAMEWORKS: [Framework; 3] = [
-    Framework {
-        name: "AppleNeuralEngine",
-        path: "/System/Library/PrivateFrameworks/AppleNeuralEngine.framework/AppleNeuralEngine",
-        purpose: "compiles, loads and runs programs",
-    },
-    Framework {
-        name: "IOSurface",
-        path: "/System/Library/Frameworks/IOSurface.framework/IOSurface",
-        purpose: "holds inputs and outputs",
-    },
-    Framework {
-        name: "Foundation",
-        path: "/System/Library/Frameworks/Foundation.framework/Foundation",
-        purpose: "carries arguments and errors",
-    },
-];
-
-/// What was found of one framework.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The framework.
-    pub framework: Framework,
-    /// Why it could not be opened, in the loader's words; `None` if it could.
-    pub error: Option<String>,
-}
-
-/// Opens each of [`FRAMEWORKS`] and says what came of it.
-///
-/// ```
-/// let findings = anemone_apple::probe();
-/// assert_eq!(findings.len(), anemone_apple::FRAMEWORKS.len());
-/// # #[cfg(not(target_vendor = "apple"))]
-/// assert!(findings.iter().all(|f| f.error.is_some()));
-/// ```
-pub fn probe() -> Vec<Finding> {
-    FRAMEWORKS.into_iter().map(|framework| Finding { framework, error: open(framework.path).err() }).collect()
-}
-
-fn open(path: &str) -> Result<(), String> {
-    // SAFETY: loading a library runs its initialisers. The paths are constants that lie in the sealed system volume
-    // or the shared cache of macOS, whose frameworks are meant to be loaded by any process; on other systems there is
-    // nothing at these paths. Nothing is looked up in the library, and it is closed again at once.
-    unsafe { Library::new(path) }.map(drop).map_err(|e| e.to_string())
-}
+pub use abi::{Abi, Bool, Class, Id, Imp, Method, Sel, SurfaceRef};
+pub use budget::{COMPILES, LOADED};
+pub use error::{CODES, Error, ErrorCode, Refusal, Reported, STATUSES, Status};
+pub use foundation::Plist;
+pub use framework::{Finding, Framework};
+pub use log::Log;
+pub use message::{ClassRow, Confidence, Feature, Row};
+pub use surface::{MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};
+pub use system::{LIBRARIES, Probe, SystemLibrary, probe};

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         arch: std::env::consts::ARCH,
         frameworks: device::frameworks()
             .into_iter()
-            .map(|f| Found { name: f.framework.name, found: f.error.is_none(), error: f.error })
+            .map(|f| Found { name: f.library.name, found: f.error.is_none(), error: f.error })
             .collect(),
         engines: Engine::ALL.iter().map(|e| e.name()).collect(),
         threads: Options::default().threads,

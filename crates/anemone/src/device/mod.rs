@@ -38,21 +38,21 @@ pub use run::Loaded;
 pub use work::multiply_adds;
 
 /// What the path to the hardware needs of this machine: see [`frameworks`].
-pub use anemone_apple::{Finding, Framework};
+pub use anemone_apple::{Probe, SystemLibrary};
 
 use crate::mil::Name;
 use crate::source::Diagnostic;
 use crate::types::{Datum, State, Type};
 
-/// Which of Apple's frameworks this machine has. The path that drives them is not there yet.
+/// Which of the libraries this machine has that the path to the engine needs.
 ///
 /// ```
 /// for f in anemone::device::frameworks() {
 ///     let found = f.error.as_deref().unwrap_or("present");
-///     assert!(!f.framework.name.is_empty() && !found.is_empty());
+///     assert!(!f.library.name.is_empty() && !found.is_empty());
 /// }
 /// ```
-pub fn frameworks() -> Vec<Finding> {
+pub fn frameworks() -> Vec<Probe> {
     anemone_apple::probe()
 }
 

@@ -1,0 +1,324 @@
+//! The fake's daemon and driver: compiled programs, loaded programs, evaluation.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::Failure;
+use crate::fake::object::{World, lock};
+use crate::fake::surface::FakeSurface;
+use crate::fake::{Instance, Procedure, Program, Tensor};
+
+/// How many compilations one process may do before they fail without a word.
+const COMPILES: usize = 119;
+/// How many programs one process may have loaded.
+const LOADED: usize = 127;
+/// The row of a tensor takes a multiple of so many bytes.
+const ROW: usize = 64;
+
+/// What the daemon and the driver know.
+#[derive(Default)]
+pub(in crate::fake) struct Daemon {
+    /// Compiled programs by identity: they outlive the models, as the cache on the disk does.
+    cache: BTreeMap<String, Compiled>,
+    /// Loaded programs by handle.
+    programs: BTreeMap<u64, Arc<LoadedProgram>>,
+    compiles: usize,
+    next_handle: u64,
+    /// Places that were lost to programs that were unloaded.
+    leaked: usize,
+    evaluations: usize,
+    poisoned: bool,
+    /// How many real-time tasks are begun.
+    pub(super) real_time: usize,
+    /// The folders of models that are there.
+    folders: Vec<PathBuf>,
+    /// The shared client, which is never released.
+    pub(in crate::fake) client: Option<usize>,
+}
+
+/// A compiled program.
+#[derive(Clone)]
+struct Compiled {
+    program: Arc<dyn Program>,
+    /// Whether its text holds a `tile`.
+    tiles: bool,
+}
+
+/// A loaded program.
+pub(in crate::fake) struct LoadedProgram {
+    pub(super) handle: u64,
+    pub(super) procedures: Vec<Procedure>,
+    /// The names of all inputs and outputs of all functions, in the order of their symbol index.
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+    instance: Mutex<Box<dyn Instance>>,
+    tiles: bool,
+}
+
+// SAFETY: the instance is Send, and behind a lock.
+unsafe impl Sync for LoadedProgram {}
+
+impl Tensor {
+    pub(super) fn row_stride(&self) -> usize {
+        (self.extents[3] * self.element_bytes).next_multiple_of(ROW)
+    }
+
+    pub(super) fn plane_stride(&self) -> usize {
+        self.extents[2] * self.row_stride()
+    }
+
+    pub(super) fn batch_stride(&self) -> usize {
+        self.extents[1] * self.plane_stride()
+    }
+
+    /// The bytes that a surface of it needs.
+    pub(super) fn bytes(&self) -> usize {
+        self.extents[0] * self.batch_stride()
+    }
+
+    /// Visits its rows: where each begins in a surface.
+    fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        let [n, c, h, _] = self.extents;
+        (0..n).flat_map(move |n| {
+            (0..c).flat_map(move |c| {
+                (0..h).map(move |h| n * self.batch_stride() + c * self.plane_stride() + h * self.row_stride())
+            })
+        })
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.extents[3] * self.element_bytes
+    }
+}
+
+impl LoadedProgram {
+    /// The index of a symbol: symbols are in alphabetical order within a function, functions one after the other.
+    fn new(handle: u64, procedures: Vec<Procedure>, instance: Box<dyn Instance>, tiles: bool) -> Self {
+        let symbols = |of: fn(&Procedure) -> &[Tensor]| -> Vec<String> {
+            procedures
+                .iter()
+                .flat_map(|p| {
+                    let mut names: Vec<String> = of(p).iter().map(|t| t.name.clone()).collect();
+                    names.sort();
+                    names
+                })
+                .collect()
+        };
+        let (inputs, outputs) = (symbols(|p| &p.inputs), symbols(|p| &p.outputs));
+        Self { handle, procedures, inputs, outputs, instance: Mutex::new(instance), tiles }
+    }
+
+    /// The symbol indices of a function: its first one and how many there are.
+    pub(super) fn symbols(
+        &self,
+        procedure: usize,
+        of: fn(&Procedure) -> &[Tensor],
+    ) -> std::ops::Range<usize> {
+        let first: usize = self.procedures[..procedure].iter().map(|p| of(p).len()).sum();
+        first..first + of(&self.procedures[procedure]).len()
+    }
+
+    /// The tensor behind a symbol index of a function.
+    fn tensor(
+        &self,
+        procedure: usize,
+        of: fn(&Procedure) -> &[Tensor],
+        index: u64,
+    ) -> Option<(usize, &Tensor)> {
+        let range = self.symbols(procedure, of);
+        let position = usize::try_from(index).ok()?.checked_sub(range.start)?;
+        let mut sorted: Vec<(usize, &Tensor)> = of(&self.procedures[procedure]).iter().enumerate().collect();
+        sorted.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        sorted.get(position).copied()
+    }
+}
+
+/// What an evaluation is asked for.
+pub(super) struct Work<'a> {
+    pub(super) procedure: u64,
+    pub(super) inputs: Vec<(u64, &'a FakeSurface)>,
+    pub(super) outputs: Vec<(u64, &'a FakeSurface)>,
+}
+
+impl Daemon {
+    pub(in crate::fake) fn loaded(&self) -> usize {
+        self.programs.len()
+    }
+
+    pub(in crate::fake) fn compiled(&self) -> usize {
+        self.compiles
+    }
+
+    pub(in crate::fake) fn files(&self) -> Vec<PathBuf> {
+        self.folders.iter().filter(|f| f.exists()).cloned().collect()
+    }
+
+    pub(super) fn is_cached(&self, identity: &str) -> bool {
+        self.cache.contains_key(identity)
+    }
+
+    pub(super) fn purge(&mut self, identity: &str) {
+        self.cache.remove(identity);
+    }
+
+    pub(super) fn program(&self, handle: u64) -> Option<Arc<LoadedProgram>> {
+        self.programs.get(&handle).cloned()
+    }
+
+    /// Notes a folder in which a model's files are or should be.
+    pub(super) fn folder(&mut self, folder: &Path) {
+        if !self.folders.iter().any(|f| f == folder) {
+            self.folders.push(folder.to_path_buf());
+        }
+    }
+
+    pub(super) fn forget_folder(&mut self, folder: &Path) {
+        self.folders.retain(|f| f != folder);
+    }
+}
+
+/// Compiles what lies in a folder. `Ok(false)` is a failure of which nothing is said.
+pub(super) fn compile(world: &World, identity: &str, folder: &Path) -> Result<bool, Failure> {
+    let faults = lock(&world.faults).clone();
+    {
+        let mut daemon = lock(&world.daemon);
+        daemon.compiles += 1;
+        if faults.compile_silently_fails || daemon.compiles > COMPILES {
+            return Ok(false);
+        }
+    }
+    let failure = |description: &str| Failure {
+        domain: "com.apple.appleneuralengine.compiler",
+        code: 1,
+        description: description.to_string(),
+    };
+    if let Some(description) = &faults.compile_error {
+        return Err(failure(description));
+    }
+    let text = std::fs::read_to_string(folder.join("model.mil"))
+        .map_err(|_| Failure::new(9, format!("cannot read {}", folder.join("model.mil").display())))?;
+    let Some(engine) = &world.machine.engine else {
+        return Err(failure("_ANECompiler : ANECCompile() FAILED: err=()"));
+    };
+    let weights = |path: &str| std::fs::read(folder.join(path.strip_prefix("@model_path/")?)).ok();
+    match engine.compile(&text, &weights) {
+        Ok(program) => {
+            let compiled = Compiled { program, tiles: text.contains("= tile(") };
+            lock(&world.daemon).cache.insert(identity.to_string(), compiled);
+            Ok(true)
+        }
+        // Apple's compiler does not say why; the fake does, after its words, for the sake of whoever debugs a test.
+        Err(why) => {
+            Err(failure(&format!("_ANECompiler : ANECCompile() FAILED: err=(InvalidMILProgram): {why}")))
+        }
+    }
+}
+
+/// Loads a compiled program.
+pub(super) fn load(world: &World, identity: &str) -> Result<Arc<LoadedProgram>, Failure> {
+    {
+        let mut faults = lock(&world.faults);
+        if faults.busy_loads > 0 {
+            faults.busy_loads -= 1;
+            return Err(Failure::new(6, "Program load failure (0x1)"));
+        }
+    }
+    let mut daemon = lock(&world.daemon);
+    let Some(Compiled { program, tiles }) = daemon.cache.get(identity).cloned() else {
+        return Err(Failure::new(17, "model identifier not found"));
+    };
+    if daemon.programs.len() + daemon.leaked >= LOADED {
+        return Err(Failure::new(6, "Program load failure (0x50004)"));
+    }
+    let instance =
+        program.load().map_err(|why| Failure::new(4, format!("Program creation failure: {why}")))?;
+    daemon.next_handle += 1;
+    let handle = daemon.next_handle;
+    let loaded = Arc::new(LoadedProgram::new(handle, program.procedures(), instance, tiles));
+    daemon.programs.insert(handle, loaded.clone());
+    Ok(loaded)
+}
+
+/// Unloads a program; whether it was loaded.
+pub(super) fn unload(world: &World, handle: u64) -> bool {
+    let leaks = lock(&world.faults).budget_leaks;
+    let mut daemon = lock(&world.daemon);
+    let was = daemon.programs.remove(&handle).is_some();
+    daemon.leaked += usize::from(was && leaks);
+    was
+}
+
+/// Runs a loaded program on surfaces.
+pub(super) fn evaluate(world: &World, handle: u64, work: &Work<'_>) -> Result<(), Failure> {
+    let faults = lock(&world.faults).clone();
+    let program = {
+        let mut daemon = lock(&world.daemon);
+        let Some(program) = daemon.program(handle) else {
+            return Err(Failure::new(23, "program not found (status=0xe)"));
+        };
+        daemon.evaluations += 1;
+        if daemon.poisoned {
+            return Err(Failure::status(0x1d));
+        }
+        if let Some(status) = faults.evaluate_status
+            && daemon.evaluations > faults.after_evaluations
+        {
+            return Err(Failure::status(status));
+        }
+        program
+    };
+    if let Some(time) = faults.hang {
+        std::thread::sleep(time);
+        return Err(Failure::new(3, "timeout"));
+    }
+    // The procedure does not matter for a program that has one.
+    let last = program.procedures.len() - 1;
+    let procedure = if last == 0 { 0 } else { work.procedure as usize };
+    if procedure > last {
+        return Err(Failure::status(0x2));
+    }
+    let function = &program.procedures[procedure];
+    let bound = |of: fn(&Procedure) -> &[Tensor],
+                 given: &[(u64, &FakeSurface)]|
+     -> Result<Vec<usize>, Failure> {
+        let wanted = of(function).len();
+        let mut at = vec![usize::MAX; wanted];
+        for (i, (index, surface)) in given.iter().enumerate() {
+            let (position, tensor) =
+                program.tensor(procedure, of, *index).ok_or_else(|| Failure::status(0x2))?;
+            if surface.bytes() < tensor.bytes() {
+                return Err(Failure::status(0x1d));
+            }
+            if surface.is_locked() {
+                world.wrong("a surface was locked while it was evaluated");
+                return Err(Failure::status(0x1d));
+            }
+            at[position] = i;
+        }
+        // A symbol without a surface, or bound twice.
+        if at.contains(&usize::MAX) || given.len() != wanted { Err(Failure::status(0x1d)) } else { Ok(at) }
+    };
+    let (sources, sinks) = (bound(|p| &p.inputs, &work.inputs)?, bound(|p| &p.outputs, &work.outputs)?);
+    let inputs: Vec<Vec<u8>> = function
+        .inputs
+        .iter()
+        .zip(&sources)
+        .map(|(tensor, &i)| {
+            let bytes = work.inputs[i].1.copy_out(tensor.bytes());
+            tensor.rows().flat_map(|at| bytes[at..at + tensor.row_bytes()].iter().copied()).collect()
+        })
+        .collect();
+    let results = lock(&program.instance).run(procedure, &inputs);
+    let results = results.map_err(|why| Failure::new(8, format!("inference error: {why}")))?;
+    for ((tensor, &i), result) in function.outputs.iter().zip(&sinks).zip(&results) {
+        let zeros = vec![0; tensor.row_bytes()];
+        for (at, row) in tensor.rows().zip(result.chunks_exact(tensor.row_bytes().max(1))) {
+            work.outputs[i].1.copy_in(at, if faults.zero_outputs { &zeros } else { row });
+        }
+    }
+    if faults.tile_poisons && program.tiles {
+        lock(&world.daemon).poisoned = true;
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! A strict stand-in for what lies behind the seam: the Objective-C runtime, Foundation, IOSurface and the engine's
+//! classes.
+//!
+//! It behaves as the facts about the real system say, and is stricter where the real one is silent: it counts every
+//! object, notices a message to one that has died, an unlocked access, an evaluation of a locked surface, bytes written
+//! where none belong, files that are left behind. [`Fake::finish`] says what was wrong.
+//!
+//! It computes through an [`Engine`] that is plugged in, and misbehaves on request: see [`Faults`].
+//!
+//! ```
+//! use anemone_apple::fake::{Fake, Machine};
+//! let fake = Fake::new(Machine::default());
+//! let framework = fake.open()?;
+//! assert!(framework.require(anemone_apple::Feature::Direct).is_ok());
+//! drop(framework);
+//! fake.finish().check();
+//! # Ok::<(), anemone_apple::Error>(())
+//! ```
+
+// An implementation of a message has the arguments that the message has.
+#![allow(clippy::too_many_arguments)]
+
+mod ane;
+mod event;
+mod foundation;
+mod object;
+mod runtime;
+mod surface;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object::{World, lock};
+pub use runtime::{Table, Tables};
+
+use crate::error::Error;
+use crate::framework::Framework;
+use crate::log::Log;
+
+/// What compiles programs, in place of Apple's compiler.
+pub trait Engine: Send + Sync {
+    /// Compiles MIL text. `weights` gives the bytes of a weight file by the path with which the text names it.
+    ///
+    /// # Errors
+    ///
+    /// Why the text is refused; Apple's compiler would only say `InvalidMILProgram`.
+    fn compile(
+        &self,
+        text: &str,
+        weights: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Result<Arc<dyn Program>, String>;
+}
+
+/// A compiled program.
+pub trait Program: Send + Sync {
+    /// Its functions, in order.
+    fn procedures(&self) -> Vec<Procedure>;
+    /// Makes it ready to run, with states of its own.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be.
+    fn load(&self) -> Result<Box<dyn Instance>, String>;
+}
+
+/// A loaded program.
+pub trait Instance: Send {
+    /// Runs a function on elements in row-major order, without padding; gives its results in the same form.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn run(&mut self, procedure: usize, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String>;
+}
+
+/// A function of a compiled program.
+#[derive(Clone, Debug)]
+pub struct Procedure {
+    /// Its name.
+    pub name: String,
+    /// What it takes, in the order in which the program states it.
+    pub inputs: Vec<Tensor>,
+    /// What it gives, in the order in which the program states it.
+    pub outputs: Vec<Tensor>,
+}
+
+/// An input or output of a function.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// The element as the attributes name it: `Float16`, `Float32`, `Int8`, `UInt8`, `Int32`.
+    pub element: &'static str,
+    /// The bytes of an element.
+    pub element_bytes: usize,
+    /// Batches, channels, height, width.
+    pub extents: [usize; 4],
+}
+
+/// The machine that is stood in for.
+#[derive(Clone)]
+pub struct Machine {
+    /// The method tables of its macOS.
+    pub tables: Tables,
+    /// The engine's architecture, such as `h16g`.
+    pub architecture: String,
+    /// The engine's number of the board.
+    pub board: i64,
+    /// How many engines there are.
+    pub engines: u32,
+    /// How many cores all engines have.
+    pub cores: u32,
+    /// The build of macOS.
+    pub build: String,
+    /// Whether it is a virtual machine, which has no engine.
+    pub virtual_machine: bool,
+    /// Whether the process has Apple's entitlements.
+    pub entitled: bool,
+    /// What compiles programs; without one every program is refused.
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+impl Default for Machine {
+    /// An M4 with the newest macOS that there are tables of.
+    fn default() -> Self {
+        Self {
+            tables: Tables::newest(),
+            architecture: "h16g".into(),
+            board: 256,
+            engines: 1,
+            cores: 16,
+            build: "25F84".into(),
+            virtual_machine: false,
+            entitled: false,
+            engine: None,
+        }
+    }
+}
+
+/// How the fake misbehaves. All of it has been seen on real machines, or is documented for them.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Compilations are refused with this description.
+    pub compile_error: Option<String>,
+    /// Compilations answer `NO` without an error.
+    pub compile_silently_fails: bool,
+    /// So many loads are refused with code 6 before one succeeds.
+    pub busy_loads: usize,
+    /// So many evaluations, after `after_evaluations`, are refused with this driver status.
+    pub evaluate_status: Option<u32>,
+    /// How many evaluations succeed before faults of evaluation begin.
+    pub after_evaluations: usize,
+    /// Performance statistics are not there.
+    pub no_counters: bool,
+    /// An evaluation takes so long.
+    pub hang: Option<std::time::Duration>,
+    /// Results are zero, and nothing says so.
+    pub zero_outputs: bool,
+    /// Unloading does not give the program's place back.
+    pub budget_leaks: bool,
+    /// After an evaluation of a program with a `tile`, every later one is refused.
+    pub tile_poisons: bool,
+    /// Surfaces of more bytes cannot be made.
+    pub surface_limit: Option<usize>,
+    /// Surfaces cannot be locked.
+    pub lock_fails: bool,
+    /// Mapping is refused, as some report for programs of MIL text.
+    pub mapping_fails: bool,
+}
+
+/// A fake machine.
+pub struct Fake {
+    world: Arc<World>,
+}
+
+impl Fake {
+    /// A machine that works.
+    pub fn new(machine: Machine) -> Self {
+        Self::with(machine, Faults::default())
+    }
+
+    /// A machine that misbehaves.
+    pub fn with(machine: Machine, faults: Faults) -> Self {
+        let classes = runtime::ClassTable::new(&machine.tables);
+        let world = World::new(machine, faults, classes);
+        runtime::register(&world);
+        Self { world }
+    }
+
+    /// Opens its framework.
+    ///
+    /// # Errors
+    ///
+    /// As [`Framework::over`].
+    pub fn open(&self) -> Result<Framework, Error> {
+        runtime::within(&self.world, || Framework::over(runtime::abi(), None))
+    }
+
+    /// Opens its framework with a log of every message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Framework::over`].
+    pub fn open_logged(&self, log: &Log) -> Result<Framework, Error> {
+        runtime::within(&self.world, || Framework::over(runtime::abi(), Some(log.clone())))
+    }
+
+    /// Changes how it misbehaves.
+    pub fn set_faults(&self, faults: Faults) {
+        *lock(&self.world.faults) = faults;
+    }
+
+    /// What is there and what was wrong so far.
+    pub fn report(&self) -> Report {
+        let daemon = lock(&self.world.daemon);
+        let mut live = self.world.live();
+        // Apple never releases its singletons; neither does the fake.
+        live.remove("_ANEClient");
+        Report {
+            wrong: self.world.take_wrong(),
+            live,
+            surfaces: self.world.surfaces.load(Ordering::Relaxed),
+            ports: self.world.ports.load(Ordering::Relaxed),
+            loaded: daemon.loaded(),
+            compiled: daemon.compiled(),
+            files: daemon.files(),
+        }
+    }
+
+    /// What is left and what was wrong, at the end.
+    pub fn finish(self) -> Report {
+        self.report()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let client = lock(&self.world.daemon).client.take();
+        if let Some(client) = client {
+            // SAFETY: the daemon held a count of its client.
+            unsafe { object::release(crate::abi::Id(std::ptr::with_exposed_provenance_mut(client))) };
+        }
+        self.world.empty_quarantine();
+    }
+}
+
+/// What a fake machine has at some time.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The rules that were broken.
+    pub wrong: Vec<String>,
+    /// How many objects are alive, by class.
+    pub live: BTreeMap<String, usize>,
+    /// How many surfaces are alive.
+    pub surfaces: usize,
+    /// How many ports are open.
+    pub ports: usize,
+    /// How many programs are loaded.
+    pub loaded: usize,
+    /// How many programs were compiled.
+    pub compiled: usize,
+    /// The folders of models that are left.
+    pub files: Vec<PathBuf>,
+}
+
+impl Report {
+    /// Ends the test unless nothing was wrong and nothing is left.
+    ///
+    /// # Panics
+    ///
+    /// With what was wrong or is left.
+    #[track_caller]
+    pub fn check(&self) {
+        assert!(self.wrong.is_empty(), "rules were broken: {:#?}", self.wrong);
+        assert!(self.live.is_empty(), "objects are left: {:?}", self.live);
+        let left = (self.surfaces, self.ports, self.loaded, self.files.len());
+        assert_eq!(
+            left,
+            (0, 0, 0, 0),
+            "surfaces, ports, loaded programs, folders are left: {:?}",
+            self.files
+        );
+    }
+}
+
+/// The rows of the message table that the fake does not implement: none, as a test holds.
+pub fn unimplemented() -> Vec<String> {
+    runtime::unimplemented()
+}

@@ -1,0 +1,425 @@
+//! A program of MIL text, from its description to a model that can be run.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::attributes::Attributes;
+use super::options::QualityOfService;
+use crate::error::Error;
+use crate::foundation;
+use crate::framework::{Framework, Retained};
+use crate::message::Feature;
+use crate::messages::*;
+
+/// A program: MIL text and the weight files that it names.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Weight files by the path with which the text names them, such as `@model_path/weights/weight.bin`.
+    pub weights: &'a [(&'a str, &'a [u8])],
+}
+
+/// What paths of weight files begin with.
+const MODEL_PATH: &str = "@model_path/";
+
+impl Program<'_> {
+    /// The weight files, by their path below the model's folder.
+    fn files(&self) -> Result<Vec<(PathBuf, &[u8])>, Error> {
+        let mut files: Vec<(PathBuf, &[u8])> = Vec::new();
+        for &(name, bytes) in self.weights {
+            let below = name.strip_prefix(MODEL_PATH).map(Path::new);
+            let plain = |p: &&Path| {
+                p.components().all(|c| matches!(c, Component::Normal(_))) && p.components().next().is_some()
+            };
+            let path = below.filter(plain).ok_or_else(|| {
+                Error::Invalid(format!("the weight file {name:?} must be named {MODEL_PATH}… without `..`"))
+            })?;
+            if files.iter().any(|(p, _)| p == path) {
+                return Err(Error::Invalid(format!("the weight file {name:?} is given twice")));
+            }
+            // The framework itself writes these into the folder.
+            if ["model.mil", "net.plist", "data"].iter().any(|own| path == Path::new(own)) {
+                return Err(Error::Invalid(format!("the weight file {name:?} has a name that is taken")));
+            }
+            files.push((path.to_path_buf(), bytes));
+        }
+        Ok(files)
+    }
+}
+
+/// A model that is described: the system knows its text and weights, and has compiled nothing.
+#[derive(Debug)]
+pub struct Described(());
+
+/// A model that is compiled, or found compiled in the system's cache.
+#[derive(Debug)]
+pub struct Compiled(());
+
+/// A model of MIL text in one of its states: [`Described`], then [`Compiled`]; [`Model::load`] makes a
+/// [`Loaded`] of it.
+///
+/// Its files lie in a folder below the temporary directory, which is removed when the model is dropped. Equal programs
+/// have one folder; they take turns in it.
+#[derive(Debug)]
+pub struct Model<S> {
+    inner: Inner,
+    #[expect(dead_code, reason = "the state is a type")]
+    state: S,
+}
+
+#[derive(Debug)]
+struct Inner {
+    object: Retained,
+    folder: Folder,
+    text: Arc<str>,
+    files: Arc<[(PathBuf, Box<[u8]>)]>,
+}
+
+// SAFETY: `_ANEInMemoryModel` is used from one thread at a time (`&mut` or by value) before it is loaded, and its
+// object may be used on another thread than the one that made it: the working programs that this is known from compile
+// on worker threads (sources: dev-erik/ANE, Espresso).
+unsafe impl Send for Inner {}
+
+impl<S> Model<S> {
+    /// What the system knows the program by: hashes of text, weights and options.
+    pub fn identity(&self) -> &str {
+        &self.inner.folder.identity
+    }
+
+    /// Whether the system's cache has the program compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this macOS cannot say.
+    pub fn is_cached(&self) -> Result<bool, Error> {
+        let framework = self.inner.object.framework();
+        framework.require(Feature::Cache)?;
+        let _pool = framework.pool();
+        // SAFETY: the object is an _ANEInMemoryModel, alive.
+        Ok(unsafe { framework.send(COMPILED_MODEL_EXISTS, self.inner.object.id(), ()) }.get())
+    }
+
+    /// Removes the program from the system's cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this macOS cannot.
+    pub fn purge(&self) -> Result<(), Error> {
+        let framework = self.inner.object.framework();
+        framework.require(Feature::Cache)?;
+        let _pool = framework.pool();
+        // SAFETY: the object is an _ANEInMemoryModel, alive.
+        unsafe { framework.send(PURGE_COMPILED_MODEL, self.inner.object.id(), ()) };
+        Ok(())
+    }
+}
+
+impl Model<Described> {
+    /// Describes a program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a weight file has no right name, [`Error::Unexpected`] when the framework makes nothing
+    /// of it.
+    pub fn describe(framework: &Framework, program: &Program<'_>) -> Result<Self, Error> {
+        let files = program.files()?;
+        let _pool = framework.pool();
+        let text = foundation::data(framework, program.text.as_bytes())?;
+        let zero = foundation::number(framework, 0)?;
+        let mut entries = Vec::new();
+        for &(name, bytes) in program.weights {
+            let data = foundation::data(framework, bytes)?;
+            entries.push((name, foundation::dictionary(framework, [("offset", &zero), ("data", &data)])?));
+        }
+        let weights = foundation::dictionary(framework, entries.iter().map(|(n, e)| (*n, e)))?;
+        let class = framework.class(IN_MEMORY_MODEL_DESCRIPTOR).id();
+        let arguments = (text.id(), weights.id(), crate::abi::Id::NIL);
+        // SAFETY: NSData, a dictionary in the form that working programs give, and no options.
+        let descriptor = unsafe {
+            let made = framework.send(MODEL_WITH_MIL_TEXT, class, arguments);
+            foundation::made(
+                framework,
+                made,
+                "+[_ANEInMemoryModelDescriptor modelWithMILText:weights:optionsPlist:]",
+            )?
+        };
+        let class = framework.class(IN_MEMORY_MODEL).id();
+        // SAFETY: a live descriptor.
+        let object = unsafe {
+            let made = framework.send(IN_MEMORY_MODEL_WITH_DESCRIPTOR, class, (descriptor.id(),));
+            foundation::made(framework, made, "+[_ANEInMemoryModel inMemoryModelWithDescriptor:]")?
+        };
+        // SAFETY: the object is alive; both give strings, and the pool is open.
+        let (identity, path) = unsafe {
+            let read = |message| foundation::read_string(framework, framework.send(message, object.id(), ()));
+            (read(HEX_STRING_IDENTIFIER), read(LOCAL_MODEL_PATH))
+        };
+        let folder = Folder::new(identity, path)?;
+        let owned = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
+        let inner = Inner { object, folder, text: program.text.into(), files: owned };
+        Ok(Self { inner, state: Described(()) })
+    }
+
+    /// Compiles the program, unless the system's cache has it compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CompileBudgetExhausted`] before the system would stop to compile without a word, [`Error::Refused`]
+    /// when it refuses the program, [`Error::Io`] when the files cannot be written.
+    pub fn compile(self, quality: QualityOfService) -> Result<Model<Compiled>, Error> {
+        if self.is_cached().unwrap_or(false) {
+            return Ok(Model { inner: self.inner, state: Compiled(()) });
+        }
+        self.compile_anew(quality)
+    }
+
+    /// Compiles the program, also when the system's cache has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::compile`].
+    pub fn compile_anew(self, quality: QualityOfService) -> Result<Model<Compiled>, Error> {
+        self.inner.compile(quality)?;
+        Ok(Model { inner: self.inner, state: Compiled(()) })
+    }
+}
+
+/// How long to wait before a load that was refused is tried again. A slot of the engine is given back a little after
+/// the unload (source: tmc/apple).
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl Model<Compiled> {
+    /// Loads the program. If the system refuses it for a reason that may pass, it is asked once more after 100 ms.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CompileBudgetExhausted`] when too many programs are loaded, [`Error::Refused`] when the system refuses
+    /// it, [`Error::Unexpected`] when the loaded model does not say how its tensors lie.
+    pub fn load(self, quality: QualityOfService) -> Result<Loaded, Error> {
+        let framework = self.inner.object.framework().clone();
+        framework.budget().load()?;
+        let loaded = self.inner.load(&framework, quality);
+        if loaded.is_err() {
+            framework.budget().unload();
+        }
+        loaded
+    }
+}
+
+impl Inner {
+    fn compile(&self, quality: QualityOfService) -> Result<(), Error> {
+        let framework = self.object.framework();
+        framework.budget().compile()?;
+        let _turn = self.folder.turn();
+        self.write_files()?;
+        let _pool = framework.pool();
+        let options = foundation::dictionary(framework, [])?;
+        let object = self.object.id();
+        // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
+        unsafe { framework.try_send(COMPILE, object, |error| (quality.value(), options.id(), error)) }
+    }
+
+    fn load(self, framework: &Framework, quality: QualityOfService) -> Result<Loaded, Error> {
+        let turn = self.folder.turn();
+        // Between the compilation and now the cache may have been emptied; then the load compiles, from the files.
+        self.write_files()?;
+        let _pool = framework.pool();
+        let options = foundation::dictionary(framework, [])?;
+        let object = self.object.id();
+        // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
+        let load =
+            || unsafe { framework.try_send(LOAD, object, |error| (quality.value(), options.id(), error)) };
+        let mut result = load();
+        if let Err(Error::Refused(refusal)) = &result
+            && refusal.may_pass()
+        {
+            std::thread::sleep(AGAIN);
+            result = load();
+        }
+        result?;
+        // SAFETY: the model is loaded, so that it has an inner one.
+        let inner = unsafe {
+            let model = framework.send(INNER_MODEL, object, ());
+            foundation::made(framework, model, "-[_ANEInMemoryModel model]")
+        };
+        let attributes = inner.and_then(|inner| {
+            // SAFETY: the inner model is alive, and gives a dictionary.
+            let plist = unsafe {
+                foundation::read_plist(framework, framework.send(MODEL_ATTRIBUTES, inner.id(), ()))
+            };
+            Ok((inner, Attributes::read(&plist)?))
+        });
+        let unload = || {
+            // SAFETY: the object is a live, loaded _ANEInMemoryModel. What its unloading may refuse cannot be acted on.
+            let _ = unsafe { framework.try_send(UNLOAD, object, |error| (quality.value(), error)) };
+        };
+        let (inner, attributes) = attributes.inspect_err(|_| unload())?;
+        let options = options.clone();
+        drop(turn);
+        Ok(Loaded(Arc::new(LoadedModel {
+            object: self.object,
+            inner,
+            options,
+            attributes,
+            quality,
+            folder: self.folder,
+        })))
+    }
+
+    /// Writes text and weights where the system's compiler reads them.
+    fn write_files(&self) -> Result<(), Error> {
+        let folder = &self.folder.path;
+        let write = |path: &Path, bytes: &[u8]| {
+            let path = folder.join(path);
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent)
+                .and_then(|()| std::fs::write(&path, bytes))
+                .map_err(|e| io(&path, &e))
+        };
+        write(Path::new("model.mil"), self.text.as_bytes())?;
+        self.files.iter().try_for_each(|(path, bytes)| write(path, bytes))
+    }
+}
+
+fn io(path: &Path, error: &std::io::Error) -> Error {
+    Error::Io { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// A program that is loaded, and can be run. Copies are the same one; the last one that is dropped unloads it.
+#[derive(Clone, Debug)]
+pub struct Loaded(Arc<LoadedModel>);
+
+#[derive(Debug)]
+struct LoadedModel {
+    object: Retained,
+    /// The `_ANEModel` in it, which the client wants.
+    inner: Retained,
+    /// The empty options of an evaluation, made once.
+    options: Retained,
+    attributes: Attributes,
+    quality: QualityOfService,
+    folder: Folder,
+}
+
+// SAFETY: evaluation is known to be called from any thread, of one model also from several at once (sources: D:InMem,
+// which shows that it goes to the driver on the caller's thread without a lock, and dev-erik's and Espresso's
+// programs); the other messages that are sent to a loaded model only read.
+unsafe impl Send for LoadedModel {}
+// SAFETY: as above.
+unsafe impl Sync for LoadedModel {}
+
+impl Loaded {
+    /// Describes, compiles and loads a program; what the system's cache has compiled is not compiled again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::describe`], [`Model::compile`] and [`Model::load`].
+    pub fn new(
+        framework: &Framework,
+        program: &Program<'_>,
+        quality: QualityOfService,
+    ) -> Result<Self, Error> {
+        Model::describe(framework, program)?.compile(quality)?.load(quality)
+    }
+
+    /// What the model says about itself.
+    pub fn attributes(&self) -> &Attributes {
+        &self.0.attributes
+    }
+
+    /// What the system knows the program by.
+    pub fn identity(&self) -> &str {
+        &self.0.folder.identity
+    }
+
+    /// The quality of service with which it was loaded, and is run.
+    pub fn quality(&self) -> QualityOfService {
+        self.0.quality
+    }
+
+    /// The framework.
+    pub fn framework(&self) -> &Framework {
+        self.0.object.framework()
+    }
+
+    pub(super) fn object(&self) -> &Retained {
+        &self.0.object
+    }
+
+    pub(super) fn inner(&self) -> &Retained {
+        &self.0.inner
+    }
+
+    pub(super) fn options(&self) -> &Retained {
+        &self.0.options
+    }
+}
+
+impl Drop for LoadedModel {
+    fn drop(&mut self) {
+        let framework = self.object.framework();
+        let turn = self.folder.turn();
+        let pool = framework.pool();
+        // SAFETY: the object is a live, loaded _ANEInMemoryModel, and nothing runs on it: requests hold it. What its
+        // unloading may refuse cannot be acted on.
+        let _ =
+            unsafe { framework.try_send(UNLOAD, self.object.id(), |error| (self.quality.value(), error)) };
+        drop((pool, turn));
+        framework.budget().unload();
+    }
+}
+
+/// The folder of a model below the temporary directory. Models of equal programs share it, also across the unloading
+/// of one, which removes it: who needs its files writes them anew while it is their turn.
+#[derive(Debug)]
+struct Folder {
+    identity: String,
+    path: PathBuf,
+    lock: Arc<Mutex<()>>,
+}
+
+/// A lock for each folder that some model of this process has, with the number of these models.
+static FOLDERS: LazyLock<Mutex<HashMap<PathBuf, (Arc<Mutex<()>>, usize)>>> = LazyLock::new(Mutex::default);
+
+fn folders() -> MutexGuard<'static, HashMap<PathBuf, (Arc<Mutex<()>>, usize)>> {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Folder {
+    fn new(identity: String, path: String) -> Result<Self, Error> {
+        let plain = !identity.is_empty() && identity.bytes().all(|b| b.is_ascii_hexdigit() || b == b'_');
+        let path = PathBuf::from(path);
+        // It is removed with all that is in it: it must be what it is known to be.
+        if !plain || !path.is_absolute() || path.file_name().is_none_or(|n| n != identity.as_str()) {
+            return Err(Error::Unexpected {
+                message: "-[_ANEInMemoryModel localModelPath]",
+                gave: format!("{} for the identity {identity:?}", path.display()),
+            });
+        }
+        let mut folders = folders();
+        let (lock, users) = folders.entry(path.clone()).or_default();
+        *users += 1;
+        Ok(Self { identity, path, lock: lock.clone() })
+    }
+
+    /// Waits for the turn to use the folder.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let mut folders = folders();
+        let Some((_, users)) = folders.get_mut(&self.path) else { return };
+        *users -= 1;
+        if *users == 0 {
+            folders.remove(&self.path);
+            // It may be gone already: the unloading removes it.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

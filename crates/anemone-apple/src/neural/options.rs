@@ -1,0 +1,87 @@
+//! How a call is to be made: quality of service, and the keys of option dictionaries.
+
+use crate::error::Error;
+use crate::foundation;
+use crate::framework::{Framework, Retained};
+
+/// The quality of service of a call. All have been seen to run alike; the system may schedule them differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum QualityOfService {
+    /// 9.
+    Background,
+    /// 17.
+    Utility,
+    /// 21, which everybody uses.
+    #[default]
+    Default,
+    /// 25.
+    UserInitiated,
+    /// 33, said to have the least latency.
+    UserInteractive,
+}
+
+impl QualityOfService {
+    /// Every one.
+    pub const ALL: [QualityOfService; 5] = [
+        QualityOfService::Background,
+        QualityOfService::Utility,
+        QualityOfService::Default,
+        QualityOfService::UserInitiated,
+        QualityOfService::UserInteractive,
+    ];
+
+    /// The number that messages carry.
+    pub const fn value(self) -> u32 {
+        match self {
+            QualityOfService::Background => 9,
+            QualityOfService::Utility => 17,
+            QualityOfService::Default => 21,
+            QualityOfService::UserInitiated => 25,
+            QualityOfService::UserInteractive => 33,
+        }
+    }
+
+    /// The one with this number; 0 is the default.
+    pub fn from_value(value: u32) -> Option<Self> {
+        if value == 0 {
+            return Some(Self::Default);
+        }
+        Self::ALL.into_iter().find(|q| q.value() == value)
+    }
+}
+
+/// How an evaluation is to be made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvaluateOptions {
+    /// Use shared events in place of the fences of the driver: wanted when the GPU waits for the engine.
+    pub disable_io_fences_use_shared_events: bool,
+    /// Let the firmware of one device signal that of another: wanted when the engine waits for the GPU.
+    pub enable_fw_to_fw_signal: bool,
+}
+
+impl EvaluateOptions {
+    /// The dictionary of the options that are set.
+    pub(crate) fn dictionary(self, framework: &Framework) -> Result<Retained, Error> {
+        let yes = foundation::boolean(framework, true)?;
+        let entries = [
+            ("kANEFDisableIOFencesUseSharedEventsKey", self.disable_io_fences_use_shared_events),
+            ("kANEFEnableFWToFWSignal", self.enable_fw_to_fw_signal),
+        ];
+        let set = entries.into_iter().filter(|&(_, on)| on).map(|(key, _)| (key, &yes));
+        foundation::dictionary(framework, set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_qualities_are_known() {
+        for q in QualityOfService::ALL {
+            assert_eq!(QualityOfService::from_value(q.value()), Some(q));
+        }
+        assert_eq!(QualityOfService::from_value(0), Some(QualityOfService::Default));
+        assert_eq!(QualityOfService::from_value(22), None);
+    }
+}

@@ -1,0 +1,352 @@
+//! Surfaces: memory that the CPU, the engine and other processes share.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::abi::{Abi, SurfaceRef};
+use crate::error::Error;
+use crate::foundation;
+use crate::framework::Framework;
+
+/// `kIOSurfaceLockReadOnly`.
+const READ_ONLY: u32 = 1;
+
+/// The most bytes of one surface: 256 MiB. No limit of the hardware is known; a larger tensor is a mistake more often
+/// than not (source: rane's own cap).
+pub const MAX_BYTES: usize = 256 << 20;
+
+/// An `IOSurface`: bytes that the engine reads and writes where they are.
+///
+/// Its bytes are reached through guards only, which hold the lock that keeps CPU and engine coherent. Copies are the
+/// same surface.
+#[derive(Clone)]
+pub struct Surface(Arc<Inner>);
+
+struct Inner {
+    framework: Framework,
+    surface: SurfaceRef,
+    bytes: usize,
+    /// How the surface is in use: so many readers, -1 for a writer, or [`DISPATCHED`] and below for the evaluations
+    /// that it is bound to.
+    uses: AtomicI32,
+}
+
+/// The use of a surface that one evaluation has; each further one counts one less.
+const DISPATCHED: i32 = -2;
+
+// SAFETY: an IOSurface may be used from any thread; what its bytes may be used for is decided by `uses`.
+unsafe impl Send for Inner {}
+// SAFETY: as above.
+unsafe impl Sync for Inner {}
+
+impl Surface {
+    /// Makes a surface of this many bytes, all zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when it is empty, larger than [`MAX_BYTES`], or cannot be made.
+    pub fn new(framework: &Framework, bytes: usize) -> Result<Self, Error> {
+        Self::rows(framework, bytes, 1, 1)
+    }
+
+    /// Makes a surface of `rows` rows of `row_bytes` bytes, for elements of `element_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Surface::new`].
+    pub fn rows(
+        framework: &Framework,
+        row_bytes: usize,
+        rows: usize,
+        element_bytes: usize,
+    ) -> Result<Self, Error> {
+        let bytes = row_bytes.checked_mul(rows).filter(|&b| 0 < b && b <= MAX_BYTES).ok_or_else(|| {
+            Error::Surface(format!("a surface has 1 to {MAX_BYTES} bytes, not {rows} rows of {row_bytes}"))
+        })?;
+        let number = |n: usize| foundation::number(framework, n as u64);
+        let width = number(row_bytes / element_bytes.max(1))?;
+        let (height, element) = (number(rows)?, number(element_bytes.max(1))?);
+        let (row, size, format) = (number(row_bytes)?, number(bytes)?, number(0)?);
+        let properties = foundation::dictionary(
+            framework,
+            [
+                ("IOSurfaceWidth", &width),
+                ("IOSurfaceHeight", &height),
+                ("IOSurfaceBytesPerElement", &element),
+                ("IOSurfaceBytesPerRow", &row),
+                ("IOSurfaceAllocSize", &size),
+                ("IOSurfacePixelFormat", &format),
+            ],
+        )?;
+        // SAFETY: a dictionary of the documented properties.
+        let surface = unsafe { (framework.abi().io_surface_create)(properties.id()) };
+        if surface.0.is_null() {
+            return Err(Error::Surface(format!("no surface of {bytes} bytes could be made")));
+        }
+        // SAFETY: IOSurfaceCreate gave us a count.
+        unsafe { Self::own(framework, surface, bytes) }
+    }
+
+    /// The surface of this number, which another part of the system has made.
+    ///
+    /// # Safety
+    ///
+    /// While a guard of the result is alive, no other holder of the surface writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when there is none.
+    pub unsafe fn lookup(framework: &Framework, id: u32) -> Result<Self, Error> {
+        // SAFETY: any number may be asked for.
+        let surface = unsafe { (framework.abi().io_surface_lookup)(id) };
+        Self::found(framework, surface, || format!("there is no surface {id}"))
+    }
+
+    /// The surface behind a Mach port, which another process has sent.
+    ///
+    /// # Safety
+    ///
+    /// While a guard of the result is alive, no other holder of the surface writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when there is none.
+    pub unsafe fn from_port(framework: &Framework, port: u32) -> Result<Self, Error> {
+        // SAFETY: any port name may be asked for.
+        let surface = unsafe { (framework.abi().io_surface_lookup_from_mach_port)(port) };
+        Self::found(framework, surface, || format!("there is no surface behind port {port}"))
+    }
+
+    fn found(
+        framework: &Framework,
+        surface: SurfaceRef,
+        what: impl FnOnce() -> String,
+    ) -> Result<Self, Error> {
+        if surface.0.is_null() {
+            return Err(Error::Surface(what()));
+        }
+        // SAFETY: the surface exists, and looking it up gave us a count.
+        unsafe { Self::own(framework, surface, (framework.abi().io_surface_get_alloc_size)(surface)) }
+    }
+
+    /// # Safety
+    ///
+    /// The surface exists, has at least so many bytes, and the count is ours.
+    unsafe fn own(framework: &Framework, surface: SurfaceRef, bytes: usize) -> Result<Self, Error> {
+        let inner = Inner { framework: framework.clone(), surface, bytes, uses: AtomicI32::new(0) };
+        // SAFETY: the surface exists.
+        let allocated = unsafe { (framework.abi().io_surface_get_alloc_size)(surface) };
+        if allocated < bytes {
+            return Err(Error::Surface(format!("a surface of {bytes} bytes has only {allocated}")));
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// How many bytes it has. The system may have set aside more, which nobody may touch.
+    pub fn size(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// The number by which the whole system knows it.
+    pub fn id(&self) -> u32 {
+        // SAFETY: we hold a count.
+        unsafe { (self.abi().io_surface_get_id)(self.0.surface) }
+    }
+
+    /// A Mach port that another process can open the surface by. It is closed when the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when the system gives none.
+    pub fn port(&self) -> Result<Port, Error> {
+        // SAFETY: we hold a count.
+        let name = unsafe { (self.abi().io_surface_create_mach_port)(self.0.surface) };
+        if name == 0 {
+            return Err(Error::Surface("no port for the surface could be made".into()));
+        }
+        Ok(Port { framework: self.0.framework.clone(), name })
+    }
+
+    /// Locks the surface to read it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when an evaluation or a writer has it, or when the lock fails.
+    pub fn read(&self) -> Result<ReadGuard<'_>, Error> {
+        self.take(|uses| (uses >= 0).then_some(uses + 1))?;
+        match self.lock(READ_ONLY) {
+            Ok(()) => Ok(ReadGuard { surface: self }),
+            Err(e) => {
+                self.0.uses.fetch_sub(1, Ordering::Release);
+                Err(e)
+            }
+        }
+    }
+
+    /// Locks the surface to read and write it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when an evaluation, a reader or a writer has it, or when the lock fails.
+    pub fn write(&self) -> Result<WriteGuard<'_>, Error> {
+        self.take(|uses| (uses == 0).then_some(-1))?;
+        match self.lock(0) {
+            Ok(()) => Ok(WriteGuard { surface: self }),
+            Err(e) => {
+                self.0.uses.store(0, Ordering::Release);
+                Err(e)
+            }
+        }
+    }
+
+    /// Takes the surface for an evaluation: until it is given back nobody can lock it.
+    pub(crate) fn dispatch(&self) -> Result<(), Error> {
+        self.take(|uses| match uses {
+            0 => Some(DISPATCHED),
+            u if u <= DISPATCHED => Some(u - 1),
+            _ => None,
+        })
+    }
+
+    /// Gives the surface back after an evaluation.
+    pub(crate) fn finish(&self) {
+        let uses = &self.0.uses;
+        let _ = uses.fetch_update(Ordering::Release, Ordering::Relaxed, |u| {
+            Some(if u == DISPATCHED { 0 } else { u + 1 })
+        });
+    }
+
+    fn take(&self, next: impl FnMut(i32) -> Option<i32>) -> Result<(), Error> {
+        let taken = self.0.uses.fetch_update(Ordering::Acquire, Ordering::Relaxed, next);
+        taken.map(drop).map_err(|uses| {
+            Error::Surface(match uses {
+                u if u <= DISPATCHED => "an evaluation has the surface: wait until it has ended".into(),
+                -1 => "the surface is locked for writing: drop the guard first".into(),
+                _ => "the surface is locked for reading: drop the guards first".to_string(),
+            })
+        })
+    }
+
+    fn lock(&self, options: u32) -> Result<(), Error> {
+        // SAFETY: we hold a count; the seed is not wanted.
+        let code = unsafe { (self.abi().io_surface_lock)(self.0.surface, options, std::ptr::null_mut()) };
+        if code == 0 {
+            return Ok(());
+        }
+        Err(Error::Surface(format!("the surface cannot be locked: {code:#x}")))
+    }
+
+    fn unlock(&self, options: u32) {
+        // SAFETY: we hold a count and the lock. A failure to unlock cannot be acted upon in a drop.
+        unsafe { (self.abi().io_surface_unlock)(self.0.surface, options, std::ptr::null_mut()) };
+    }
+
+    fn address(&self) -> *mut u8 {
+        // SAFETY: we hold a count and the lock.
+        unsafe { (self.abi().io_surface_get_base_address)(self.0.surface) }.cast()
+    }
+
+    pub(crate) fn raw(&self) -> SurfaceRef {
+        self.0.surface
+    }
+
+    fn abi(&self) -> &Abi {
+        self.0.framework.abi()
+    }
+}
+
+impl PartialEq for Surface {
+    /// Whether both are the same surface.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.surface == other.0.surface
+    }
+}
+
+impl std::fmt::Debug for Surface {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Surface({} bytes)", self.0.bytes)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // SAFETY: the count is ours, and is given up once.
+        unsafe { (self.framework.abi().cf_release)(self.surface.0) }
+    }
+}
+
+/// The bytes of a surface that is locked to be read.
+#[derive(Debug)]
+pub struct ReadGuard<'a> {
+    surface: &'a Surface,
+}
+
+impl Deref for ReadGuard<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the surface has `size` bytes at its base address; they stay while we hold a count, and nobody writes
+        // them while there are readers.
+        unsafe { std::slice::from_raw_parts(self.surface.address(), self.surface.size()) }
+    }
+}
+
+impl Drop for ReadGuard<'_> {
+    fn drop(&mut self) {
+        self.surface.unlock(READ_ONLY);
+        self.surface.0.uses.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// The bytes of a surface that is locked to be written.
+#[derive(Debug)]
+pub struct WriteGuard<'a> {
+    surface: &'a Surface,
+}
+
+impl Deref for WriteGuard<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: as for a reader; the writer is alone.
+        unsafe { std::slice::from_raw_parts(self.surface.address(), self.surface.size()) }
+    }
+}
+
+impl DerefMut for WriteGuard<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the surface has `size` bytes at its base address, and while there is a writer nobody else has a
+        // slice of them.
+        unsafe { std::slice::from_raw_parts_mut(self.surface.address(), self.surface.size()) }
+    }
+}
+
+impl Drop for WriteGuard<'_> {
+    fn drop(&mut self) {
+        self.surface.unlock(0);
+        self.surface.0.uses.store(0, Ordering::Release);
+    }
+}
+
+/// A Mach port of a surface.
+#[derive(Debug)]
+pub struct Port {
+    framework: Framework,
+    name: u32,
+}
+
+impl Port {
+    /// Its name in this process.
+    pub fn name(&self) -> u32 {
+        self.name
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let abi = self.framework.abi();
+        // SAFETY: the port is ours.
+        unsafe { (abi.mach_port_deallocate)((abi.mach_task_self)(), self.name) };
+    }
+}

@@ -1,0 +1,5 @@
+//! The whole seam over the fake.
+
+mod engine;
+mod lifecycle;
+mod tables;
