@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use anemone::bundle::Weights;
 use anemone::mil::op::{Default, Kind, Meaning, Parameter};
 use anemone::mil::{OpsetName, op};
-use anemone::ops;
 use anemone::types::{DType, DTypes};
+use anemone::verify::verify;
+use anemone::{ops, text};
 
 /// Where the table differs from the registry on purpose, and why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
@@ -97,6 +99,24 @@ fn every_op_opset_and_parameter_of_the_registry_is_in_the_table() {
 /// Ops that programs hold and the registry does not: it lowers states, and the segmenter adds views.
 fn ops_beyond_the_registry() -> &'static [&'static str] {
     &["write_state", "coreml_update_state", "tensor_buffer_to_tensor", "tensor_to_tensor_buffer"]
+}
+
+#[test]
+fn ops_that_coremltools_lowers_are_refused_with_the_reason() {
+    for op in ops::LOWERED {
+        assert!(ops::find(op.name).is_none(), "`{}` is an op of MIL as well", op.name);
+        for named in op.becomes.split('`').skip(1).step_by(2) {
+            assert!(ops::find(named).is_some(), "`{}` becomes `{named}`, which is no op", op.name);
+        }
+        let program = format!(
+            "program(1.3) {{ func main<ios18>(tensor<fp32, [4]> x) {{ tensor<fp32, [4]> y = {}(x = x); }} -> (y); }}",
+            op.name
+        );
+        let report = verify(&text::parse(&program).unwrap(), &Weights::none());
+        let d = report.diagnostics.iter().next().unwrap();
+        assert_eq!(d.code.name, "unknown-op");
+        assert!(d.message.contains("is an op inside coremltools"), "{}", d.message);
+    }
 }
 
 #[test]

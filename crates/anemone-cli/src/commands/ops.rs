@@ -47,6 +47,12 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
 
 fn find(name: &str) -> Result<&'static Op, Failure> {
     ops::find(name).ok_or_else(|| {
+        if let Some(op) = ops::lowered(name) {
+            return Failure::world(format!(
+                "`{name}` is an op inside coremltools, which makes this of it: {}",
+                op.becomes
+            ));
+        }
         Failure::world(match suggest(name, ops::all().map(|o| o.name)) {
             Some(near) => format!("MIL has no op `{name}`; did you mean `{near}`?"),
             None => format!("MIL has no op `{name}`; `anemone ops` lists all"),

@@ -139,6 +139,7 @@ fn ops_are_listed_as_a_table_and_as_json() {
     assert!(one.contains("transpose_x") && one.contains("ios17"), "{one}");
     assert_eq!(anemone(&["ops", "matmul", "--json"]).exits(0).json().as_array().unwrap().len(), 2);
     anemone(&["ops", "matmull"]).exits(2).complains("did you mean `matmul`?");
+    anemone(&["ops", "complex_stft"]).exits(2).complains("inside coremltools");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod lanes;
 mod linear;
 mod list;
 mod loops;
+mod lowered;
 mod moves;
 mod nms;
 mod normalize;
@@ -40,6 +41,8 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod window;
+
+pub use lowered::{LOWERED, Lowered, lowered};
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! One call: its op, its arguments, its results.
 
-use super::function::{Walk, unknown_opset};
+use super::function::{Walk, unknown_op, unknown_opset};
 use super::{Body, Content, Input, Step, Value, ValueId};
 use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
 use crate::mil::{self, Binding, BlobRef, Call, Opset};
@@ -50,13 +50,7 @@ impl Walk<'_> {
         };
         let Some(op) = ops::find(&call.op) else {
             self.resolve_all(call);
-            let d = Diagnostic::new(&codes::UNKNOWN_OP, format!("there is no op `{}`", call.op))
-                .at(call.op_span, "not an op of MIL");
-            let lower = call.op.to_lowercase();
-            self.diagnostics.push(match suggest(&lower, ops::all().map(|o| o.name)) {
-                Some(near) => d.help(format!("did you mean `{near}`?")),
-                None => d.help("`anemone ops` lists the ops"),
-            });
+            self.diagnostics.push(unknown_op(call));
             return Err(Refused);
         };
         let Some(edition) = op.edition(opset) else {

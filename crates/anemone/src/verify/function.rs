@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Body, Content, Function, Value, ValueId};
 use crate::bundle::Weights;
-use crate::mil::{self, Block, Name, Opset, OpsetName, Param, Use};
+use crate::mil::{self, Block, Call, Name, Opset, OpsetName, Param, Use};
+use crate::ops;
 use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{MAX_ELEMENTS, Type};
 
@@ -59,6 +60,22 @@ pub(super) fn unknown_opset(opset: &OpsetName, span: Span) -> Diagnostic {
         .at(span, "not an opset that anemone knows")
         .note(format!("the opsets are {}", known.join(", ")))
         .help(format!("did you mean `{nearest}`?"))
+}
+
+/// Says that the op set has no op of this name.
+pub(super) fn unknown_op(call: &Call) -> Diagnostic {
+    if let Some(op) = ops::lowered(&call.op) {
+        let message = format!("`{}` is an op inside coremltools, which no written program holds", op.name);
+        return Diagnostic::new(&codes::UNKNOWN_OP, message)
+            .at(call.op_span, "not an op of MIL")
+            .help(format!("write what coremltools makes of it: {}", op.becomes));
+    }
+    let d = Diagnostic::new(&codes::UNKNOWN_OP, format!("there is no op `{}`", call.op))
+        .at(call.op_span, "not an op of MIL");
+    match suggest(&call.op.to_lowercase(), ops::all().map(|o| o.name)) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None => d.help("`anemone ops` lists the ops"),
+    }
 }
 
 /// How many elements one number each may fill in a function: a short text must not take gigabytes.
