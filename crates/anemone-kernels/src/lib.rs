@@ -23,6 +23,7 @@ mod simd;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+pub mod weights;
 mod window;
 
 pub use float::Float;

@@ -2,6 +2,8 @@
 //!
 //! The arithmetic is that of coremltools, step by step and in its dtypes, so that the weights have the same bits.
 
+mod fast;
+
 use super::moves::{
     bad_value, dims_of, exact, joined, known_axis, known_ints, of_rank, offsets, one, result, tensor_type,
 };
@@ -255,13 +257,7 @@ pub(super) fn dense(
 ) -> Result<Tensor, Fault> {
     let set = mask.to_i64s();
     let count = set.iter().filter(|&&bit| bit != 0).count();
-    if count != values.len() {
-        return Err(mismatch(
-            param,
-            mask_param,
-            format!("`{param}` has {} elements, and `{mask_param}` has {count} bits set", values.len()),
-        ));
-    }
+    dense_count(values, param, count, mask_param)?;
     let all = joined(&[values, &Tensor::zeros(values.dtype(), &[1])?])?;
     let mut next = 0;
     let from = set.into_iter().map(|bit| {
@@ -272,6 +268,20 @@ pub(super) fn dense(
         next - 1
     });
     Ok(all.pick(mask.shape(), from)?)
+}
+
+/// Refuses values that are not as many as bits of the mask are set.
+pub(super) fn dense_count(
+    values: &Tensor,
+    param: &'static str,
+    count: usize,
+    mask_param: &'static str,
+) -> Result<(), Fault> {
+    if count == values.len() {
+        return Ok(());
+    }
+    let message = format!("`{param}` has {} elements, and `{mask_param}` has {count} bits set", values.len());
+    Err(mismatch(param, mask_param, message))
 }
 
 /// The elements where the mask is set, in order: the inverse of [`dense`].
@@ -357,39 +367,54 @@ const ONE: Results = Results::Exactly(1);
 const TWO: Results = Results::Exactly(2);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "constexpr_affine_dequantize",
-        "scale * (data - zero point), for a tensor or along an axis",
-        AFFINE_DEQUANTIZE,
-        ONE,
-        infer_affine,
-        compute_affine,
-    ),
-    exact(
-        "constexpr_blockwise_shift_scale",
-        "scale * (data - offset), block by block",
-        BLOCKWISE_SHIFT_SCALE,
-        ONE,
-        infer_blockwise,
-        compute_blockwise,
-    ),
-    exact(
-        "constexpr_sparse_to_dense",
-        "values where a mask is set, and zeros elsewhere",
-        SPARSE_TO_DENSE,
-        ONE,
-        infer_sparse_to_dense,
-        compute_sparse_to_dense,
-    ),
-    exact(
-        "constexpr_sparse_blockwise_shift_scale",
-        "the values of a sparse tensor, scaled and shifted block by block",
-        SPARSE_BLOCKWISE_SHIFT_SCALE,
-        TWO,
-        infer_sparse_blockwise,
-        compute_sparse_blockwise,
-    ),
-    exact("constexpr_cast", "a constant of dtype fp16 as fp32", CAST, ONE, infer_cast, compute_cast),
+    Op {
+        fast: Fast::Kernels(fast::affine),
+        ..exact(
+            "constexpr_affine_dequantize",
+            "scale * (data - zero point), for a tensor or along an axis",
+            AFFINE_DEQUANTIZE,
+            ONE,
+            infer_affine,
+            compute_affine,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast::blockwise),
+        ..exact(
+            "constexpr_blockwise_shift_scale",
+            "scale * (data - offset), block by block",
+            BLOCKWISE_SHIFT_SCALE,
+            ONE,
+            infer_blockwise,
+            compute_blockwise,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast::sparse_to_dense),
+        ..exact(
+            "constexpr_sparse_to_dense",
+            "values where a mask is set, and zeros elsewhere",
+            SPARSE_TO_DENSE,
+            ONE,
+            infer_sparse_to_dense,
+            compute_sparse_to_dense,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast::sparse_blockwise),
+        ..exact(
+            "constexpr_sparse_blockwise_shift_scale",
+            "the values of a sparse tensor, scaled and shifted block by block",
+            SPARSE_BLOCKWISE_SHIFT_SCALE,
+            TWO,
+            infer_sparse_blockwise,
+            compute_sparse_blockwise,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast::cast),
+        ..exact("constexpr_cast", "a constant of dtype fp16 as fp32", CAST, ONE, infer_cast, compute_cast)
+    },
 ];
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Compressed weights that name the entries of a palette.
 
+mod fast;
+
 use super::constexpr::{
-    ENTRIES, blocks, check_blocks, check_packed, dense, mismatch, sparse, stated_shape, unpacked,
+    ENTRIES, blocks, check_blocks, check_packed, dense, dense_count, mismatch, sparse, stated_shape, unpacked,
 };
 use super::moves::{exact, known_axis, of_rank, offsets, one, result, tensor_type};
 use super::row::*;
@@ -185,22 +187,28 @@ fn compute_lut_to_sparse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Faul
 }
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "constexpr_lut_to_dense",
-        "the entries of a palette that indices name",
-        LUT_TO_DENSE,
-        Results::Exactly(1),
-        infer_lut_to_dense,
-        compute_lut_to_dense,
-    ),
-    exact(
-        "constexpr_lut_to_sparse",
-        "the entries of a palette that the indices of a sparse tensor name",
-        LUT_TO_SPARSE,
-        Results::Exactly(2),
-        infer_lut_to_sparse,
-        compute_lut_to_sparse,
-    ),
+    Op {
+        fast: Fast::Kernels(fast::to_dense),
+        ..exact(
+            "constexpr_lut_to_dense",
+            "the entries of a palette that indices name",
+            LUT_TO_DENSE,
+            Results::Exactly(1),
+            infer_lut_to_dense,
+            compute_lut_to_dense,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast::to_sparse),
+        ..exact(
+            "constexpr_lut_to_sparse",
+            "the entries of a palette that the indices of a sparse tensor name",
+            LUT_TO_SPARSE,
+            Results::Exactly(2),
+            infer_lut_to_sparse,
+            compute_lut_to_sparse,
+        )
+    },
 ];
 
 #[cfg(test)]

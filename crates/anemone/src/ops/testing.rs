@@ -285,6 +285,25 @@ pub(super) fn random(dtype: DType, shape: &[usize], seed: u64) -> Datum {
     arg(dtype, shape, &values)
 }
 
+/// What an op means, without anything asserted: for measuring.
+pub(super) fn by_meaning(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Vec<Datum> {
+    with(op, opset, arguments, Know::Values, &[], |args| {
+        let types = (args.op.infer)(args).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
+        let Meaning::Compute(compute) = args.op.meaning else { panic!("`{op}` has no meaning of its own") };
+        compute(args, &types).unwrap_or_else(|fault| panic!("`{op}`: {fault}"))
+    })
+}
+
+/// What the kernels of an op give on one thread.
+pub(super) fn by_kernels(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Vec<Datum> {
+    with(op, opset, arguments, Know::Values, &[], |args| {
+        let types = (args.op.infer)(args).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
+        let kernels = args.op.fast.kernels().unwrap_or_else(|| panic!("`{op}` has no kernels"));
+        let found = kernels(args, &types, &Context { threads: 1, cache: &OnceLock::new() });
+        found.ok().flatten().unwrap_or_else(|| panic!("`{op}` has no fast way for this"))
+    })
+}
+
 /// Asserts that the fast way of an op gives what its meaning gives, within its tolerance, with one thread and with
 /// several. False when this case has no fast way.
 #[track_caller]

@@ -1,5 +1,8 @@
 //! Every fast way against its meaning, on shapes of all kinds.
 
+mod gains;
+mod weights;
+
 use crate::mil::Opset;
 use crate::ops::row::*;
 use crate::ops::testing::{fast_agrees, random, run};

@@ -1,0 +1,617 @@
+//! Compressed weights: packed codes, palettes, scales and masks.
+//!
+//! Codes of fewer than eight bits are packed without gaps, the first in the lowest bits.
+
+use bytemuck::Pod;
+use half::f16;
+
+use crate::Float;
+use crate::simd::{self, Kernel, Simd};
+use crate::threads::parallel_chunks;
+
+/// How many elements are handled at a time. Codes of any number of bits start a block at a whole byte.
+const BLOCK: usize = 1024;
+
+/// How many blocks make it worth to use another thread.
+const GRAIN: usize = 32;
+
+/// Writes packed codes of `bits` bits to `to`, one in each byte.
+///
+/// ```
+/// let mut codes = [0; 5];
+/// anemone_kernels::weights::unpack(&mut codes, &[0b1101_0001, 0b0111_1000], 3);
+/// assert_eq!(codes, [1, 2, 3, 4, 7]);
+/// ```
+///
+/// # Panics
+///
+/// When there are fewer codes, or `bits` is not from 1 to 8.
+pub fn unpack(to: &mut [u8], packed: &[u8], bits: usize) {
+    assert!((1..=8).contains(&bits), "a code has one to eight bits");
+    assert!(packed_len(to.len(), bits) <= packed.len(), "there are as many codes as are asked for");
+    simd::dispatch(Unpack { to, packed, bits });
+}
+
+/// The bytes that so many codes take.
+fn packed_len(codes: usize, bits: usize) -> usize {
+    codes / 8 * bits + (codes % 8 * bits).div_ceil(8)
+}
+
+struct Unpack<'a> {
+    to: &'a mut [u8],
+    packed: &'a [u8],
+    bits: usize,
+}
+
+impl Kernel for Unpack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { to, packed, bits } = self;
+        match bits {
+            1 => unpack_eights::<1>(to, packed),
+            2 => unpack_eights::<2>(to, packed),
+            3 => unpack_eights::<3>(to, packed),
+            4 => unpack_eights::<4>(to, packed),
+            5 => unpack_eights::<5>(to, packed),
+            6 => unpack_eights::<6>(to, packed),
+            7 => unpack_eights::<7>(to, packed),
+            _ => to.copy_from_slice(&packed[..to.len()]),
+        }
+    }
+}
+
+/// Eight codes fill as many bytes as a code has bits.
+#[inline(always)]
+fn unpack_eights<const BITS: usize>(to: &mut [u8], packed: &[u8]) {
+    let spread = |to: &mut [u8], from: &[u8]| {
+        let mut word = [0; 8];
+        word[..from.len()].copy_from_slice(from);
+        let word = u64::from_le_bytes(word);
+        for (k, to) in to.iter_mut().enumerate() {
+            *to = (word >> (k * BITS)) as u8 & ((1 << BITS) - 1);
+        }
+    };
+    let (whole, rest) = packed.split_at(to.len() / 8 * BITS);
+    let mut eights = to.chunks_exact_mut(8);
+    for (to, from) in (&mut eights).zip(whole.chunks_exact(BITS)) {
+        spread(to, from);
+    }
+    spread(eights.into_remainder(), &rest[..rest.len().min(BITS)]);
+}
+
+/// How a tensor is cut into blocks of equal size, which are counted in row-major order.
+///
+/// In memory a block is made of runs of neighbours; the runs of a line of blocks follow each other.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// The length of a run.
+    run: usize,
+    /// How many runs make a line.
+    line: usize,
+    /// For each dimension before the line: its length, the length of a block along it, and how far apart the blocks
+    /// along it are counted.
+    outer: Vec<[usize; 3]>,
+    /// How many blocks there are.
+    count: usize,
+}
+
+impl Blocks {
+    /// A tensor of this shape, cut into `counts` blocks along each dimension.
+    ///
+    /// # Panics
+    ///
+    /// When a dimension is not a multiple of its count.
+    pub fn new(shape: &[usize], counts: &[usize]) -> Self {
+        assert!(
+            shape.len() == counts.len() && shape.iter().zip(counts).all(|(&n, &c)| c > 0 && n % c == 0),
+            "each dimension is cut into equal blocks"
+        );
+        let axis = counts.iter().rposition(|&c| c > 1).unwrap_or(0);
+        let (line, length) = (*counts.get(axis).unwrap_or(&1), *shape.get(axis).unwrap_or(&1));
+        let behind: usize = shape.iter().skip(axis + 1).product();
+        let mut apart = line;
+        let mut outer: Vec<[usize; 3]> = (0..axis)
+            .rev()
+            .map(|d| {
+                let each = [shape[d], (shape[d] / counts[d]).max(1), apart];
+                apart *= counts[d];
+                each
+            })
+            .collect();
+        outer.reverse();
+        Self { run: length / line * behind, line, outer, count: apart }
+    }
+
+    /// One block for each place along an axis.
+    pub fn along(shape: &[usize], axis: usize) -> Self {
+        let counts: Vec<usize> =
+            (0..shape.len()).map(|d| if d == axis { shape[d].max(1) } else { 1 }).collect();
+        if shape.contains(&0) { Self::one(0) } else { Self::new(shape, &counts) }
+    }
+
+    /// All of the elements as one block.
+    pub fn one(elements: usize) -> Self {
+        Self { run: elements, line: 1, outer: Vec::new(), count: 1 }
+    }
+
+    /// Calls `f` with the start, the length and the first block of runs, or of parts of them, that together are
+    /// `count` elements from `start` on. Runs of one element that follow each other are handed over as one.
+    #[inline(always)]
+    fn each(&self, start: usize, count: usize, mut f: impl FnMut(usize, usize, usize)) {
+        let (mut at, end) = (start, start + count);
+        while at < end {
+            let line = at / (self.run * self.line);
+            let (mut rest, mut first) = (line, 0);
+            for &[length, block, apart] in self.outer.iter().rev() {
+                first += rest % length / block * apart;
+                rest /= length;
+            }
+            let line_end = end.min((line + 1) * self.run * self.line);
+            let mut number = at / self.run % self.line;
+            if self.run == 1 {
+                f(at, line_end - at, first + number);
+                at = line_end;
+            }
+            while at < line_end {
+                let stop = line_end.min((line * self.line + number + 1) * self.run);
+                f(at, stop - at, first + number);
+                (at, number) = (stop, number + 1);
+            }
+        }
+    }
+
+    /// Writes to each element the value of its block.
+    #[inline(always)]
+    fn spread(&self, to: &mut [f32], start: usize, values: &[f32]) {
+        self.each(start, to.len(), |at, count, block| {
+            let to = &mut to[at - start..][..count];
+            if self.run == 1 {
+                to.copy_from_slice(&values[block..][..count]);
+            } else {
+                to.fill(values[block]);
+            }
+        });
+    }
+}
+
+/// Numbers that stand for weights.
+#[derive(Clone, Copy, Debug)]
+pub enum Codes<'a> {
+    /// Whole numbers from 0 on, packed with so many bits each.
+    Unsigned(&'a [u8], usize),
+    /// Whole numbers in two's complement, packed with so many bits each.
+    Signed(&'a [u8], usize),
+    /// Halves.
+    Halves(&'a [f16]),
+    /// Floats.
+    Singles(&'a [f32]),
+}
+
+impl Codes<'_> {
+    /// Whether there are at least so many.
+    fn reach(&self, count: usize) -> bool {
+        match *self {
+            Codes::Unsigned(bytes, bits) | Codes::Signed(bytes, bits) => {
+                (1..=8).contains(&bits) && packed_len(count, bits) <= bytes.len()
+            }
+            Codes::Halves(all) => count <= all.len(),
+            Codes::Singles(all) => count <= all.len(),
+        }
+    }
+
+    /// Writes those from `start` on, which is a multiple of 8.
+    #[inline(always)]
+    fn widen(&self, to: &mut [f32], start: usize) {
+        match *self {
+            Codes::Unsigned(bytes, bits) => {
+                let mut codes = [0; BLOCK];
+                let codes = &mut codes[..to.len()];
+                unpack(codes, &bytes[start / 8 * bits..], bits);
+                simd::dispatch(Number { to, codes, unused: None });
+            }
+            Codes::Signed(bytes, bits) => {
+                let mut codes = [0; BLOCK];
+                let codes = &mut codes[..to.len()];
+                unpack(codes, &bytes[start / 8 * bits..], bits);
+                simd::dispatch(Number { to, codes, unused: Some(8 - bits as u32) });
+            }
+            Codes::Halves(all) => f16::widen(to, &all[start..][..to.len()]),
+            Codes::Singles(all) => to.copy_from_slice(&all[start..][..to.len()]),
+        }
+    }
+}
+
+struct Number<'a> {
+    to: &'a mut [f32],
+    codes: &'a [u8],
+    /// The bits of a byte that a signed code leaves free; nothing if codes have no sign.
+    unused: Option<u32>,
+}
+
+impl Kernel for Number<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let pairs = self.to.iter_mut().zip(self.codes);
+        match self.unused {
+            None => pairs.for_each(|(to, &code)| *to = f32::from(code)),
+            Some(unused) => pairs.for_each(|(to, &code)| *to = f32::from((code << unused) as i8 >> unused)),
+        }
+    }
+}
+
+/// Writes `scale · (code - shift)`, where each block has its scale and its shift.
+///
+/// The arithmetic is that of `f32`, rounded once; with `halved` the differences are rounded to halves.
+///
+/// ```
+/// use anemone_kernels::weights::{Blocks, Codes, shift_scale};
+/// let mut weights = [0.0f32; 4];
+/// let blocks = Blocks::along(&[2, 2], 0);
+/// let codes = Codes::Unsigned(&[0x21, 0xf3], 4);
+/// shift_scale(1, &mut weights, codes, &blocks, &[0.5, 2.0], Some(&[0.0, 1.0]), false);
+/// assert_eq!(weights, [0.5, 1.0, 4.0, 28.0]);
+/// ```
+///
+/// # Panics
+///
+/// When there are fewer codes than weights, or not as many scales or shifts as blocks.
+pub fn shift_scale<T: Float>(
+    threads: usize,
+    weights: &mut [T],
+    codes: Codes<'_>,
+    blocks: &Blocks,
+    scale: &[f32],
+    shift: Option<&[f32]>,
+    halved: bool,
+) {
+    assert!(codes.reach(weights.len()), "there is a code for each weight");
+    assert!(
+        scale.len() == blocks.count && shift.is_none_or(|s| s.len() == blocks.count),
+        "there is a scale for each block"
+    );
+    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+        let (mut x, mut factors) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (x, factors) = (&mut x[..weights.len()], &mut factors[..weights.len()]);
+        codes.widen(x, i * BLOCK);
+        if let Some(shift) = shift {
+            blocks.spread(factors, i * BLOCK, shift);
+            simd::dispatch(Apply { x, y: factors, f: |x, y| x - y });
+            if halved {
+                let mut halves = [f16::ZERO; BLOCK];
+                f16::narrow(&mut halves[..x.len()], x);
+                f16::widen(x, &halves[..x.len()]);
+            }
+        }
+        blocks.spread(factors, i * BLOCK, scale);
+        simd::dispatch(Apply { x, y: factors, f: |x, y| x * y });
+        T::narrow(weights, x);
+    });
+}
+
+struct Apply<'a, F> {
+    x: &'a mut [f32],
+    y: &'a [f32],
+    f: F,
+}
+
+impl<F: Fn(f32, f32) -> f32> Kernel for Apply<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        self.x.iter_mut().zip(self.y).for_each(|(x, &y)| *x = (self.f)(*x, y));
+    }
+}
+
+/// Writes the entries of palettes that codes of `bits` bits name. Each block has its table of 2^bits entries.
+///
+/// ```
+/// use anemone_kernels::weights::{Blocks, look_up};
+/// let mut weights = [0i8; 3];
+/// look_up(1, &mut weights, &[0b1101], 2, &Blocks::one(3), &[10, 20, 30, 40]);
+/// assert_eq!(weights, [20, 40, 10]);
+/// ```
+///
+/// # Panics
+///
+/// When there are fewer codes than weights, `bits` is not from 1 to 8, or there is not a table for each block.
+pub fn look_up<E: Pod + Send + Sync>(
+    threads: usize,
+    weights: &mut [E],
+    codes: &[u8],
+    bits: usize,
+    blocks: &Blocks,
+    tables: &[E],
+) {
+    assert!(Codes::Unsigned(codes, bits).reach(weights.len()), "there is a code for each weight");
+    assert_eq!(blocks.count.checked_mul(1 << bits), Some(tables.len()), "there is a table for each block");
+    match bits {
+        1 => look_up_of::<E, 2, 1>(threads, weights, codes, blocks, tables),
+        2 => look_up_of::<E, 4, 2>(threads, weights, codes, blocks, tables),
+        3 => look_up_of::<E, 8, 3>(threads, weights, codes, blocks, tables),
+        4 => look_up_of::<E, 16, 4>(threads, weights, codes, blocks, tables),
+        5 => look_up_of::<E, 32, 5>(threads, weights, codes, blocks, tables),
+        6 => look_up_of::<E, 64, 6>(threads, weights, codes, blocks, tables),
+        7 => look_up_of::<E, 128, 7>(threads, weights, codes, blocks, tables),
+        _ => look_up_of::<E, 256, 8>(threads, weights, codes, blocks, tables),
+    }
+}
+
+fn look_up_of<E: Pod + Send + Sync, const ENTRIES: usize, const BITS: usize>(
+    threads: usize,
+    weights: &mut [E],
+    codes: &[u8],
+    blocks: &Blocks,
+    tables: &[E],
+) {
+    let (tables, _) = tables.as_chunks::<ENTRIES>();
+    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+        let mut unpacked = [0; BLOCK];
+        let start = i * BLOCK;
+        unpack(&mut unpacked[..weights.len()], &codes[start / 8 * BITS..], BITS);
+        blocks.each(start, weights.len(), |at, count, block| {
+            let part = at - start..at - start + count;
+            let pairs = weights[part.clone()].iter_mut().zip(&unpacked[part]);
+            if blocks.run == 1 {
+                for ((weight, &code), table) in pairs.zip(&tables[block..]) {
+                    *weight = table[usize::from(code) % ENTRIES];
+                }
+            } else {
+                let table = &tables[block];
+                pairs.for_each(|(weight, &code)| *weight = table[usize::from(code) % ENTRIES]);
+            }
+        });
+    });
+}
+
+/// As [`look_up`], with entries that are vectors of `vector` elements and codes of a byte each.
+///
+/// The codes are lines of `inner`, and each line becomes `vector` lines: the first elements, the second, and so on.
+///
+/// # Panics
+///
+/// When there is not a vector for each code, or not a table of `entries` vectors for each block; when a code has no
+/// entry.
+pub fn look_up_vectors<E: Pod + Send + Sync>(
+    threads: usize,
+    weights: &mut [E],
+    codes: &[u8],
+    blocks: &Blocks,
+    tables: &[E],
+    [entries, vector, inner]: [usize; 3],
+) {
+    assert_eq!(codes.len().checked_mul(vector), Some(weights.len()), "there is a vector for each code");
+    assert_eq!(blocks.count * entries * vector, tables.len(), "there is a table for each block");
+    if weights.is_empty() {
+        return;
+    }
+    parallel_chunks(
+        threads,
+        weights,
+        vector * inner,
+        BLOCK * GRAIN / (vector * inner) + 1,
+        |line, weights| {
+            blocks.each(line * inner, inner, |at, count, block| {
+                for k in 0..count {
+                    let table = block + if blocks.run == 1 { k } else { 0 };
+                    let entry = (table * entries + usize::from(codes[at + k])) * vector;
+                    let to = weights[at - line * inner + k..].iter_mut().step_by(inner);
+                    to.zip(&tables[entry..entry + vector]).for_each(|(to, &value)| *to = value);
+                }
+            });
+        },
+    );
+}
+
+/// How many of the first `bits` bits of a mask are set.
+pub fn ones(mask: &[u8], bits: usize) -> usize {
+    let whole: usize = mask[..bits / 8].iter().map(|b| b.count_ones() as usize).sum();
+    let rest = bits % 8;
+    whole + if rest > 0 { (mask[bits / 8] & ((1 << rest) - 1)).count_ones() as usize } else { 0 }
+}
+
+/// Writes the values, in order, where the bits of a mask are set, and zeros elsewhere.
+///
+/// ```
+/// let mut dense = [0u16; 5];
+/// anemone_kernels::weights::expand(1, &mut dense, &[0b10110], &[7, 8, 9]);
+/// assert_eq!(dense, [0, 7, 8, 0, 9]);
+/// ```
+///
+/// # Panics
+///
+/// When not as many bits are set as there are values, or the mask has fewer bits than there are elements.
+pub fn expand<E: Pod + Send + Sync>(threads: usize, dense: &mut [E], mask: &[u8], values: &[E]) {
+    let mut before = 0;
+    let starts: Vec<usize> = (0..dense.len())
+        .step_by(BLOCK)
+        .map(|start| {
+            let first = before;
+            before += ones(&mask[start / 8..], BLOCK.min(dense.len() - start));
+            first
+        })
+        .collect();
+    assert_eq!(before, values.len(), "there is a value for each bit that is set");
+    parallel_chunks(threads, dense, BLOCK, GRAIN, |i, dense| {
+        let mut next = starts[i];
+        for (dense, &bits) in dense.chunks_mut(8).zip(&mask[i * (BLOCK / 8)..]) {
+            match (bits, values.get(next..next + 8)) {
+                (0, _) => dense.fill(E::zeroed()),
+                // Without a branch for each bit, since masks are as good as random.
+                (_, Some(eight)) => {
+                    let mut taken = 0;
+                    for (k, dense) in dense.iter_mut().enumerate() {
+                        let set = usize::from(bits >> k & 1);
+                        *dense = [E::zeroed(), eight[taken % 8]][set];
+                        taken += set;
+                    }
+                    next += taken;
+                }
+                (_, None) => {
+                    for (k, dense) in dense.iter_mut().enumerate() {
+                        let set = bits >> k & 1 == 1;
+                        *dense = if set { values[next] } else { E::zeroed() };
+                        next += usize::from(set);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The elements, in order, where the bits of a mask are set: the inverse of [`expand`].
+///
+/// # Panics
+///
+/// When the mask has fewer bits than there are elements, or more are set than there is room for.
+pub fn compress<E: Pod>(values: &mut [E], mask: &[u8], dense: &[E]) {
+    let mut next = 0;
+    for (i, eight) in dense.chunks(8).enumerate() {
+        let mut bits = mask[i];
+        while bits != 0 {
+            let k = bits.trailing_zeros() as usize;
+            if k >= eight.len() {
+                break;
+            }
+            values[next] = eight[k];
+            next += 1;
+            bits &= bits - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packed codes, one after another.
+    fn pack(codes: &[u8], bits: usize) -> Vec<u8> {
+        let mut packed = vec![0; (codes.len() * bits).div_ceil(8)];
+        for (i, &code) in codes.iter().enumerate() {
+            for k in 0..bits {
+                packed[(i * bits + k) / 8] |= (code >> k & 1) << ((i * bits + k) % 8);
+            }
+        }
+        packed
+    }
+
+    fn codes(count: usize, bits: usize) -> Vec<u8> {
+        (0..count).map(|i| ((i * 37 + i / 7) % (1 << bits)) as u8).collect()
+    }
+
+    /// The block of each element, counted one by one.
+    fn numbers(shape: &[usize], counts: &[usize]) -> Vec<usize> {
+        (0..shape.iter().product())
+            .map(|at: usize| {
+                let (mut rest, mut block, mut apart) = (at, 0, 1);
+                for (&n, &c) in shape.iter().zip(counts).rev() {
+                    block += rest % n / (n / c) * apart;
+                    apart *= c;
+                    rest /= n;
+                }
+                block
+            })
+            .collect()
+    }
+
+    const CUTS: [(&[usize], &[usize]); 7] = [
+        (&[], &[]),
+        (&[3000], &[1]),
+        (&[40, 64], &[40, 2]),
+        (&[40, 64], &[1, 64]),
+        (&[6, 10, 3, 3], &[6, 1, 1, 1]),
+        (&[6, 10, 30, 3], &[3, 5, 1, 3]),
+        (&[0, 4], &[1, 2]),
+    ];
+
+    #[test]
+    fn codes_of_any_width_are_unpacked() {
+        for bits in 1..=8 {
+            for count in [0, 1, 7, 8, 9, 100, 1031] {
+                let codes = codes(count, bits);
+                let mut found = vec![0xff; count];
+                unpack(&mut found, &pack(&codes, bits), bits);
+                assert_eq!(found, codes, "{bits} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn each_block_has_its_scale_and_its_shift() {
+        for (shape, counts) in CUTS {
+            let blocks = numbers(shape, counts);
+            let number = counts.iter().product();
+            let scale: Vec<f32> = (0..number).map(|b| 0.5 + b as f32).collect();
+            let shift: Vec<f32> = (0..number).map(|b| b as f32 % 5.0).collect();
+            let cut = Blocks::new(shape, counts);
+            for bits in [2, 4, 8] {
+                let codes = codes(blocks.len(), bits);
+                let packed = pack(&codes, bits);
+                for threads in [1, 2] {
+                    let mut y = vec![0.0; codes.len()];
+                    let unsigned = Codes::Unsigned(&packed, bits);
+                    shift_scale(threads, &mut y, unsigned, &cut, &scale, Some(&shift), false);
+                    for ((y, &c), &b) in y.iter().zip(&codes).zip(&blocks) {
+                        assert_eq!(*y, scale[b] * (f32::from(c) - shift[b]), "{shape:?} {counts:?}");
+                    }
+                    shift_scale(threads, &mut y, Codes::Signed(&packed, bits), &cut, &scale, None, false);
+                    for ((y, &c), &b) in y.iter().zip(&codes).zip(&blocks) {
+                        let c = i32::from(c) - if c >> (bits - 1) == 1 { 1 << bits } else { 0 };
+                        assert_eq!(*y, scale[b] * c as f32, "{shape:?} {counts:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_block_has_its_table() {
+        for (shape, counts) in CUTS {
+            let blocks = numbers(shape, counts);
+            let number: usize = counts.iter().product();
+            for bits in [1, 2, 3, 4, 6, 8] {
+                let tables: Vec<u32> = (0..(number << bits) as u32).collect();
+                let codes = codes(blocks.len(), bits);
+                let expected: Vec<u32> =
+                    codes.iter().zip(&blocks).map(|(&c, b)| ((b << bits) + usize::from(c)) as u32).collect();
+                let cut = Blocks::new(shape, counts);
+                let mut y = vec![0; codes.len()];
+                look_up(2, &mut y, &pack(&codes, bits), bits, &cut, &tables);
+                assert_eq!(y, expected, "{shape:?} {counts:?}");
+                y.fill(0);
+                look_up_vectors(2, &mut y, &codes, &cut, &tables, [1 << bits, 1, 1]);
+                assert_eq!(y, expected, "{shape:?} {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn masks_spread_values_and_collect_them() {
+        for count in [0, 1, 9, 64, 5003] {
+            for every in [1, 2, 3, 70] {
+                let set: Vec<u8> = (0..count).map(|i| u8::from((i * i + i) % every == 0)).collect();
+                let mask = pack(&set, 1);
+                let values: Vec<u16> = (1..=ones(&mask, count) as u16).collect();
+                let mut dense = vec![9; count];
+                expand(2, &mut dense, &mask, &values);
+                let mut next = values.iter();
+                for (dense, &set) in dense.iter().zip(&set) {
+                    assert_eq!(*dense, if set == 1 { *next.next().unwrap() } else { 0 });
+                }
+                let mut found = vec![0; values.len()];
+                compress(&mut found, &mask, &dense);
+                assert_eq!(found, values);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a table for each block")]
+    fn a_table_too_few_is_refused() {
+        look_up(1, &mut [0u8; 4], &[0], 2, &Blocks::along(&[4], 0), &[0; 12]);
+    }
+}
