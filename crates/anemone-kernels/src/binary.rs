@@ -2,7 +2,7 @@
 
 use crate::Float;
 use crate::simd::{self, Kernel, Simd};
-use crate::threads::{Shared, parallel_for};
+use crate::threads::{Shared, parallel_chunks, parallel_for};
 
 /// A function of two elements. Each is rounded once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +122,64 @@ pub fn compare<T: Float>(
     f: Comparison,
 ) {
     zip(threads, z, shape, x, y, |z, a, b| simd::dispatch(Compare { z, a, b, f }));
+}
+
+/// Writes any function of the elements of `x` and `y`, of any plain types, to `z`, whose dimensions are `shape`.
+///
+/// ```
+/// use anemone_kernels::binary::{Operand, map};
+/// let x = Operand { data: &[7, -7], strides: &[1] };
+/// let y = Operand { data: &[2], strides: &[0] };
+/// let mut z = [0; 2];
+/// map(1, &mut z, &[2], x, y, i32::div_euclid);
+/// assert_eq!(z, [3, -4]);
+/// ```
+///
+/// # Panics
+///
+/// As [`binary`].
+pub fn map<A: Copy + Sync, Z: Send>(
+    threads: usize,
+    z: &mut [Z],
+    shape: &[usize],
+    x: Operand<'_, A>,
+    y: Operand<'_, A>,
+    f: impl Fn(A, A) -> Z + Sync,
+) {
+    x.check(shape);
+    y.check(shape);
+    let (shape, [over_x, over_y]) = collapse(shape, [x.strides, y.strides]);
+    let (lines, inner) = (shape.split_last().map_or(&[][..], |(_, s)| s), *shape.last().unwrap_or(&1));
+    assert_eq!(
+        z.len(),
+        lines.iter().product::<usize>() * inner,
+        "the result has as many elements as its shape"
+    );
+    if z.is_empty() {
+        return;
+    }
+    let rank = lines.len();
+    let step = |strides: &[usize]| strides.get(rank).copied().unwrap_or(0);
+    let (step_x, step_y) = (step(&over_x), step(&over_y));
+    // A chunk is a line, or a part of one.
+    let part = if lines.iter().all(|&n| n == 1) { inner.min(16 * BLOCK) } else { inner };
+    parallel_chunks(threads, z, part, (16 * BLOCK).div_ceil(part), |chunk, z| {
+        let first = chunk * part;
+        let (mut rest, place) = (first / inner, first % inner);
+        let (mut i, mut j) = (place * step_x, place * step_y);
+        for d in (0..rank).rev() {
+            i += rest % lines[d] * over_x[d];
+            j += rest % lines[d] * over_y[d];
+            rest /= lines[d];
+        }
+        let (x, y) = (&x.data[i..], &y.data[j..]);
+        match (step_x, step_y) {
+            (1, 1) => z.iter_mut().zip(x).zip(y).for_each(|((z, &x), &y)| *z = f(x, y)),
+            (1, 0) => z.iter_mut().zip(x).for_each(|(z, &x)| *z = f(x, y[0])),
+            (0, 1) => z.iter_mut().zip(y).for_each(|(z, &y)| *z = f(x[0], y)),
+            _ => z.iter_mut().enumerate().for_each(|(k, z)| *z = f(x[k * step_x], y[k * step_y])),
+        }
+    });
 }
 
 /// How many elements are computed at a time.
@@ -314,8 +372,12 @@ mod tests {
                 (Binary::Pow, |x, y| f64::from(x).powf(f64::from(y)) as f32),
             ] {
                 binary(threads, &mut z, shape, a, b, f);
-                for (z, &(i, j)) in z.iter().zip(&pairs) {
-                    let exact = T::from_f32(exact(x[i].to_f32(), y[j].to_f32()));
+                let mut mapped = vec![T::zeroed(); n];
+                let of = |x: T, y: T| T::from_f32(exact(x.to_f32(), y.to_f32()));
+                map(threads, &mut mapped, shape, a, b, of);
+                for ((z, mapped), &(i, j)) in z.iter().zip(&mapped).zip(&pairs) {
+                    let exact = of(x[i], y[j]);
+                    assert!(*mapped == exact || exact.to_f32().is_nan(), "{f:?} {shape:?}");
                     let both_nan = z.to_f32().is_nan() && exact.to_f32().is_nan();
                     assert!(*z == exact || both_nan, "{f:?} {shape:?}");
                 }

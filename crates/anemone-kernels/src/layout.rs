@@ -5,7 +5,7 @@
 use bytemuck::Pod;
 
 use crate::binary::collapse;
-use crate::threads::{Shared, parallel_for};
+use crate::threads::{Shared, parallel_chunks, parallel_for};
 
 /// How many elements make it worth to use another thread.
 const TASK: usize = 1 << 15;
@@ -103,6 +103,141 @@ fn copy_line<E: Pod>(to: &mut [E], from: &[E], step: usize) {
         1 => to.copy_from_slice(&from[..to.len()]),
         _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, &v)| *to = v),
     }
+}
+
+/// As [`copy`], with strides of which some lead back: a dimension that is reversed.
+///
+/// ```
+/// use anemone_kernels::layout::copy_back;
+/// let mut reversed = [0u16; 4];
+/// copy_back(1, &mut reversed, &[2, 2], &[1, 2, 3, 4], 2, &[-2, 1]);
+/// assert_eq!(reversed, [3, 4, 1, 2]);
+/// ```
+///
+/// # Panics
+///
+/// As [`copy`].
+pub fn copy_back<E: Pod + Send + Sync>(
+    threads: usize,
+    to: &mut [E],
+    shape: &[usize],
+    from: &[E],
+    offset: usize,
+    strides: &[isize],
+) {
+    assert_eq!(strides.len(), shape.len(), "there is a stride for each dimension");
+    assert_eq!(
+        shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)),
+        Some(to.len()),
+        "the result has as many elements as its shape"
+    );
+    if to.is_empty() {
+        return;
+    }
+    let ends = shape.iter().zip(strides).try_fold((offset, offset), |(low, high), (&n, &s)| {
+        let reach = (n - 1).checked_mul(s.unsigned_abs())?;
+        if s < 0 { Some((low.checked_sub(reach)?, high)) } else { Some((low, high.checked_add(reach)?)) }
+    });
+    assert!(ends.is_some_and(|(_, last)| last < from.len()), "every index lies within the slice");
+    // Neighbouring dimensions that are walked through with one stride are one.
+    let mut dims: Vec<(usize, isize)> = Vec::new();
+    for (&n, &s) in shape.iter().zip(strides).filter(|(n, _)| **n > 1) {
+        match dims.last_mut() {
+            Some((m, t)) if *t == s * n as isize => (*m, *t) = (*m * n, s),
+            _ => dims.push((n, s)),
+        }
+    }
+    let (inner, step) = dims.pop().unwrap_or((1, 1));
+    parallel_chunks(threads, to, inner, TASK.div_ceil(inner), |line, to| {
+        let (mut rest, mut at) = (line, offset as isize);
+        for &(n, s) in dims.iter().rev() {
+            at += (rest % n) as isize * s;
+            rest /= n;
+        }
+        let start = at as usize;
+        if step >= 0 {
+            copy_line(to, &from[start..], step as usize);
+        } else {
+            let back = from[..=start].iter().rev().step_by(step.unsigned_abs());
+            to.iter_mut().zip(back).for_each(|(to, &v)| *to = v);
+        }
+    });
+}
+
+/// Copies runs of `run` elements: the `i`th of the result is the one that starts at `start(i)` in `from`. Where that
+/// is nothing, the elements of the result stay.
+///
+/// ```
+/// use anemone_kernels::layout::runs;
+/// let mut found = [0u16; 6];
+/// runs(1, &mut found, &[1, 2, 3, 4], 2, |i| [Some(2), None, Some(1)][i]);
+/// assert_eq!(found, [3, 4, 0, 0, 2, 3]);
+/// ```
+///
+/// # Panics
+///
+/// When the result is not made of whole runs, or a run reaches out of `from`.
+pub fn runs<E: Pod + Send + Sync>(
+    threads: usize,
+    to: &mut [E],
+    from: &[E],
+    run: usize,
+    start: impl Fn(usize) -> Option<usize> + Sync,
+) {
+    if to.is_empty() {
+        return;
+    }
+    assert!(run > 0 && to.len() % run == 0, "the result is made of whole runs");
+    parallel_chunks(threads, to, run, TASK.div_ceil(run), |i, to| {
+        match (start(i), &mut *to) {
+            (None, _) => {}
+            // Not a call to copy each element.
+            (Some(start), [to]) => *to = from[start],
+            (Some(start), to) => to.copy_from_slice(&from[start..start + run]),
+        }
+    });
+}
+
+/// Looks elements up one by one: `from` is `[outer, rows, inner]`, `numbers` is `[outer, count, inner]`, and each
+/// element of the result comes from the row that its number names.
+///
+/// ```
+/// use anemone_kernels::layout::look_up_each;
+/// let mut found = [0u16; 4];
+/// look_up_each(1, &mut found, &[1, 2, 3, 4, 5, 6], &[2, 0, 1, 1], [1, 3, 2, 2]);
+/// assert_eq!(found, [5, 2, 3, 4]);
+/// ```
+///
+/// # Panics
+///
+/// When a slice has another length than the sizes say, or there is no row of a number.
+pub fn look_up_each<E: Pod + Send + Sync>(
+    threads: usize,
+    to: &mut [E],
+    from: &[E],
+    numbers: &[usize],
+    [outer, rows, count, inner]: [usize; 4],
+) {
+    let product = |n: usize| outer.checked_mul(n)?.checked_mul(inner);
+    assert_eq!(product(rows), Some(from.len()), "the table has as many elements as its sizes say");
+    assert_eq!(product(count), Some(to.len()), "the result has as many elements as its sizes say");
+    assert_eq!(numbers.len(), to.len(), "there is a number for each element of the result");
+    assert!(numbers.iter().all(|&n| n < rows), "the table has a row of each number");
+    if to.is_empty() {
+        return;
+    }
+    let line = if inner == 1 { count } else { inner };
+    parallel_chunks(threads, to, line, TASK.div_ceil(line), |i, to| {
+        let numbers = &numbers[i * line..][..line];
+        if inner == 1 {
+            let table = &from[i * rows..(i + 1) * rows];
+            to.iter_mut().zip(numbers).for_each(|(to, &n)| *to = table[n]);
+        } else {
+            let table = &from[i / count * rows * inner..];
+            let pairs = to.iter_mut().zip(numbers).enumerate();
+            pairs.for_each(|(k, (to, &n))| *to = table[n * inner + k]);
+        }
+    });
 }
 
 /// Writes `from`, whose dimensions are `shape`, into `to`, whose dimensions are `within`, from the index `start` on.
@@ -343,6 +478,34 @@ mod tests {
             check(|i| i as u16, shape, offset, strides);
             check(|i| i as u32, shape, offset, strides);
         }
+    }
+
+    #[test]
+    fn strides_may_lead_back() {
+        for (shape, offset, strides) in [
+            (&[][..], 3, &[][..]),
+            (&[0, 4], 0, &[-4, 1]),
+            (&[7], 6, &[-1]),
+            (&[3, 5, 4], 59, &[-20, -4, -1]),
+            (&[3, 5, 4], 19, &[20, -4, -1]),
+            (&[3, 5, 4], 40, &[-20, 4, 1]),
+            (&[1, 200, 3, 4], 8, &[2400, 12, -4, 1]),
+            (&[4, 3], 20, &[-6, 2]),
+        ] {
+            let from: Vec<u16> = (0..2400).collect();
+            let mut to = vec![0; shape.iter().product()];
+            copy_back(2, &mut to, shape, &from, offset, strides);
+            for (to, index) in to.iter().zip(indices(shape)) {
+                let at: isize = index.iter().zip(strides).map(|(&i, s)| i as isize * s).sum();
+                assert_eq!(*to, from[(offset as isize + at) as usize], "{shape:?} {strides:?} {index:?}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "every index lies within the slice")]
+    fn a_stride_that_leads_back_too_far_is_refused() {
+        copy_back(1, &mut [0u8; 4], &[2, 2], &[0; 5], 1, &[-2, 1]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod norm;
 pub mod pool;
 mod scratch;
 mod simd;
+pub mod sort;
 #[cfg(test)]
 mod testing;
 pub mod threads;

@@ -50,15 +50,30 @@ impl Kernel for Unpack<'_> {
     fn run<S: Simd>(self, _: S) {
         let Self { to, packed, bits } = self;
         match bits {
-            1 => unpack_eights::<1>(to, packed),
-            2 => unpack_eights::<2>(to, packed),
+            1 => unpack_bytes::<1, 8>(to, packed),
+            2 => unpack_bytes::<2, 4>(to, packed),
             3 => unpack_eights::<3>(to, packed),
-            4 => unpack_eights::<4>(to, packed),
+            4 => unpack_bytes::<4, 2>(to, packed),
             5 => unpack_eights::<5>(to, packed),
             6 => unpack_eights::<6>(to, packed),
             7 => unpack_eights::<7>(to, packed),
             _ => to.copy_from_slice(&packed[..to.len()]),
         }
+    }
+}
+
+/// Codes that fill bytes, `PER_BYTE` each.
+#[inline(always)]
+fn unpack_bytes<const BITS: usize, const PER_BYTE: usize>(to: &mut [u8], packed: &[u8]) {
+    let (whole, rest) = to.as_chunks_mut::<PER_BYTE>();
+    let (bytes, last) = packed.split_at(whole.len());
+    for (to, &byte) in whole.iter_mut().zip(bytes) {
+        for (k, to) in to.iter_mut().enumerate() {
+            *to = byte >> (k * BITS) & ((1 << BITS) - 1);
+        }
+    }
+    for (k, to) in rest.iter_mut().enumerate() {
+        *to = last[0] >> (k * BITS) & ((1 << BITS) - 1);
     }
 }
 

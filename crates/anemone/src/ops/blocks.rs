@@ -1,7 +1,11 @@
 //! Ops that move elements between channels or batches and blocks of space.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
+use super::loops::shape_of;
 use super::moves::{
-    View, bad_value, exact, factor, joined, known_ints, of_rank, one, permuted, result, viewed,
+    View, bad_value, exact, factor, joined, known_ints, of_rank, one, permuted, result, strides, viewed,
 };
 use super::row::*;
 
@@ -167,6 +171,46 @@ fn compute_space_to_batch(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
     one(all.pick(&shape, rows)?)
 }
 
+/// Batches become blocks of space, which is then cropped.
+fn fast_batch_to_space(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let [a, b] = numbers(args, "block_shape", 1)?.map(|n| n as usize);
+    let [top, _, left, _] = numbers(args, "crops", 0)?.map(|n| n as usize);
+    let (s, shape) = (x.shape(), shape_of(&types[0]));
+    let view = [a, b, s[0] / (a * b), s[1], s[2], s[3]];
+    let whole = [view[2], s[1], s[2] * a, s[3] * b];
+    let whole = permuted(x, &view, &[2, 3, 4, 0, 5, 1], &whole).copied(context.threads)?;
+    let Some(whole) = whole.as_ref().and_then(|w| w[0].as_tensor()) else { return Ok(None) };
+    if whole.shape() == shape || shape.contains(&0) {
+        return Ok(Some(vec![
+            if shape.contains(&0) { Tensor::zeros(x.dtype(), &shape)? } else { whole.clone() }.into(),
+        ]));
+    }
+    let start = top * whole.shape()[3] + left;
+    let steps = strides(whole.shape());
+    View { x: whole, dims: shape.clone(), shape, start, steps }.copied(context.threads)
+}
+
+/// Space is padded, and its blocks become batches.
+fn fast_space_to_batch(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let [a, b] = numbers(args, "block_shape", 1)?.map(|n| n as usize);
+    let [top, bottom, left, right] = numbers(args, "paddings", 0)?.map(|n| n as usize);
+    let (s, shape) = (x.shape(), shape_of(&types[0]));
+    let padded = [s[0], s[1], s[2] + top + bottom, s[3] + left + right];
+    let padded = if padded[..] == *s {
+        x.clone()
+    } else {
+        let padded = for_bits!(x.dtype(), E => moved(x.dtype(), &padded, |to: &mut [E]| {
+            layout::place(to, &padded, &[0, 0, top, left], bits(x), s);
+        })?);
+        let Some(padded) = padded.as_tensor() else { return Ok(None) };
+        padded.clone()
+    };
+    let view = [s[0], s[1], shape[2], a, shape[3], b];
+    permuted(&padded, &view, &[3, 5, 0, 1, 2, 4], &shape).copied(context.threads)
+}
+
 /// The places of a tensor of four dimensions, in order.
 fn places([n, c, h, w]: [usize; 4]) -> impl Iterator<Item = [usize; 4]> {
     let count = n * c * h * w;
@@ -204,22 +248,28 @@ pub(super) static OPS: &[Op] = &[
         |args| infer_to_depth(args, "downscale_factor"),
         |args| to_depth(args, "downscale_factor", false),
     ),
-    exact(
-        "batch_to_space",
-        "batches moved into blocks of space, which is then cropped",
-        BATCH_TO_SPACE,
-        ONE,
-        infer_batch_to_space,
-        compute_batch_to_space,
-    ),
-    exact(
-        "space_to_batch",
-        "blocks of padded space moved into batches",
-        SPACE_TO_BATCH,
-        ONE,
-        infer_space_to_batch,
-        compute_space_to_batch,
-    ),
+    Op {
+        fast: Fast::Kernels(fast_batch_to_space),
+        ..exact(
+            "batch_to_space",
+            "batches moved into blocks of space, which is then cropped",
+            BATCH_TO_SPACE,
+            ONE,
+            infer_batch_to_space,
+            compute_batch_to_space,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_space_to_batch),
+        ..exact(
+            "space_to_batch",
+            "blocks of padded space moved into batches",
+            SPACE_TO_BATCH,
+            ONE,
+            infer_space_to_batch,
+            compute_space_to_batch,
+        )
+    },
 ];
 
 #[cfg(test)]

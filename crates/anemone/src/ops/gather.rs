@@ -6,6 +6,7 @@
 use anemone_kernels::layout;
 
 use super::fast::{Found, bits, for_bits, moved};
+use super::loops::shape_of;
 use super::moves::{as_declared, bad_value, exact, known_axis, one, result};
 use super::row::*;
 
@@ -85,11 +86,16 @@ const GATHER_ND: &[Edition] = &[
 
 /// The numbers of `indices` as places along a dimension of `n` elements.
 pub(super) fn resolved(args: &Args<'_>, indices: &[i64], n: usize) -> Result<Vec<usize>, Fault> {
-    indices.iter().map(|&i| resolve(args, i, n)).collect()
+    let strict = is_strict(args);
+    indices.iter().map(|&i| resolve(args, strict, i, n)).collect()
 }
 
-fn resolve(args: &Args<'_>, index: i64, n: usize) -> Result<usize, Fault> {
-    let strict = args.bool("validate_indices") == Some(true);
+/// Whether negative indices are refused.
+fn is_strict(args: &Args<'_>) -> bool {
+    args.bool("validate_indices") == Some(true)
+}
+
+fn resolve(args: &Args<'_>, strict: bool, index: i64, n: usize) -> Result<usize, Fault> {
     let from_front = if index < 0 && !strict { index.saturating_add_unsigned(n as u64) } else { index };
     match usize::try_from(from_front) {
         Ok(i) if i < n => Ok(i),
@@ -152,6 +158,23 @@ pub(super) fn slice_places(
     })
 }
 
+/// Where the slices of [`slice_places`] start, by their number.
+pub(super) fn slice_starts(
+    shape: &[usize],
+    axis: usize,
+    batch: usize,
+    indices: &[usize],
+) -> impl Fn(usize) -> usize {
+    let count = |dims: &[usize]| dims.iter().product::<usize>();
+    let (n, inner) = (shape[axis], count(&shape[axis + 1..]));
+    let (batches, between) = (count(&shape[..batch]), count(&shape[batch..axis]));
+    let each = indices.len().checked_div(batches).unwrap_or(0);
+    move |at| {
+        let (outer, k) = (at / each, at % each);
+        (outer * n + indices[outer / between * each + k]) * inner
+    }
+}
+
 /// Where the elements lie that indices name one by one along an axis; `indices` has the other dimensions of `shape`.
 pub(super) fn places_along(
     shape: &[usize],
@@ -163,13 +186,14 @@ pub(super) fn places_along(
     indices.iter().enumerate().map(move |(at, index)| (at / inner / length * n + index) * inner + at % inner)
 }
 
-/// Where the slices lie that tuples of indices name: the last dimension of `indices` is the tuple.
-pub(super) fn tuple_places(
+/// Where the slices start that tuples of indices name, and how long they are: the last dimension of `indices` is the
+/// tuple.
+pub(super) fn tuple_starts(
     args: &Args<'_>,
     shape: &[usize],
     batch: usize,
     indices: &Tensor,
-) -> Result<Vec<usize>, Fault> {
+) -> Result<(Vec<usize>, usize), Fault> {
     let Some((&depth, leading)) = indices.shape().split_last() else {
         return Err(no_tuple(args));
     };
@@ -179,15 +203,27 @@ pub(super) fn tuple_places(
     let batches: usize = shape[..batch].iter().product();
     let each = tuples.checked_div(batches).unwrap_or(0);
     let numbers = indices.to_i64s();
-    let mut places = Vec::new();
+    let strict = is_strict(args);
+    let mut starts = Vec::with_capacity(tuples);
     for t in 0..tuples {
         let mut start = if batch > 0 { t / each * steps[batch - 1] } else { 0 };
         for k in 0..depth {
-            start += resolve(args, numbers[t * depth + k], shape[batch + k])? * steps[batch + k];
+            start += resolve(args, strict, numbers[t * depth + k], shape[batch + k])? * steps[batch + k];
         }
-        places.extend(start..start + inner);
+        starts.push(start);
     }
-    Ok(places)
+    Ok((starts, inner))
+}
+
+/// Where the elements of these slices lie.
+pub(super) fn tuple_places(
+    args: &Args<'_>,
+    shape: &[usize],
+    batch: usize,
+    indices: &Tensor,
+) -> Result<impl Iterator<Item = usize>, Fault> {
+    let (starts, inner) = tuple_starts(args, shape, batch, indices)?;
+    Ok(starts.into_iter().flat_map(move |start| start..start + inner))
 }
 
 pub(super) fn no_tuple(args: &Args<'_>) -> Fault {
@@ -200,9 +236,10 @@ pub(super) fn no_tuple(args: &Args<'_>) -> Fault {
 
 /// Refuses, before the program runs, tuples of constant indices that lie outside known dimensions.
 pub(super) fn check_tuples(args: &Args<'_>, dims: &[Dim]) -> Result<(), Fault> {
+    let strict = is_strict(args);
     for (at, index) in args.ints("indices").unwrap_or_default().into_iter().enumerate() {
         if let Some(Dim::Known(n)) = dims.get(at % dims.len().max(1)) {
-            resolve(args, index, usize::try_from(*n).unwrap_or(usize::MAX))?;
+            resolve(args, strict, index, usize::try_from(*n).unwrap_or(usize::MAX))?;
         }
     }
     Ok(())
@@ -232,20 +269,22 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(&shape, slice_places(x.shape(), axis, batch, &places))?)
 }
 
-/// Slices of elements of whole bytes, without batches.
+/// Slices of elements of whole bytes.
 fn fast_gather(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
     let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
     let (axis, batch) = gathered(args, &Shape::from(x.shape()), &Shape::from(indices.shape()))?;
-    if batch > 0 {
-        return Ok(None);
-    }
     let places = resolved(args, &indices.to_i64s(), x.shape()[axis])?;
     let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
-    let shape = [before, indices.shape(), behind].concat();
+    let shape = [before, &indices.shape()[batch..], behind].concat();
     let sizes = [before.iter().product(), x.shape()[axis], behind.iter().product()];
+    let starts = slice_starts(x.shape(), axis, batch, &places);
     Ok(for_bits!(x.dtype(), E => {
         let found = moved(x.dtype(), &shape, |to: &mut [E]| {
-            layout::look_up(context.threads, to, bits(x), &places, sizes);
+            if batch == 0 {
+                layout::look_up(context.threads, to, bits(x), &places, sizes);
+            } else {
+                layout::runs(context.threads, to, bits(x), sizes[2], |i| Some(starts(i)));
+            }
         })?;
         Some(vec![found])
     }))
@@ -301,6 +340,20 @@ fn compute_along(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(indices.shape(), places_along(x.shape(), axis, indices.shape()[axis], &places))?)
 }
 
+fn fast_along(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
+    let axis = known_axis(args, "axis", x.rank())?;
+    let places = resolved(args, &indices.to_i64s(), x.shape()[axis])?;
+    let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
+    let sizes = [before.iter().product(), x.shape()[axis], indices.shape()[axis], behind.iter().product()];
+    Ok(for_bits!(x.dtype(), E => {
+        let found = moved(x.dtype(), &shape_of(&types[0]), |to: &mut [E]| {
+            layout::look_up_each(context.threads, to, bits(x), &places, sizes);
+        })?;
+        Some(vec![found])
+    }))
+}
+
 /// How many indices a tuple has, and the number of dimensions of batches.
 fn tuples(args: &Args<'_>, x: &Shape, indices: &Shape) -> Result<(Dim, usize), Fault> {
     let (&depth, leading) = indices.split_last().ok_or_else(|| no_tuple(args))?;
@@ -341,6 +394,18 @@ fn compute_nd(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(&shape, tuple_places(args, x.shape(), batch, indices)?)?)
 }
 
+fn fast_nd(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
+    let (_, batch) = tuples(args, &Shape::from(x.shape()), &Shape::from(indices.shape()))?;
+    let (starts, run) = tuple_starts(args, x.shape(), batch, indices)?;
+    Ok(for_bits!(x.dtype(), E => {
+        let found = moved(x.dtype(), &shape_of(&types[0]), |to: &mut [E]| {
+            layout::runs(context.threads, to, bits(x), run, |i| Some(starts[i]));
+        })?;
+        Some(vec![found])
+    }))
+}
+
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
@@ -355,15 +420,28 @@ pub(super) static OPS: &[Op] = &[
             compute_gather,
         )
     },
-    exact(
-        "gather_along_axis",
-        "the elements of x along an axis that indices name one by one",
-        GATHER_ALONG_AXIS,
-        ONE,
-        infer_along,
-        compute_along,
-    ),
-    exact("gather_nd", "the slices of x that tuples of indices name", GATHER_ND, ONE, infer_nd, compute_nd),
+    Op {
+        fast: Fast::Kernels(fast_along),
+        ..exact(
+            "gather_along_axis",
+            "the elements of x along an axis that indices name one by one",
+            GATHER_ALONG_AXIS,
+            ONE,
+            infer_along,
+            compute_along,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_nd),
+        ..exact(
+            "gather_nd",
+            "the slices of x that tuples of indices name",
+            GATHER_ND,
+            ONE,
+            infer_nd,
+            compute_nd,
+        )
+    },
 ];
 
 #[cfg(test)]

@@ -265,22 +265,35 @@ fn fast_split(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
     Ok(parts.map(|p| p.concat()))
 }
 
-/// Tensors of whole bytes, joined row by row. Parts that take turns are left to the meaning.
-fn fast_concat(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let types = infer_concat(args)?;
-    let shape = shape_of(&types[0]);
-    let parts = values(args)?;
-    if parts[0].rank() == 0 || known_int(args, "interleave")? != 0 {
-        return Ok(None);
-    }
-    let axis = known_axis(args, "axis", shape.len())?;
+/// Tensors of whole bytes, joined row by row: a row of each of them, whose dimensions are those from `axis` on.
+pub(super) fn joined_rows(parts: &[&Tensor], shape: &[usize], axis: usize, context: &Context<'_>) -> Found {
     let dtype = parts[0].dtype();
     let row = |t: &Tensor| t.shape()[axis..].iter().product();
     Ok(for_bits!(dtype, E => {
         let rows: Vec<(&[E], usize)> = parts.iter().map(|t| (bits(t), row(t))).collect();
-        let joined = moved(dtype, &shape, |to: &mut [E]| layout::join(context.threads, to, &rows))?;
+        let joined = moved(dtype, shape, |to: &mut [E]| layout::join(context.threads, to, &rows))?;
         Some(vec![joined])
     }))
+}
+
+fn fast_concat(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let types = infer_concat(args)?;
+    let shape = shape_of(&types[0]);
+    let parts = values(args)?;
+    if parts[0].rank() == 0 {
+        return joined_rows(&parts, &shape, 0, context);
+    }
+    let axis = known_axis(args, "axis", shape.len())?;
+    // Parts that take turns do so with each place along the axis.
+    let turns = usize::from(known_int(args, "interleave")? != 0);
+    joined_rows(&parts, &shape, axis + turns, context)
+}
+
+fn fast_stack(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let types = infer_stack(args)?;
+    let parts = values(args)?;
+    let axis = stack_axis(args, parts[0].rank())?;
+    joined_rows(&parts, &shape_of(&types[0]), axis, context)
 }
 
 fn infer_tile(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -316,7 +329,10 @@ pub(super) static OPS: &[Op] = &[
         fast: Fast::Kernels(fast_concat),
         ..exact("concat", "tensors joined along an axis", CONCAT, ONE, infer_concat, compute_concat)
     },
-    exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack),
+    Op {
+        fast: Fast::Kernels(fast_stack),
+        ..exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack)
+    },
     Op {
         fast: Fast::Kernels(fast_split),
         ..exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split)

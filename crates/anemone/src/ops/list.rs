@@ -3,6 +3,8 @@
 //! A list grows when something is written behind its end. The length that a program declares for it is the length
 //! that it starts with.
 
+use super::fast::Found;
+use super::join::joined_rows;
 use super::moves::{bad_value, exact, joined, meant, of_rank, one, result};
 use super::row::*;
 
@@ -184,7 +186,8 @@ fn infer_gather(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, item.dtype, [count].into_iter().chain(item.shape.iter().copied()).collect())
 }
 
-fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+/// The items that indices name, and their common shape.
+fn named(args: &Args<'_>) -> Result<(Vec<Tensor>, Vec<usize>), Fault> {
     let indices = args.tensor("indices")?.to_i64s();
     let parts = indices.iter().map(|&i| item(args, i)).collect::<Result<Vec<_>, _>>()?;
     let ty = list_type(args)?.0;
@@ -199,8 +202,13 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
             format!("the list holds items of shapes {one_shape:?} and {:?}", other.shape()),
         ));
     }
+    Ok((parts, one_shape))
+}
+
+fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let (parts, one_shape) = named(args)?;
     let all = if parts.is_empty() {
-        Tensor::zeros(ty.dtype, &[0])?
+        Tensor::zeros(list_type(args)?.0.dtype, &[0])?
     } else {
         joined(&parts.iter().collect::<Vec<_>>())?
     };
@@ -209,6 +217,15 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// The type of the list after a value of this type is written at `indices`.
+fn fast_gather(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let (parts, one_shape) = named(args)?;
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let shape = [&[parts.len()], &one_shape[..]].concat();
+    joined_rows(&parts.iter().collect::<Vec<_>>(), &shape, 0, context)
+}
+
 fn list_with(args: &Args<'_>, value: TensorType, last: Option<i64>) -> Result<Vec<Type>, Fault> {
     let (item, length) = list_type(args)?;
     if item.dtype != value.dtype || !item.shape.fits(&value.shape) {
@@ -266,6 +283,22 @@ fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     written(args, "indices", rows)
 }
 
+/// Rows of whole bytes lie side by side.
+fn fast_scatter(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let (indices, value) = (args.tensor("indices")?.to_i64s(), args.tensor("value")?);
+    let shape = &value.shape()[1..];
+    if value.dtype().is_sub_byte() || value.dtype() == DType::String {
+        return Ok(None);
+    }
+    let n = value.dtype().bytes_of(shape.iter().product());
+    let mut rows = Vec::with_capacity(indices.len());
+    for (row, index) in indices.into_iter().enumerate() {
+        let bytes = &value.bytes()[row * n..(row + 1) * n];
+        rows.push((index, Tensor::from_bytes(value.dtype(), shape, bytes)?));
+    }
+    written(args, "indices", rows).map(Some)
+}
+
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
@@ -279,16 +312,22 @@ pub(super) static OPS: &[Op] = &[
     )),
     meant(exact("list_length", "the number of items", LIST_LENGTH, ONE, infer_length, compute_length)),
     meant(exact("list_read", "one item", LIST_READ, ONE, infer_read, compute_read)),
-    exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather),
+    Op {
+        fast: Fast::Kernels(fast_gather),
+        ..exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather)
+    },
     meant(exact("list_write", "the list with one item written", LIST_WRITE, ONE, infer_write, compute_write)),
-    exact(
-        "list_scatter",
-        "the list with the rows of a tensor written to items",
-        LIST_SCATTER,
-        ONE,
-        infer_scatter,
-        compute_scatter,
-    ),
+    Op {
+        fast: Fast::Kernels(fast_scatter),
+        ..exact(
+            "list_scatter",
+            "the list with the rows of a tensor written to items",
+            LIST_SCATTER,
+            ONE,
+            infer_scatter,
+            compute_scatter,
+        )
+    },
 ];
 
 #[cfg(test)]

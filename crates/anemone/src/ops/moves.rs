@@ -105,14 +105,15 @@ impl View<'_> {
         one(self.x.pick(&self.shape, offsets(self.start, &self.dims, &self.steps))?)
     }
 
-    /// The elements, copied by the kernel; `None` for strings, elements below a byte, and steps back.
+    /// The elements, copied by the kernel; `None` for strings and elements below a byte.
     pub(super) fn copied(&self, threads: usize) -> Found {
         let steps = self.steps.iter().zip(&self.dims);
-        let steps = steps.map(|(&s, &n)| if n > 1 { usize::try_from(s) } else { Ok(0) });
-        let Ok(steps) = steps.collect::<Result<Vec<_>, _>>() else { return Ok(None) };
+        let steps: Vec<isize> = steps.map(|(&s, &n)| if n > 1 { s } else { 0 }).collect();
+        let forward = steps.iter().map(|&s| usize::try_from(s)).collect::<Result<Vec<_>, _>>();
         Ok(for_bits!(self.x.dtype(), E => {
-            let copied = moved(self.x.dtype(), &self.shape, |to: &mut [E]| {
-                layout::copy(threads, to, &self.dims, bits(self.x), self.start, &steps);
+            let copied = moved(self.x.dtype(), &self.shape, |to: &mut [E]| match &forward {
+                Ok(forward) => layout::copy(threads, to, &self.dims, bits(self.x), self.start, forward),
+                Err(_) => layout::copy_back(threads, to, &self.dims, bits(self.x), self.start, &steps),
             })?;
             Some(vec![copied])
         }))

@@ -1,8 +1,11 @@
 //! Ops that put the elements of one tensor in another order.
 
+use anemone_kernels::layout;
+
+use super::fast::{Found, bits, for_bits, moved};
 use super::moves::{
     MOVED17, View, bad_value, exact, expect_length, factor, joined, known_axis, known_int, known_ints,
-    of_rank, offsets, one, permuted, result, strides, viewed,
+    of_rank, one, permuted, result, strides, viewed,
 };
 use super::row::*;
 
@@ -111,17 +114,18 @@ fn infer_reverse(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![x.clone().into()])
 }
 
-fn compute_reverse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+fn reversed<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
     let x = args.tensor("x")?;
     let mut steps = strides(x.shape());
     let mut start = 0;
-    for (axis, reversed) in reversed_axes(args, x.rank())?.into_iter().enumerate() {
-        if reversed {
+    for (axis, backwards) in reversed_axes(args, x.rank())?.into_iter().enumerate() {
+        if backwards {
             start += x.shape()[axis].saturating_sub(1) * steps[axis] as usize;
             steps[axis] = -steps[axis];
         }
     }
-    one(x.pick(x.shape(), offsets(start, x.shape(), &steps))?)
+    let shape = x.shape().to_vec();
+    Ok(View { x, dims: shape.clone(), shape, start, steps })
 }
 
 fn infer_reverse_sequence(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -143,24 +147,43 @@ fn infer_reverse_sequence(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![x.clone().into()])
 }
 
-fn compute_reverse_sequence(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+/// For each place of the result, the place of its element; and how many elements move together.
+fn sequences(args: &Args<'_>) -> Result<(impl Fn(usize) -> usize + use<>, usize), Fault> {
     let x = args.tensor("x")?;
     infer_reverse_sequence(args)?;
     let seq = known_axis(args, "seq_axis", x.rank())?;
     let batch = known_axis(args, "batch_axis", x.rank())?;
-    let dim = x.shape()[seq];
+    let (dim, batches) = (x.shape()[seq], x.shape()[batch]);
     let lengths = args.tensor("lengths")?.to_i64s();
     if let Some(bad) = lengths.iter().find(|&&n| n < 0 || n > dim as i64) {
         let why = format_args!("{bad} is not between 0 and {dim}, the length of the sequences").to_string();
         return Err(bad_value(args, "lengths", why));
     }
     let steps = super::loops::strides(x.shape());
-    let from = (0..x.len()).map(|at| {
-        let place = at / steps[seq] % dim;
-        let length = lengths[at / steps[batch] % x.shape()[batch]] as usize;
-        if place < length { at - place * steps[seq] + (length - 1 - place) * steps[seq] } else { at }
-    });
-    one(x.pick(x.shape(), from)?)
+    let (step, next) = (steps[seq], steps[batch]);
+    let from = move |at: usize| {
+        let place = at / step % dim;
+        let length = lengths[at / next % batches] as usize;
+        if place < length { at - place * step + (length - 1 - place) * step } else { at }
+    };
+    Ok((from, step.min(next)))
+}
+
+fn compute_reverse_sequence(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    let (from, _) = sequences(args)?;
+    one(x.pick(x.shape(), (0..x.len()).map(from))?)
+}
+
+fn fast_reverse_sequence(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let (from, run) = sequences(args)?;
+    Ok(for_bits!(x.dtype(), E => {
+        let y = moved(x.dtype(), x.shape(), |to: &mut [E]| {
+            layout::runs(context.threads, to, bits(x), run, |i| Some(from(i * run)));
+        })?;
+        Some(vec![y])
+    }))
 }
 
 /// The axis, and the number of windows along it.
@@ -226,19 +249,47 @@ fn compute_band_part(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(all.pick(x.shape(), from)?)
 }
 
+/// Of each row, the part within the band; memory comes zeroed.
+fn fast_band_part(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let (lower, upper) = (known_int(args, "lower")?, known_int(args, "upper")?);
+    let (rows, columns) = (x.shape()[x.rank() - 2], x.shape()[x.rank() - 1]);
+    if x.is_empty() {
+        return Ok(None);
+    }
+    let column = |n: i64| usize::try_from(n).unwrap_or(0).min(columns);
+    Ok(for_bits!(x.dtype(), E => {
+        let banded = moved(x.dtype(), x.shape(), |to: &mut [E]| {
+            let lines = to.chunks_exact_mut(columns).zip(bits::<E>(x).chunks_exact(columns));
+            for (i, (to, from)) in lines.enumerate() {
+                let row = (i % rows) as i64;
+                let start = if lower < 0 { 0 } else { column(row.saturating_sub(lower)) };
+                let end = if upper < 0 { columns } else { column(row.saturating_add(upper).saturating_add(1)) };
+                if start < end {
+                    to[start..end].copy_from_slice(&from[start..end]);
+                }
+            }
+        })?;
+        Some(vec![banded])
+    }))
+}
+
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     viewed!("transpose", "x with its axes permuted", TRANSPOSE, infer_transpose, transposed),
-    exact("reverse", "x with axes reversed", REVERSE, ONE, infer_reverse, compute_reverse),
-    exact(
-        "reverse_sequence",
-        "x with the first elements of each sequence reversed",
-        REVERSE_SEQUENCE,
-        ONE,
-        infer_reverse_sequence,
-        compute_reverse_sequence,
-    ),
+    viewed!("reverse", "x with axes reversed", REVERSE, infer_reverse, reversed),
+    Op {
+        fast: Fast::Kernels(fast_reverse_sequence),
+        ..exact(
+            "reverse_sequence",
+            "x with the first elements of each sequence reversed",
+            REVERSE_SEQUENCE,
+            ONE,
+            infer_reverse_sequence,
+            compute_reverse_sequence,
+        )
+    },
     viewed!(
         "sliding_windows",
         "all windows along an axis, on an axis of their own",
@@ -246,14 +297,17 @@ pub(super) static OPS: &[Op] = &[
         infer_sliding_windows,
         all_windows,
     ),
-    exact(
-        "band_part",
-        "x with zeros outside a band around the diagonal of its matrices",
-        BAND_PART,
-        ONE,
-        infer_band_part,
-        compute_band_part,
-    ),
+    Op {
+        fast: Fast::Kernels(fast_band_part),
+        ..exact(
+            "band_part",
+            "x with zeros outside a band around the diagonal of its matrices",
+            BAND_PART,
+            ONE,
+            infer_band_part,
+            compute_band_part,
+        )
+    },
 ];
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 //! Where several updates meet one element, they are applied in order. Floats are carried in f64 and rounded once,
 //! whole numbers wrap around, and a whole number divided by 0 is 0.
 
+use super::fast::{Found, bits, elements, for_bits, moved};
 use super::gather::{
     check_along, check_depth, check_indices, check_tuples, no_tuple, places_along, resolved, slice_places,
-    tuple_places,
+    slice_starts, tuple_places, tuple_starts,
 };
 use super::moves::{bad_value, exact, joined, known_axis, one};
 use super::row::*;
+use crate::types::{Element, f16};
 
 const SCATTER: &[Edition] = &[
     edition(
@@ -135,6 +137,72 @@ fn applied(args: &Args<'_>, places: impl IntoIterator<Item = usize>) -> Result<V
     })
 }
 
+/// `data` with the updates applied, which are runs of elements that begin at `starts`, all at multiples of `run`.
+///
+/// Where several updates meet, only those are computed here that give the same bits when each is rounded.
+fn fast_applied(args: &Args<'_>, starts: &[usize], run: usize) -> Found {
+    let (data, updates, mode) = (args.tensor("data")?, args.tensor("updates")?, mode(args)?);
+    if data.is_empty() || run == 0 {
+        return Ok(None);
+    }
+    if mode == Mode::Update {
+        return Ok(for_bits!(data.dtype(), E => {
+            let updates = bits::<E>(updates);
+            let updated = moved(data.dtype(), data.shape(), |to: &mut [E]| {
+                to.copy_from_slice(bits(data));
+                for (&start, new) in starts.iter().zip(updates.chunks_exact(run)) {
+                    to[start..start + run].copy_from_slice(new);
+                }
+            })?;
+            Some(vec![updated])
+        }));
+    }
+    let mut seen = vec![false; data.len() / run];
+    let apart = starts.iter().all(|start| !std::mem::replace(&mut seen[start / run], true));
+    // The sum of two floats in f64, rounded once, is their sum, and so for the other modes.
+    match data.dtype() {
+        Fp32 if apart => updated(data, updates, starts, run, |old: f32, new| on_singles(mode, old, new)),
+        Fp16 if apart => updated(data, updates, starts, run, |old: f16, new: f16| {
+            f16::from_f32(on_singles(mode, old.to_f32(), new.to_f32()))
+        }),
+        Int32 if apart || mode != Mode::Div => {
+            updated(data, updates, starts, run, |old: i32, new| on_ints(mode, old.into(), new.into()) as i32)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A copy of `data`, in which a function of the old and the new element is written to the places of the updates.
+fn updated<T: Element>(
+    data: &Tensor,
+    updates: &Tensor,
+    starts: &[usize],
+    run: usize,
+    f: impl Fn(T, T) -> T,
+) -> Found {
+    let mut y = data.clone();
+    if let Some(y) = y.as_mut_slice::<T>() {
+        for (&start, new) in starts.iter().zip(elements::<T>(updates).chunks_exact(run)) {
+            y[start..start + run].iter_mut().zip(new).for_each(|(old, &new)| *old = f(*old, new));
+        }
+    }
+    Ok(Some(vec![y.into()]))
+}
+
+/// [`on_floats`] of floats that are rounded to single precision.
+fn on_singles(mode: Mode, old: f32, new: f32) -> f32 {
+    match mode {
+        Mode::Update => new,
+        Mode::Add => old + new,
+        Mode::Sub => old - new,
+        Mode::Mul => old * new,
+        Mode::Div => old / new,
+        Mode::Max if old.is_nan() || old > new => old,
+        Mode::Min if old.is_nan() || old < new => old,
+        Mode::Max | Mode::Min => new,
+    }
+}
+
 /// Refuses updates that have not this shape.
 fn expect(args: &Args<'_>, updates: &Shape, wanted: &Shape) -> Result<(), Fault> {
     if updates.fits(wanted) {
@@ -172,6 +240,16 @@ fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     applied(args, slice_places(data.shape(), axis, 0, &places))
 }
 
+fn fast_scatter(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let (data, indices) = (args.tensor("data")?, args.tensor("indices")?);
+    let axis = known_axis(args, "axis", data.rank())?;
+    let places = resolved(args, &indices.to_i64s(), data.shape()[axis])?;
+    let (before, behind) = (&data.shape()[..axis], &data.shape()[axis + 1..]);
+    let count = before.iter().product::<usize>() * places.len();
+    let starts: Vec<usize> = (0..count).map(slice_starts(data.shape(), axis, 0, &places)).collect();
+    fast_applied(args, &starts, behind.iter().product())
+}
+
 /// Checks the shapes of a call of `scatter_along_axis`, and gives the axis.
 fn along(args: &Args<'_>, data: &Shape, indices: &Shape, updates: &Shape) -> Result<usize, Fault> {
     let axis = known_axis(args, "axis", data.rank())?;
@@ -194,6 +272,14 @@ fn compute_along(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let axis = along(args, &d, &i, &u)?;
     let places = resolved(args, &indices.to_i64s(), data.shape()[axis])?;
     applied(args, places_along(data.shape(), axis, indices.shape()[axis], &places))
+}
+
+fn fast_along(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let (data, indices) = (args.tensor("data")?, args.tensor("indices")?);
+    let axis = known_axis(args, "axis", data.rank())?;
+    let places = resolved(args, &indices.to_i64s(), data.shape()[axis])?;
+    let starts: Vec<usize> = places_along(data.shape(), axis, indices.shape()[axis], &places).collect();
+    fast_applied(args, &starts, 1)
 }
 
 /// Checks the shapes of a call of `scatter_nd`.
@@ -223,33 +309,47 @@ fn compute_nd(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     applied(args, tuple_places(args, data.shape(), 0, indices)?)
 }
 
+fn fast_nd(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    let (starts, run) = tuple_starts(args, args.tensor("data")?.shape(), 0, args.tensor("indices")?)?;
+    fast_applied(args, &starts, run)
+}
+
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "scatter",
-        "data with slices along an axis updated where indices name them",
-        SCATTER,
-        ONE,
-        infer_scatter,
-        compute_scatter,
-    ),
-    exact(
-        "scatter_along_axis",
-        "data with elements along an axis updated where indices name them one by one",
-        SCATTER,
-        ONE,
-        infer_along,
-        compute_along,
-    ),
-    exact(
-        "scatter_nd",
-        "data with slices updated where tuples of indices name them",
-        SCATTER_ND,
-        ONE,
-        infer_nd,
-        compute_nd,
-    ),
+    Op {
+        fast: Fast::Kernels(fast_scatter),
+        ..exact(
+            "scatter",
+            "data with slices along an axis updated where indices name them",
+            SCATTER,
+            ONE,
+            infer_scatter,
+            compute_scatter,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_along),
+        ..exact(
+            "scatter_along_axis",
+            "data with elements along an axis updated where indices name them one by one",
+            SCATTER,
+            ONE,
+            infer_along,
+            compute_along,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_nd),
+        ..exact(
+            "scatter_nd",
+            "data with slices updated where tuples of indices name them",
+            SCATTER_ND,
+            ONE,
+            infer_nd,
+            compute_nd,
+        )
+    },
 ];
 
 #[cfg(test)]

@@ -4,8 +4,14 @@
 
 use std::cmp::Ordering;
 
+use anemone_kernels::layout;
+use anemone_kernels::sort::order;
+
+use super::fast::{Found, bits, elements, for_bits, moved, result as filled_shape};
+use super::loops::shape_of;
 use super::moves::{bad_value, exact, known_axis, known_int, one, result, tensor_type};
 use super::row::*;
+use crate::types::{Element, f16};
 
 const TOPK: &[Edition] = &[
     edition(
@@ -141,6 +147,107 @@ fn compute_topk(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     Ok(results)
 }
 
+/// The places of the first elements in their order; nothing where the kernel does not order them.
+fn fast_order(args: &Args<'_>, take: usize, context: &Context<'_>) -> Result<Option<Vec<usize>>, Fault> {
+    let x = args.tensor("x")?;
+    let axis = known_axis(args, "axis", x.rank())?;
+    let ascending = args.bool("ascending").unwrap_or(false);
+    let sizes @ [outer, n, inner] = sizes(x, axis);
+    if x.is_empty() || u32::try_from(n).is_err() {
+        return Ok(None);
+    }
+    let mut places = vec![0; outer * take * inner];
+    macro_rules! ordered {
+        ($type:ty) => {
+            order::<$type>(context.threads, &mut places, elements(x), sizes, take, ascending)
+        };
+    }
+    match x.dtype() {
+        Fp16 => ordered!(f16),
+        Fp32 => ordered!(f32),
+        Int8 => ordered!(i8),
+        Int16 => ordered!(i16),
+        Int32 => ordered!(i32),
+        UInt8 => ordered!(u8),
+        UInt16 => ordered!(u16),
+        _ => return Ok(None),
+    }
+    Ok(Some(places))
+}
+
+/// The elements before, along and behind an axis.
+fn sizes(x: &Tensor, axis: usize) -> [usize; 3] {
+    let count = |dims: &[usize]| dims.iter().product();
+    [count(&x.shape()[..axis]), x.shape()[axis], count(&x.shape()[axis + 1..])]
+}
+
+fn fast_topk(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let (axis, take, indices) = top(args, &Shape::from(x.shape()))?;
+    let take = take.known().unwrap_or(0) as usize;
+    let Some(places) = fast_order(args, take, context)? else { return Ok(None) };
+    let shape = shape_of(&types[0]);
+    let [outer, n, inner] = sizes(x, axis);
+    let mut results = vec![for_bits!(x.dtype(), E => moved(x.dtype(), &shape, |to: &mut [E]| {
+        layout::look_up_each(context.threads, to, bits(x), &places, [outer, n, take, inner]);
+    })?)];
+    match indices {
+        Some(Int32) => results.push(result_of(&shape, &places, |place| place as i32)?),
+        Some(_) => results.push(result_of(&shape, &places, |place| place as u16)?),
+        None => {}
+    }
+    Ok(Some(results))
+}
+
+/// Places as a tensor.
+fn result_of<T: Element>(shape: &[usize], places: &[usize], f: fn(usize) -> T) -> Result<Datum, Fault> {
+    filled_shape(shape, |to: &mut [T]| to.iter_mut().zip(places).for_each(|(to, &place)| *to = f(place)))
+}
+
+fn fast_argsort(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let take = x.shape()[known_axis(args, "axis", x.rank())?];
+    let Some(places) = fast_order(args, take, context)? else { return Ok(None) };
+    Ok(Some(vec![result_of(&shape_of(&types[0]), &places, |place| place as i32)?]))
+}
+
+/// Line by line, so that the indices of the other dimensions are counted up and not divided out.
+fn fast_non_zero(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
+    fn places<T: Copy>(shape: &[usize], x: &[T], is_zero: impl Fn(T) -> bool) -> Vec<i32> {
+        let mut places = Vec::new();
+        let mut index = vec![0; shape.len()];
+        let last = shape.len() - 1;
+        for line in x.chunks_exact(shape[last]) {
+            for (i, &v) in line.iter().enumerate() {
+                if !is_zero(v) {
+                    index[last] = i as i32;
+                    places.extend_from_slice(&index);
+                }
+            }
+            for axis in (0..last).rev() {
+                index[axis] += 1;
+                if (index[axis] as usize) < shape[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+        places
+    }
+    let x = args.tensor("x")?;
+    if x.is_empty() || x.rank() == 0 {
+        return Ok(None);
+    }
+    let places = match x.dtype() {
+        Fp16 => places(x.shape(), elements(x), |v: f16| v.to_bits() & 0x7fff == 0),
+        Fp32 => places(x.shape(), elements(x), |v: f32| v == 0.0),
+        Int32 => places(x.shape(), elements(x), |v: i32| v == 0),
+        DType::Bool => places(x.shape(), x.bytes(), |v| v == 0),
+        _ => return Ok(None),
+    };
+    Ok(Some(vec![Tensor::from_slice(&[places.len() / x.rank(), x.rank()], &places)?.into()]))
+}
+
 fn infer_argsort(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     let x = args.ty("x")?;
     known_axis(args, "axis", x.rank())?;
@@ -174,30 +281,39 @@ fn compute_non_zero(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "topk",
-        "the largest or smallest elements along an axis, and their places",
-        TOPK,
-        Results::Inferred,
-        infer_topk,
-        compute_topk,
-    ),
-    exact(
-        "argsort",
-        "the places of the elements along an axis, in their order",
-        ARGSORT,
-        Results::Exactly(1),
-        infer_argsort,
-        compute_argsort,
-    ),
-    exact(
-        "non_zero",
-        "the places of the elements that are not zero",
-        NON_ZERO,
-        Results::Exactly(1),
-        infer_non_zero,
-        compute_non_zero,
-    ),
+    Op {
+        fast: Fast::Kernels(fast_topk),
+        ..exact(
+            "topk",
+            "the largest or smallest elements along an axis, and their places",
+            TOPK,
+            Results::Inferred,
+            infer_topk,
+            compute_topk,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_argsort),
+        ..exact(
+            "argsort",
+            "the places of the elements along an axis, in their order",
+            ARGSORT,
+            Results::Exactly(1),
+            infer_argsort,
+            compute_argsort,
+        )
+    },
+    Op {
+        fast: Fast::Kernels(fast_non_zero),
+        ..exact(
+            "non_zero",
+            "the places of the elements that are not zero",
+            NON_ZERO,
+            Results::Exactly(1),
+            infer_non_zero,
+            compute_non_zero,
+        )
+    },
 ];
 
 #[cfg(test)]

@@ -304,6 +304,24 @@ pub(super) fn by_kernels(op: &str, opset: Opset, arguments: &[(&str, Datum)]) ->
     })
 }
 
+/// Asserts that the kernels of an op give the list that it means.
+#[track_caller]
+pub(super) fn fast_lists_agree(op: &str, opset: Opset, arguments: &[(&str, Datum)]) {
+    let items = |results: Vec<Datum>| match results.into_iter().next() {
+        Some(Datum::List { items, .. }) => items,
+        other => panic!("`{op}` gave {other:?}"),
+    };
+    let (found, exact) = (items(by_kernels(op, opset, arguments)), items(by_meaning(op, opset, arguments)));
+    assert_eq!(found.len(), exact.len(), "`{op}`");
+    for (found, exact) in found.iter().zip(&exact) {
+        let same = match (found, exact) {
+            (Some(found), Some(exact)) => found.same_bits(exact),
+            (found, exact) => found.is_none() && exact.is_none(),
+        };
+        assert!(same, "`{op}` gives {found:?} and means {exact:?}");
+    }
+}
+
 /// Asserts that the fast way of an op gives what its meaning gives, within its tolerance, with one thread and with
 /// several. False when this case has no fast way.
 #[track_caller]

@@ -63,7 +63,7 @@ pub(super) const fn logical(name: &'static str, summary: &'static str, f: fn(boo
         results: Results::Exactly(1),
         infer: infer_truth,
         meaning: Meaning::Compute(compute),
-        fast: Fast::None,
+        fast: Fast::Kernels(fast::logical),
         tolerance: Tolerance::Exact,
         scalar: Scalar::Logical(f),
     }

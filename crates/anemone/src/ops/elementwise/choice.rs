@@ -7,7 +7,7 @@ use crate::ops::row::*;
 
 pub(super) const LOGICAL_NOT: Op = Op {
     infer: same_as_x,
-    fast: Fast::None,
+    fast: Fast::Kernels(fast::not),
     ..parametric(
         "logical_not",
         "whether x is false",

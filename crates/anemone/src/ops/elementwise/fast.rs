@@ -1,7 +1,7 @@
 //! The elementwise ops on vectors of fp16 and fp32.
 
 use anemone_kernels::binary::{
-    Binary, Comparison, Operand, binary as apply_binary, compare as apply_compare,
+    Binary, Comparison, Operand, binary as apply_binary, compare as apply_compare, map as zip,
 };
 use anemone_kernels::math::{Unary, map, unary as apply_unary};
 use anemone_kernels::threads::parallel_chunks;
@@ -58,6 +58,9 @@ fn kernel(args: &Args<'_>) -> Result<Option<Unary>, Fault> {
 /// An op of `x`: by its kernel, or else by its scalar function on several threads.
 pub(in crate::ops) fn unary(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let x = args.tensor("x")?;
+    if x.dtype() == Int32 {
+        return unary_of_ints(args, types, context);
+    }
     for_float!(x.dtype(), T => {
         let x = elements::<T>(x);
         match (kernel(args)?, args.op.scalar) {
@@ -70,9 +73,88 @@ pub(in crate::ops) fn unary(args: &Args<'_>, types: &[Type], context: &Context<'
     })
 }
 
+/// An op of whole numbers, which wrap around.
+fn unary_of_ints(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, threads) = (elements::<i32>(args.tensor("x")?), context.threads);
+    match args.op.name {
+        "abs" => by_blocks(threads, types, x, each(i32::wrapping_abs)),
+        "exp2" => by_blocks(
+            threads,
+            types,
+            x,
+            each(|x| if (0..32).contains(&x) { 1i32.wrapping_shl(x as u32) } else { 0 }),
+        ),
+        "sign" => by_blocks(threads, types, x, each(i32::signum)),
+        "square" => by_blocks(threads, types, x, each(|x: i32| x.wrapping_mul(x))),
+        "threshold" => {
+            let alpha = number(args, "alpha")? as i32;
+            by_blocks(threads, types, x, each(move |x: i32| x.max(alpha)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Two operands of an op, broadcast to its result, and a function of each pair of their elements.
+fn zipped<A: bytemuck::Pod + Sync, Z: bytemuck::Pod + Send>(
+    args: &Args<'_>,
+    types: &[Type],
+    context: &Context<'_>,
+    f: impl Fn(A, A) -> Z + Sync,
+) -> Found {
+    let (x, y, shape) = (args.tensor("x")?, args.tensor("y")?, shape_of(&types[0]));
+    let (over_x, over_y) = (stretched(x.shape(), &shape), stretched(y.shape(), &shape));
+    let (x, y) = (Operand { data: bits(x), strides: &over_x }, Operand { data: bits(y), strides: &over_y });
+    let Some(dtype) = types[0].as_tensor().map(|t| t.dtype) else { return Ok(None) };
+    Ok(Some(vec![moved(dtype, &shape, |z: &mut [Z]| zip(context.threads, z, &shape, x, y, f))?]))
+}
+
+/// Arithmetic on whole numbers, which wrap around.
+fn binary_of_ints(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    match (args.op.name, args.op.scalar) {
+        ("add", _) => zipped(args, types, context, i32::wrapping_add),
+        ("maximum", _) => zipped(args, types, context, |x: i32, y: i32| x.max(y)),
+        ("minimum", _) => zipped(args, types, context, |x: i32, y: i32| x.min(y)),
+        ("mul", _) => zipped(args, types, context, i32::wrapping_mul),
+        ("sub", _) => zipped(args, types, context, i32::wrapping_sub),
+        (_, Scalar::Binary(_, g)) => {
+            zipped(args, types, context, |x: i32, y: i32| g(x.into(), y.into()) as i32)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Quotients and remainders of floats, which are rounded once.
+fn divided(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let Scalar::Binary(f, _) = args.op.scalar else { return Ok(None) };
+    match args.tensor("x")?.dtype() {
+        Fp32 => zipped(args, types, context, |x: f32, y: f32| f(x.into(), y.into()) as f32),
+        Fp16 => zipped(args, types, context, |x: f16, y: f16| {
+            f16::from_f64(Fp16.round(f(x.to_f32().into(), y.to_f32().into())))
+        }),
+        _ => Ok(None),
+    }
+}
+
+/// An op of two bools.
+pub(super) fn logical(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    match args.op.name {
+        "logical_and" => zipped(args, types, context, |x: u8, y: u8| u8::from((x != 0) & (y != 0))),
+        "logical_or" => zipped(args, types, context, |x: u8, y: u8| u8::from((x != 0) | (y != 0))),
+        _ => zipped(args, types, context, |x: u8, y: u8| u8::from((x != 0) != (y != 0))),
+    }
+}
+
+/// `logical_not`.
+pub(super) fn not(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    bools(context.threads, types, args.tensor("x")?.bytes(), |x| x == 0)
+}
+
 /// An op of `x` and `y`.
 pub(super) fn binary(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let (a, b) = (args.tensor("x")?, args.tensor("y")?);
+    if a.dtype() == Int32 {
+        return binary_of_ints(args, types, context);
+    }
     let f = match args.op.name {
         "add" => Binary::Add,
         "maximum" => Binary::Max,
@@ -81,7 +163,7 @@ pub(super) fn binary(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> 
         "pow" => Binary::Pow,
         "real_div" => Binary::Div,
         "sub" => Binary::Sub,
-        _ => return Ok(None),
+        _ => return divided(args, types, context),
     };
     let shape = shape_of(&types[0]);
     let (over_a, over_b) = (stretched(a.shape(), &shape), stretched(b.shape(), &shape));
@@ -99,6 +181,9 @@ pub(super) fn binary(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> 
 /// A comparison of `x` and `y`.
 pub(super) fn compare(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let (a, b) = (args.tensor("x")?, args.tensor("y")?);
+    if a.dtype() == Int32 {
+        return compare_ints(args, types, context);
+    }
     let f = match args.op.name {
         "equal" => Comparison::Equal,
         "greater" => Comparison::Greater,
@@ -118,6 +203,19 @@ pub(super) fn compare(args: &Args<'_>, types: &[Type], context: &Context<'_>) ->
         })?;
         Ok(Some(vec![compared]))
     })
+}
+
+/// A comparison of whole numbers.
+fn compare_ints(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    match args.op.name {
+        "equal" => zipped(args, types, context, |x: i32, y: i32| u8::from(x == y)),
+        "greater" => zipped(args, types, context, |x: i32, y: i32| u8::from(x > y)),
+        "greater_equal" => zipped(args, types, context, |x: i32, y: i32| u8::from(x >= y)),
+        "less" => zipped(args, types, context, |x: i32, y: i32| u8::from(x < y)),
+        "less_equal" => zipped(args, types, context, |x: i32, y: i32| u8::from(x <= y)),
+        "not_equal" => zipped(args, types, context, |x: i32, y: i32| u8::from(x != y)),
+        _ => Ok(None),
+    }
 }
 
 /// `select`, of any dtype of whole bytes.
@@ -141,29 +239,74 @@ pub(super) fn select(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> 
 /// How many elements are cast at a time.
 const BLOCK: usize = 1 << 12;
 
-/// `cast` between fp16, fp32, int32 and bool.
+/// `cast`. Floats are cut toward zero and held to the range of a whole-number dtype; whole numbers wrap around.
 pub(super) fn cast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let x = args.tensor("x")?;
     let Some(to) = types[0].as_tensor().map(|t| t.dtype) else { return Ok(None) };
-    if to == x.dtype() {
-        return Ok(Some(vec![x.clone().into()]));
-    }
     let threads = context.threads;
     match (x.dtype(), to) {
+        (from, to) if from == to => Ok(Some(vec![x.clone().into()])),
         (Fp16, Fp32) => by_blocks(threads, types, elements(x), |y: &mut [f32], x| f16::widen(y, x)),
         (Fp32, Fp16) => by_blocks(threads, types, elements(x), |y: &mut [f16], x| f16::narrow(y, x)),
-        // A whole number that `f32` cannot hold exactly is infinite in fp16.
-        (Int32, Fp16) => by_blocks(threads, types, elements(x), each(|v: i32| f16::from_f32(v as f32))),
-        (Int32, Fp32) => by_blocks(threads, types, elements(x), each(|v: i32| v as f32)),
-        (Fp16, Int32) => by_blocks(threads, types, elements(x), each(|v: f16| v.to_f32() as i32)),
-        (Fp32, Int32) => by_blocks(threads, types, elements(x), each(|v: f32| v as i32)),
-        (DType::Bool, Fp16) => {
-            by_blocks(threads, types, x.bytes(), each(|v| if v != 0 { f16::ONE } else { f16::ZERO }))
-        }
-        (DType::Bool, Fp32) => by_blocks(threads, types, x.bytes(), each(f32::from)),
-        (DType::Bool, Int32) => by_blocks(threads, types, x.bytes(), each(i32::from)),
+        (Fp16, _) => from_float(threads, types, to, elements(x), f16::to_f32),
+        (Fp32, _) => from_float(threads, types, to, elements(x), |v: f32| v),
+        (Int8, _) => from_int(threads, types, to, elements(x), |v: i8| v.into()),
+        (Int16, _) => from_int(threads, types, to, elements(x), |v: i16| v.into()),
+        (Int32, _) => from_int(threads, types, to, elements(x), |v: i32| v),
+        (UInt8, _) => from_int(threads, types, to, elements(x), |v: u8| v.into()),
+        (UInt16, _) => from_int(threads, types, to, elements(x), |v: u16| v.into()),
+        (DType::Bool, _) => from_int(threads, types, to, x.bytes(), |v| i32::from(v != 0)),
         _ => Ok(None),
     }
+}
+
+/// Floats as whole numbers or bools.
+fn from_float<A: Copy + Sync>(
+    threads: usize,
+    types: &[Type],
+    to: DType,
+    x: &[A],
+    wide: impl Fn(A) -> f32 + Sync,
+) -> Found {
+    match to {
+        Int8 => by_blocks(threads, types, x, each(|v| wide(v) as i8)),
+        Int16 => by_blocks(threads, types, x, each(|v| wide(v) as i16)),
+        Int32 => by_blocks(threads, types, x, each(|v| wide(v) as i32)),
+        UInt8 => by_blocks(threads, types, x, each(|v| wide(v) as u8)),
+        UInt16 => by_blocks(threads, types, x, each(|v| wide(v) as u16)),
+        DType::Bool => bools(threads, types, x, |v| wide(v) != 0.0),
+        _ => Ok(None),
+    }
+}
+
+/// Whole numbers, which 32 bits hold, in another dtype.
+fn from_int<A: Copy + Sync>(
+    threads: usize,
+    types: &[Type],
+    to: DType,
+    x: &[A],
+    wide: impl Fn(A) -> i32 + Sync,
+) -> Found {
+    match to {
+        // A whole number that `f32` cannot hold exactly is infinite in fp16.
+        Fp16 => by_blocks(threads, types, x, each(|v| f16::from_f32(wide(v) as f32))),
+        Fp32 => by_blocks(threads, types, x, each(|v| wide(v) as f32)),
+        Int8 => by_blocks(threads, types, x, each(|v| wide(v) as i8)),
+        Int16 => by_blocks(threads, types, x, each(|v| wide(v) as i16)),
+        Int32 => by_blocks(threads, types, x, each(&wide)),
+        UInt8 => by_blocks(threads, types, x, each(|v| wide(v) as u8)),
+        UInt16 => by_blocks(threads, types, x, each(|v| wide(v) as u16)),
+        DType::Bool => bools(threads, types, x, |v| wide(v) != 0),
+        _ => Ok(None),
+    }
+}
+
+/// Whether something holds of each element.
+fn bools<A: Copy + Sync>(threads: usize, types: &[Type], x: &[A], f: impl Fn(A) -> bool + Sync) -> Found {
+    let y = moved(DType::Bool, &shape_of(&types[0]), |y: &mut [u8]| {
+        parallel_chunks(threads, y, BLOCK, 8, |i, y| each(|x| u8::from(f(x)))(y, &x[i * BLOCK..]));
+    })?;
+    Ok(Some(vec![y]))
 }
 
 /// A function of slices from one of elements.
