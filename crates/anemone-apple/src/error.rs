@@ -68,12 +68,12 @@ pub enum Error {
         gave: String,
     },
     /// Something was not done in time.
-    #[error("{what} was not done within {seconds} s")]
+    #[error("{what} was not done within {within:?}")]
     TimedOut {
         /// What was waited for.
         what: String,
         /// How long.
-        seconds: u64,
+        within: std::time::Duration,
     },
     /// A file could not be written or removed.
     #[error("{path}: {reason}")]
@@ -168,7 +168,7 @@ codes! {
     3 "timeout", "too many requests wait: at most two calls of one priority run through the client at once";
     4 "program creation failure", "load again; if it persists, purge the compiled model and compile anew";
     5 "inference overflow", "scale the inputs";
-    6 "program load failure", "too many programs are loaded: unload some, about 127 fit one process";
+    6 "program load failure", "too many programs are loaded: unload some, about 127 fit one process; if few are, places were lost, and a new process has them again";
     7 "code-signing identity missing", "sign the binary, ad hoc at least";
     8 "inference error", "compare sizes and order of the surfaces with the model's attributes";
     9 "file access failure", "the model's folder under the temporary directory could not be read";
@@ -207,7 +207,7 @@ pub struct Status {
 pub static STATUSES: &[Status] = &[
     Status {
         sign: "status=0x1d",
-        advice: "a surface is too small, or surfaces are bound in the wrong order: symbols are in alphabetical order, and each row takes a multiple of 64 bytes",
+        advice: "a surface is too small, or surfaces are bound in the wrong order: symbols are in alphabetical order, and each row takes a multiple of 64 bytes; if it ran before, a program with a `tile` may have spoiled the engine for this process",
     },
     Status { sign: "status=0x12", advice: "mapping failed: evaluate without it" },
     Status { sign: "status=0x2 ", advice: "the symbol indices are not those of this procedure" },

@@ -49,6 +49,44 @@ pub enum Finding {
     Drifted(String),
 }
 
+/// The table as the running system has it.
+struct Resolved {
+    classes: Vec<Option<Class>>,
+    selectors: Vec<Sel>,
+    findings: Vec<Finding>,
+}
+
+impl Resolved {
+    fn of(abi: &Abi) -> Self {
+        let classes: Vec<Option<Class>> = CLASSES
+            .iter()
+            .map(|row| {
+                // SAFETY: the name is a C string.
+                let class = unsafe { (abi.objc_get_class)(row.name.as_ptr()) };
+                (!class.0.is_null()).then_some(class)
+            })
+            .collect();
+        let selectors: Vec<Sel> = MESSAGES
+            .iter()
+            // SAFETY: the selector is a C string.
+            .map(|row| unsafe { (abi.sel_register_name)(row.selector.as_ptr()) })
+            .collect();
+        let findings = MESSAGES
+            .iter()
+            .zip(&selectors)
+            .map(|(row, &selector)| {
+                classes[row.class].map_or(Finding::NoClass, |c| find(abi, c, selector, row))
+            })
+            .collect();
+        Self { classes, selectors, findings }
+    }
+}
+
+/// Every row of the table with what lies behind an [`Abi`] of it, also when a framework would not open over it.
+pub fn survey(abi: &Abi) -> Vec<(&'static Row, Finding)> {
+    MESSAGES.iter().zip(Resolved::of(abi).findings).collect()
+}
+
 impl Framework {
     /// Opens the frameworks of this Mac.
     ///
@@ -70,26 +108,7 @@ impl Framework {
     ///
     /// [`Error::Drift`] when a message of [`Feature::Core`] is missing or has another prototype.
     pub fn over(abi: Abi, log: Option<Log>) -> Result<Self, Error> {
-        let classes: Vec<Option<Class>> = CLASSES
-            .iter()
-            .map(|row| {
-                // SAFETY: the name is a C string.
-                let class = unsafe { (abi.objc_get_class)(row.name.as_ptr()) };
-                (!class.0.is_null()).then_some(class)
-            })
-            .collect();
-        let selectors: Vec<Sel> = MESSAGES
-            .iter()
-            // SAFETY: the selector is a C string.
-            .map(|row| unsafe { (abi.sel_register_name)(row.selector.as_ptr()) })
-            .collect();
-        let findings: Vec<Finding> = MESSAGES
-            .iter()
-            .zip(&selectors)
-            .map(|(row, &selector)| {
-                classes[row.class].map_or(Finding::NoClass, |c| find(&abi, c, selector, row))
-            })
-            .collect();
+        let Resolved { classes, selectors, findings } = Resolved::of(&abi);
         for (row, finding) in MESSAGES.iter().zip(&findings) {
             if row.feature == Feature::Core && *finding != Finding::Found {
                 let found = match finding {

@@ -30,7 +30,7 @@ pub use abi::{Abi, Bool, Class, Id, Imp, Method, Sel, SurfaceRef};
 pub use budget::{COMPILES, LOADED};
 pub use error::{CODES, Error, ErrorCode, Refusal, Reported, STATUSES, Status};
 pub use foundation::Plist;
-pub use framework::{Finding, Framework};
+pub use framework::{Finding, Framework, survey};
 pub use log::Log;
 pub use message::{ClassRow, Confidence, Feature, Row};
 pub use surface::{MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};

@@ -31,10 +31,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use object::{World, lock};
 pub use runtime::{Table, Tables};
 
+use crate::abi::Abi;
 use crate::error::Error;
 use crate::framework::Framework;
 use crate::log::Log;
@@ -120,6 +122,11 @@ pub struct Machine {
     pub entitled: bool,
     /// What compiles programs; without one every program is refused.
     pub engine: Option<Arc<dyn Engine>>,
+    /// The folder below which models have their files, `NSTemporaryDirectory()` of a Mac.
+    pub temporary: PathBuf,
+    /// The folder in which compiled programs are kept. Machines with one folder share what they have compiled, also
+    /// from process to process, as all processes of a Mac do. Without one the cache ends with the machine.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Machine {
@@ -135,6 +142,8 @@ impl Default for Machine {
             virtual_machine: false,
             entitled: false,
             engine: None,
+            temporary: std::env::temp_dir(),
+            cache: None,
         }
     }
 }
@@ -155,7 +164,7 @@ pub struct Faults {
     /// Performance statistics are not there.
     pub no_counters: bool,
     /// An evaluation takes so long.
-    pub hang: Option<std::time::Duration>,
+    pub hang: Option<Duration>,
     /// Results are zero, and nothing says so.
     pub zero_outputs: bool,
     /// Unloading does not give the program's place back.
@@ -168,6 +177,41 @@ pub struct Faults {
     pub lock_fails: bool,
     /// Mapping is refused, as some report for programs of MIL text.
     pub mapping_fails: bool,
+}
+
+impl Faults {
+    /// A mix of faults, the same one for the same seed. Each fault is there in a quarter of all mixes; those that would
+    /// take long take milliseconds.
+    pub fn seeded(seed: u64) -> Self {
+        // SplitMix64.
+        let mut state = seed;
+        let mut next = move || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        let mut some = |most: u64| {
+            let n = next();
+            (n & 3 == 0).then(|| 1 + (n >> 2) % most)
+        };
+        Self {
+            compile_error: some(1).map(|_| "_ANECompiler : ANECCompile() FAILED: err=()".into()),
+            compile_silently_fails: some(1).is_some(),
+            busy_loads: some(3).unwrap_or(0) as usize,
+            evaluate_status: some(4).map(|n| [0x1d, 0x12, 0x2, 0x15][n as usize - 1]),
+            after_evaluations: some(3).unwrap_or(0) as usize,
+            no_counters: some(1).is_some(),
+            hang: some(5).map(Duration::from_millis),
+            zero_outputs: some(1).is_some(),
+            budget_leaks: some(1).is_some(),
+            tile_poisons: some(1).is_some(),
+            surface_limit: some(1000).map(|n| n as usize),
+            lock_fails: some(1).is_some(),
+            mapping_fails: some(1).is_some(),
+        }
+    }
 }
 
 /// A fake machine.
@@ -205,6 +249,12 @@ impl Fake {
     /// As [`Framework::over`].
     pub fn open_logged(&self, log: &Log) -> Result<Framework, Error> {
         runtime::within(&self.world, || Framework::over(runtime::abi(), Some(log.clone())))
+    }
+
+    /// Does something with the bare functions of the machine, as whoever goes around the types of this crate would.
+    /// Classes are looked up in this machine for as long as it lasts, on this thread.
+    pub fn raw<T>(&self, action: impl FnOnce(Abi) -> T) -> T {
+        runtime::within(&self.world, || action(runtime::abi()))
     }
 
     /// Changes how it misbehaves.

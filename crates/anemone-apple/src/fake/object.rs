@@ -101,11 +101,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     pub(super) fn new(machine: Machine, faults: Faults, classes: ClassTable) -> Arc<Self> {
+        let daemon = Mutex::new(Daemon::new(machine.cache.clone()));
         Arc::new(Self {
             machine,
             faults: Mutex::new(faults),
             classes,
-            daemon: Mutex::default(),
+            daemon,
             surfaces: AtomicUsize::new(0),
             ports: AtomicUsize::new(0),
             heap: Mutex::default(),

@@ -8,11 +8,14 @@
 //! the last [`Loaded`] and [`Request`] of it is dropped.
 
 mod attributes;
+mod first_dispatch;
 mod model;
 mod options;
+mod patience;
 mod request;
 
 pub use attributes::{Attributes, Procedure, Symbol};
+pub use first_dispatch::{FIRST_DISPATCH, FirstDispatch, first_dispatch, first_dispatch_values};
 pub use model::{Compiled, Described, Loaded, Model, Program};
 pub use options::{EvaluateOptions, QualityOfService};
 pub use request::Request;

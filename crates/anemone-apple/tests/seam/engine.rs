@@ -1,11 +1,15 @@
 //! A small engine for the fake, with a language of its own: a line for each function,
 //! `name inputs a:CxHxW … outputs y:CxHxW …`, of fp32 elements. Each output is the sum of all inputs, element by
 //! element, plus the first byte of the weight file `@model_path/weights/bias.bin` if there is one, times the number of
-//! the function, counted from 1.
+//! the function, counted from 1. Lines that begin with `#` are comments.
+//!
+//! It also knows the one program of MIL that the crate itself brings, [`FIRST_DISPATCH`].
 
 use std::sync::Arc;
 
 use anemone_apple::fake::{Engine, Instance, Machine, Procedure, Program, Tensor};
+use anemone_apple::neural::FIRST_DISPATCH;
+use half::f16;
 
 pub(crate) struct Adder;
 
@@ -30,8 +34,12 @@ impl Engine for Adder {
         text: &str,
         weights: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Result<Arc<dyn Program>, String> {
+        if text == FIRST_DISPATCH.text {
+            return Ok(Arc::new(Line));
+        }
         let procedures = text
             .lines()
+            .filter(|line| !line.starts_with('#'))
             .map(|line| {
                 let (name, rest) = line.split_once(" inputs ").ok_or("a function has inputs")?;
                 let (inputs, outputs) = rest.split_once(" outputs ").ok_or("a function has outputs")?;
@@ -66,6 +74,30 @@ impl Instance for Sums {
             (0..n).flat_map(|i| ((at(i) + self.bias) * (procedure + 1) as f32).to_le_bytes()).collect()
         };
         Ok(self.procedures[procedure].outputs.iter().map(one).collect())
+    }
+}
+
+/// `y = 2·x + 1`, in fp16.
+struct Line;
+
+impl Program for Line {
+    fn procedures(&self) -> Vec<Procedure> {
+        let tensor = |name: &str| {
+            vec![Tensor { name: name.into(), element: "Float16", element_bytes: 2, extents: [1, 16, 1, 64] }]
+        };
+        vec![Procedure { name: "main".into(), inputs: tensor("x"), outputs: tensor("y") }]
+    }
+
+    fn load(&self) -> Result<Box<dyn Instance>, String> {
+        Ok(Box::new(Line))
+    }
+}
+
+impl Instance for Line {
+    fn run(&mut self, _: usize, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+        let one =
+            |b: &[u8]| f16::from_f32(2.0 * f16::from_le_bytes([b[0], b[1]]).to_f32() + 1.0).to_le_bytes();
+        Ok(vec![inputs[0].chunks_exact(2).flat_map(one).collect()])
     }
 }
 

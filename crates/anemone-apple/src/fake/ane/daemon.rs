@@ -21,6 +21,8 @@ const ROW: usize = 64;
 pub(in crate::fake) struct Daemon {
     /// Compiled programs by identity: they outlive the models, as the cache on the disk does.
     cache: BTreeMap<String, Compiled>,
+    /// Where they outlive the machine: a folder for each identity, with text and weights.
+    shelf: Option<PathBuf>,
     /// Loaded programs by handle.
     programs: BTreeMap<u64, Arc<LoadedProgram>>,
     compiles: usize,
@@ -142,6 +144,10 @@ pub(super) struct Work<'a> {
 }
 
 impl Daemon {
+    pub(in crate::fake) fn new(shelf: Option<PathBuf>) -> Self {
+        Self { shelf, ..Self::default() }
+    }
+
     pub(in crate::fake) fn loaded(&self) -> usize {
         self.programs.len()
     }
@@ -154,12 +160,26 @@ impl Daemon {
         self.folders.iter().filter(|f| f.exists()).cloned().collect()
     }
 
+    /// The folder in which a compiled program is or would be kept.
+    fn shelved(&self, identity: &str) -> Option<PathBuf> {
+        // The identity of a model in a folder is a path.
+        self.shelf.as_ref().map(|s| s.join(identity.replace(['/', '#'], "_")))
+    }
+
     pub(super) fn is_cached(&self, identity: &str) -> bool {
-        self.cache.contains_key(identity)
+        // What another process has removed from the folder is gone here as well.
+        match self.shelved(identity) {
+            Some(folder) => folder.exists(),
+            None => self.cache.contains_key(identity),
+        }
     }
 
     pub(super) fn purge(&mut self, identity: &str) {
         self.cache.remove(identity);
+        if let Some(folder) = self.shelved(identity) {
+            // It may not be there: what matters is that it is gone.
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 
     pub(super) fn program(&self, handle: u64) -> Option<Arc<LoadedProgram>> {
@@ -198,21 +218,52 @@ pub(super) fn compile(world: &World, identity: &str, folder: &Path) -> Result<bo
     }
     let text = std::fs::read_to_string(folder.join("model.mil"))
         .map_err(|_| Failure::new(9, format!("cannot read {}", folder.join("model.mil").display())))?;
-    let Some(engine) = &world.machine.engine else {
+    if world.machine.engine.is_none() {
         return Err(failure("_ANECompiler : ANECCompile() FAILED: err=()"));
-    };
+    }
+    // Apple's compiler does not say why; the fake does, after its words, for the sake of whoever debugs a test.
+    let compiled = compiled(world, &text, folder).map_err(|why| {
+        failure(&format!("_ANECompiler : ANECCompile() FAILED: err=(InvalidMILProgram): {why}"))
+    })?;
+    let mut daemon = lock(&world.daemon);
+    if let Some(kept) = daemon.shelved(identity) {
+        keep(folder, &kept).map_err(|e| Failure::new(9, format!("cannot write {}: {e}", kept.display())))?;
+    }
+    daemon.cache.insert(identity.to_string(), compiled);
+    Ok(true)
+}
+
+/// Compiles a text with the weight files of a folder.
+fn compiled(world: &World, text: &str, folder: &Path) -> Result<Compiled, String> {
+    let engine = world.machine.engine.as_ref().ok_or("there is no engine")?;
     let weights = |path: &str| std::fs::read(folder.join(path.strip_prefix("@model_path/")?)).ok();
-    match engine.compile(&text, &weights) {
-        Ok(program) => {
-            let compiled = Compiled { program, tiles: text.contains("= tile(") };
-            lock(&world.daemon).cache.insert(identity.to_string(), compiled);
-            Ok(true)
-        }
-        // Apple's compiler does not say why; the fake does, after its words, for the sake of whoever debugs a test.
-        Err(why) => {
-            Err(failure(&format!("_ANECompiler : ANECCompile() FAILED: err=(InvalidMILProgram): {why}")))
+    let program = engine.compile(text, &weights)?;
+    Ok(Compiled { program, tiles: text.contains("= tile(") })
+}
+
+/// Keeps a copy of a folder under a name. It appears there whole, or not at all; of two processes that keep the same
+/// program one comes second, which is no matter.
+fn keep(folder: &Path, kept: &Path) -> std::io::Result<()> {
+    let making = kept.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+    copy_folder(folder, &making)?;
+    if std::fs::rename(&making, kept).is_err() {
+        std::fs::remove_dir_all(&making)?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
 
 /// Loads a compiled program.
@@ -225,8 +276,19 @@ pub(super) fn load(world: &World, identity: &str) -> Result<Arc<LoadedProgram>, 
         }
     }
     let mut daemon = lock(&world.daemon);
+    let unknown = || Failure::new(17, "model identifier not found");
+    if !daemon.is_cached(identity) {
+        return Err(unknown());
+    }
+    if !daemon.cache.contains_key(identity) {
+        // Another process has compiled it. What it kept is the source; a binary is nothing that the fake has.
+        let kept = daemon.shelved(identity).ok_or_else(unknown)?;
+        let text = std::fs::read_to_string(kept.join("model.mil")).map_err(|_| unknown())?;
+        let again = compiled(world, &text, &kept).map_err(|why| Failure::new(4, why))?;
+        daemon.cache.insert(identity.to_string(), again);
+    }
     let Some(Compiled { program, tiles }) = daemon.cache.get(identity).cloned() else {
-        return Err(Failure::new(17, "model identifier not found"));
+        return Err(unknown());
     };
     if daemon.programs.len() + daemon.leaked >= LOADED {
         return Err(Failure::new(6, "Program load failure (0x50004)"));

@@ -120,8 +120,8 @@ impl InMemoryModel {
         lock(&self.state).handle
     }
 
-    fn folder(&self) -> PathBuf {
-        std::env::temp_dir().join(&self.identity)
+    fn folder(&self, world: &World) -> PathBuf {
+        world.machine.temporary.join(&self.identity)
     }
 
     /// Writes the description and the first value of each entry of the weights, as the framework does.
@@ -129,7 +129,7 @@ impl InMemoryModel {
         if state.descriptor.is_nil() {
             return Ok(());
         }
-        let folder = self.folder();
+        let folder = self.folder(world);
         // SAFETY: the model holds its descriptor, and that its parts.
         unsafe {
             let (_, descriptor) = descriptor_of(state.descriptor).ok_or(())?;
@@ -186,7 +186,7 @@ unsafe extern "C" fn hex_string_identifier(this: Id, _: Sel) -> Id {
 unsafe extern "C" fn local_model_path(this: Id, _: Sel) -> Id {
     // SAFETY: the runtime gives a receiver of ours.
     unsafe { in_memory_model_of(this) }.map_or(Id::NIL, |(o, m)| {
-        let folder = m.folder();
+        let folder = m.folder(&o.world);
         lock(&o.world.daemon).folder(&folder);
         foundation::string(&o.world, &folder.to_string_lossy())
     })
@@ -203,9 +203,9 @@ unsafe extern "C" fn compile(this: Id, _: Sel, _: u32, options: Id, error: *mut 
         if m.save_files(world, &mut state).is_err() {
             return Bool::NO;
         }
-        let model = Model::of_folder(world, &m.folder(), &m.identity);
+        let model = Model::of_folder(world, &m.folder(world), &m.identity);
         replace(&mut state.model, model);
-        match daemon::compile(world, &m.identity, &m.folder()) {
+        match daemon::compile(world, &m.identity, &m.folder(world)) {
             Ok(true) => Bool::YES,
             Ok(false) => Bool::NO,
             Err(f) => answer(world, Err(f), error),
@@ -227,14 +227,14 @@ unsafe extern "C" fn load(this: Id, _: Sel, _: u32, options: Id, error: *mut Id)
             if m.save_files(world, &mut state).is_err() {
                 return Bool::NO;
             }
-            match daemon::compile(world, &m.identity, &m.folder()) {
+            match daemon::compile(world, &m.identity, &m.folder(world)) {
                 Ok(true) => {}
                 Ok(false) => return Bool::NO,
                 Err(f) => return answer(world, Err(f), error),
             }
         }
         if state.model.is_nil() {
-            state.model = Model::of_folder(world, &m.folder(), &m.identity);
+            state.model = Model::of_folder(world, &m.folder(world), &m.identity);
         }
         let program = match daemon::load(world, &m.identity) {
             Ok(program) => program,
@@ -279,7 +279,7 @@ unsafe extern "C" fn unload(this: Id, _: Sel, _: u32, error: *mut Id) -> Bool {
             inner.unloaded();
         }
         // The folder goes with the model, whoever else uses it.
-        remove_folder(world, &m.folder());
+        remove_folder(world, &m.folder(world));
         if was {
             Bool::YES
         } else {
