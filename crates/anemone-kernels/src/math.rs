@@ -205,7 +205,14 @@ impl Kernel for Apply<'_> {
             Unary::Relu => each!(|x| binary::maximum(x, 0.0)),
             Unary::Round => each!(|x| x.round_ties_even()),
             Unary::Rsqrt { epsilon } => each!(|x| 1.0 / (x + epsilon).sqrt()),
-            Unary::ScaledTanh { alpha, beta } => each!(|x| alpha * tanh(beta * x)),
+            Unary::ScaledTanh { alpha, beta } => {
+                let factor = f64::from(alpha) * f64::from(beta);
+                each!(|x| {
+                    let y = beta * x;
+                    // Below the normal numbers the inner product would be rounded before `alpha` enlarges it.
+                    if y.abs() < f32::MIN_POSITIVE { (factor * f64::from(x)) as f32 } else { alpha * tanh(y) }
+                })
+            }
             Unary::Sigmoid => each!(|x| sigmoid(x)),
             Unary::SigmoidHard { alpha, beta } => {
                 each!(|x| binary::minimum(binary::maximum(linear(x, alpha, beta), 0.0), 1.0))

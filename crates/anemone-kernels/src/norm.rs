@@ -382,17 +382,18 @@ macro_rules! extreme {
         let mut chunks = lane.chunks_exact(SUMS);
         for chunk in chunks.by_ref() {
             for (best, &x) in best.iter_mut().zip(chunk) {
-                *best = $f(x, *best);
+                *best = $f(*best, x);
             }
         }
         for (best, &x) in best.iter_mut().zip(chunks.remainder()) {
-            *best = $f(x, *best);
+            *best = $f(*best, x);
         }
         let mut all = $start;
         for &x in &best {
-            all = $f(x, all);
+            all = $f(all, x);
         }
-        all
+        // Of zeros of both signs the last counts, whichever of the sums it fell into.
+        if all == 0.0 { lane.iter().copied().rfind(|&x| x == 0.0).unwrap_or(all) } else { all }
     }};
 }
 
@@ -438,12 +439,12 @@ impl Kernel for Reduce<'_> {
         match reduction {
             Reduction::Max => {
                 results.fill(f32::NEG_INFINITY);
-                each_row!(results, |x, best| maximum(x, *best));
+                each_row!(results, |x, best| maximum(*best, x));
                 return;
             }
             Reduction::Min => {
                 results.fill(f32::INFINITY);
-                each_row!(results, |x, best| minimum(x, *best));
+                each_row!(results, |x, best| minimum(*best, x));
                 return;
             }
             Reduction::Sum | Reduction::Mean => each_row!(sums, |x, sum| *sum + f64::from(x)),

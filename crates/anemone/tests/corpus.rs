@@ -437,8 +437,12 @@ fn right_programs_are_accepted_and_engines_agree_on_them() {
     failures.finish();
 }
 
-/// Runs a function twice on each engine, with its states carried on, and compares the results of the second run.
+/// Compares each step of a run with what its op means; then runs the function twice on each engine, with its states
+/// carried on, and compares the results of the second run.
 fn engines_agree(run: &Run, function: &Function) -> Result<(), String> {
+    let inputs = run.inputs(function);
+    let inputs: Vec<(&str, Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+    anemone_smith::judge::function(function, &inputs)?;
     let on = |engine| run.on(function, engine, 2).map_err(|e| e.to_string());
     let (reference, cpu) = (on(Engine::Reference)?, on(Engine::Cpu)?);
     let tolerance = compare::Tolerance::of(function);

@@ -188,12 +188,13 @@ fn an_observer_sees_each_step_with_what_it_read_and_gave() {
             format!("{:?}", observed.unwrap()),
             format!("{:?}", model.run(&inputs, &model.new_states().unwrap()).unwrap())
         );
-        let expected: [(&str, Vec<Vec<f64>>, Vec<Vec<f64>>); 5] = [
-            ("less", vec![vec![0.0], vec![1.0]], vec![vec![1.0]]),
-            ("add", vec![vec![0.0], vec![1.0]], vec![vec![1.0]]),
-            ("mul", vec![vec![1.0, -1.0], vec![2.0]], vec![vec![2.0, -2.0]]),
-            ("less", vec![vec![1.0], vec![1.0]], vec![vec![0.0]]),
-            ("while_loop", vec![], vec![vec![1.0], vec![2.0, -2.0]]),
+        let seen: Vec<_> = seen.iter().map(|(op, read, gave)| format!("{op} {read:?} {gave:?}")).collect();
+        let expected = [
+            "less [[0.0], [1.0]] [[1.0]]",
+            "add [[0.0], [1.0]] [[1.0]]",
+            "mul [[1.0, -1.0], [2.0]] [[2.0, -2.0]]",
+            "less [[1.0], [1.0]] [[0.0]]",
+            "while_loop [] [[1.0], [2.0, -2.0]]",
         ];
         assert_eq!(seen, expected, "{engine}");
     }

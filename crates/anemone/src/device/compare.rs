@@ -275,7 +275,7 @@ pub fn agree(found: &Tensor, expected: &Tensor, tolerance: op::Tolerance) -> Res
                 f64::from(n) * form.epsilon() * largest.max(b.abs()).max(2f64.powi(form.lowest))
             }
         };
-        if f != e && !((a - b).abs() <= allowed) {
+        if f != e && ((a - b).abs() > allowed || f.is_nan() || e.is_nan()) {
             return wrong(i, &f, &e, allowed);
         }
     }

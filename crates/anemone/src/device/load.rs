@@ -36,19 +36,20 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
         })
         .collect();
     let mut body = plan(&function.body, function)?;
-    let scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
-    fold(&mut body, &scratch, &mut constants, true)?;
+    let mut scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
+    fold(&mut body, &mut scratch, &mut constants, true)?;
     release_unused(&body, &mut constants);
     lifetimes(&mut body, &constants);
-    Ok(Loaded::new(function.clone(), engine, options.clone(), constants, body))
+    Ok(Loaded::new(scratch.into_function(), engine, options.clone(), constants, body))
 }
 
-/// Computes the steps whose arguments are all constant; they are steps no more.
+/// Computes the steps whose arguments are all constant; they are steps no more, and the types of their results are
+/// those of the values.
 ///
 /// In a nested block, which may never run, a step that is refused stays a step.
 fn fold(
     block: &mut Block,
-    scratch: &Loaded,
+    scratch: &mut Loaded,
     constants: &mut [Option<Datum>],
     outermost: bool,
 ) -> Result<(), Error> {
@@ -68,7 +69,8 @@ fn fold(
         }
         match scratch.once(&planned, constants) {
             Ok(results) => {
-                for (o, r) in planned.step.outputs.iter().zip(results) {
+                for (&o, r) in planned.step.outputs.iter().zip(results) {
+                    scratch.refine(o, &r);
                     constants[o.index()] = Some(r);
                 }
             }

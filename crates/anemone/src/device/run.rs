@@ -350,6 +350,19 @@ impl Loaded {
             .collect()
     }
 
+    /// The function, once the constants are computed.
+    pub(super) fn into_function(self) -> Function {
+        self.function
+    }
+
+    /// Takes the type of a constant from its value, where the program leaves it open.
+    pub(super) fn refine(&mut self, id: ValueId, value: &Datum) {
+        let declared = &mut self.function.values[id.index()].ty;
+        if !declared.is_known() {
+            *declared = value.ty();
+        }
+    }
+
     /// Computes a step whose arguments are all constant.
     pub(super) fn once(&self, planned: &Planned, constants: &[Option<Datum>]) -> Result<Vec<Datum>, Error> {
         let values = Values::new(&self.function, constants);
