@@ -7,34 +7,41 @@ use crate::threads::parallel_chunks;
 
 /// An element that can be ordered.
 pub trait Ordered: Pod + Send + Sync {
-    /// A number that is larger for a larger element, and the same for equal ones. NaN has the largest there is.
-    fn rank(self) -> u32;
+    /// A number that is larger for a later element, and the same for equal ones. NaN comes last in either order.
+    fn rank(self, ascending: bool) -> u32;
+}
+
+/// The rank in the order that is asked for, of the rank in the ascending one.
+#[inline(always)]
+fn directed(rank: u32, ascending: bool) -> u32 {
+    if ascending { rank } else { !rank }
 }
 
 impl Ordered for f32 {
     #[inline(always)]
-    fn rank(self) -> u32 {
+    fn rank(self, ascending: bool) -> u32 {
+        // No number has this rank, in either order.
         if self.is_nan() {
             return u32::MAX;
         }
         // The two zeros are equal: their sum is the positive one.
         let bits = (self + 0.0).to_bits();
-        if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+        directed(if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }, ascending)
     }
 }
 
 impl Ordered for f16 {
     #[inline(always)]
-    fn rank(self) -> u32 {
-        self.to_f32().rank()
+    fn rank(self, ascending: bool) -> u32 {
+        self.to_f32().rank(ascending)
     }
 }
 
 macro_rules! whole_numbers {
     ($($type:ty),*) => { $(impl Ordered for $type {
         #[inline(always)]
-        fn rank(self) -> u32 {
-            i32::from(self) as u32 ^ 1 << 31
+        fn rank(self, ascending: bool) -> u32 {
+            directed(i32::from(self) as u32 ^ 1 << 31, ascending)
         }
     })* };
 }
@@ -76,12 +83,9 @@ pub fn order<T: Ordered>(
         for i in 0..inner {
             let elements = x[o * n * inner + i..].iter().step_by(inner).take(n);
             line.clear();
-            line.extend(elements.enumerate().map(|(place, v)| {
-                let rank = v.rank();
-                // NaNs stay behind all numbers, none of which has the rank 0.
-                let rank = if ascending || rank == u32::MAX { rank } else { !rank };
-                u64::from(rank) << 32 | place as u64
-            }));
+            line.extend(
+                elements.enumerate().map(|(place, v)| u64::from(v.rank(ascending)) << 32 | place as u64),
+            );
             if take < n {
                 line.select_nth_unstable(take - 1);
                 line.truncate(take);
