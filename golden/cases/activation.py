@@ -103,6 +103,7 @@ for opset, note, x, alpha in [
     ("ios15", "rank 5, which takes equal numbers only", uniform(rng, (1, 2, 1, 2, 2)), np.full(2, -0.5, F32)),
     ("ios15", "one channel", uniform(rng, (3, 1, 1, 4)), F32([0.1])),
     ("ios17", "alpha of another dtype", uniform(rng, (1, 3, 2, 2), F16), uniform(rng, 3)),
+    ("ios18", "alpha of another dtype, fp32", uniform(rng, (1, 3, 2, 2)), uniform(rng, 3, F16)),
     ("ios18", "edges", EDGES[F16].reshape(1, 2, 2, 4), F16([0.5, -2])),
     ("ios15", "nothing", np.zeros((0, 3, 2, 2), F32), uniform(rng, 3)),
 ]:
@@ -118,6 +119,7 @@ for opset, note, x, alpha, beta in [
     ("ios15", "rank 3", uniform(rng, (2, 3, 4)), uniform(rng, 3), uniform(rng, 3)),
     ("ios15", "no overflow on the way", uniform(rng, (1, 2, 3, 1), F32, 100, 200), uniform(rng, 2), np.ones(2, F32)),
     ("ios17", "numbers of another dtype", uniform(rng, (1, 3, 2, 1), F16), uniform(rng, 3), uniform(rng, 3)),
+    ("ios18", "numbers of fp16", uniform(rng, (1, 3, 2, 1)), uniform(rng, 3, F16), uniform(rng, 3, F16)),
     ("ios15", "nothing", np.zeros((1, 3, 0, 2), F32), uniform(rng, 3), uniform(rng, 3)),
 ]:
     a, b = wide(alpha).reshape(-1, *[1] * (x.ndim - 2)), wide(beta).reshape(-1, *[1] * (x.ndim - 2))

@@ -53,6 +53,7 @@ conv("ios15", "a kernel of one", (1, 8, 2, 3), (5, 8, 1, 1), bias=True)
 conv("ios18", "many channels, fp16", (1, 32, 3, 3), (8, 32, 3, 3), dtype=F16, bias=True, pad_type="same")
 conv("ios17", "fp16 with weights in fp32", (1, 2, 4, 4), (2, 2, 2, 2), dtype=F16, other=F32, bias=True)
 conv("ios17", "fp32 with weights in fp16", (1, 2, 4), (2, 2, 2), other=F16, bias=True)
+conv("ios17", "groups, dilations and same", (1, 4, 6, 5), (4, 2, 2, 3), groups=2, dilations=(2, 1), pad_type="same", bias=True)
 conv("ios15", "the kernel is as large as x", (1, 2, 3, 2), (3, 2, 3, 2), bias=True)
 conv("ios15", "nothing", (0, 2, 4, 4), (3, 2, 2, 2), bias=True)
 conv("ios16", "sums beyond fp16 on the way", (1, 3, 2), (2, 3, 1), dtype=F16,
@@ -107,6 +108,8 @@ conv_transpose("ios15", "the output shape of `custom`", (1, 1, 3, 3), (1, 1, 3, 
                strides=(2, 2), output_shape=(1, 1, 6, 6))
 conv_transpose("ios17", "fp16 with weights in fp32", (1, 2, 3), (2, 2, 2), dtype=F16, other=F32, bias=True)
 conv_transpose("ios18", "fp32 with weights in fp16", (1, 2, 3), (2, 2, 2), other=F16, bias=True)
+conv_transpose("ios17", "groups, custom padding", (1, 4, 3), (4, 1, 3), groups=2, pad_type="custom", pad=(1, 0), strides=(2,))
+conv_transpose("ios18", "fp16, an output shape", (1, 1, 3), (1, 2, 2), dtype=F16, strides=(3,), output_shape=(1, 2, 9))
 conv_transpose("ios15", "one element", (1, 1, 1, 1), (1, 1, 1, 1), bias=True)
 conv_transpose("ios18", "many channels, fp16", (1, 24, 3, 3), (24, 4, 2, 2), dtype=F16, strides=(2, 2), bias=True)
 
@@ -132,4 +135,5 @@ conv_quantized("ios15", "a scale an output", (1, 2, 5), (3, 2, 3), [0.02, 0.01, 
 conv_quantized("ios16", "fp16", (1, 3, 3, 3), (2, 3, 2, 2), 0.0125, -1.5, dtype=F16)
 conv_quantized("ios15", "strides and padding", (1, 2, 5, 5), (2, 2, 3, 3), 0.01, -1.25, strides=(2, 2), pad_type="same")
 conv_quantized("ios17", "groups, dilations, 8 bits stated", (1, 4, 6), (4, 2, 2), [0.01] * 4, [-1] * 4, groups=2, dilations=(2,), nbits=8)
+conv_quantized("ios15", "a bias of uint8, which is added as it stands", (1, 2, 3), (2, 2, 2), 0.01, -1, bias=np.uint8([3, 200]))
 conv_quantized("ios15", "custom padding", (1, 1, 3, 4), (2, 1, 2, 2), 0.03, -3, pad_type="custom", pad=(1, 0, 0, 2))

@@ -753,6 +753,19 @@ crop(
     spatial_scale=F(0.5),
     sampling_mode="UNALIGN_CORNERS",
 )
+for opset in ["ios15", "ios16"]:
+    crop(
+        opset,
+        x,
+        np.array([[4, 2, 2, 6]], F),
+        [1],
+        2,
+        2,
+        "a box scaled by a half, width first",
+        spatial_scale=F(0.5),
+        box_coordinate_mode="CORNERS_WIDTH_FIRST",
+        sampling_mode="STRICT_ALIGN_CORNERS",
+    )
 crop(
     "ios17",
     x,

@@ -70,6 +70,7 @@ for opset, note, x, epsilon in [
     ("ios15", "rank 4: a norm a sample", uniform(rng, (2, 3, 2, 1)), F32(0.5)),
     ("ios16", "rank 5, fp16", uniform(rng, (2, 2, 1, 3, 1), F16), F16(0.01)),
     ("ios17", "epsilon of another dtype", uniform(rng, (1, 2, 3), F16), F32(0.25)),
+    ("ios17", "epsilon of another dtype, fp32", uniform(rng, (1, 2, 3)), F16(0.25)),
     ("ios15", "zeros: epsilon alone", np.zeros((1, 2, 2), F32), None),
     ("ios16", "squares beyond fp16", F16([[[30000, -20000, 65504]]]), None),
     ("ios15", "nothing", np.zeros((0, 1, 2, 2), F32), None),

@@ -144,9 +144,11 @@ for op in ["rnn", "lstm"]:
     network(op, "ios17", "fp16", dtype=F16, output_sequence=True)
     network(op, "ios18", "fp16, more numbers", (4, 3, 6, 5), dtype=F16, direction="forward")
     network(op, "ios15", "no batch", (2, 0, 3, 2), formula=True, output_sequence=True)
+    network(op, "ios17", "fp32, reverse", direction="reverse", output_sequence=True)
 network("rnn", "ios15", "relu", activation="relu", output_sequence=True)
 network("rnn", "ios15", "relu, reverse", activation="relu", direction="reverse")
 for activation in ["linear", "sigmoid", "scaled_tanh"]:
+    network("rnn", "ios17", activation + ", fp16", dtype=F16, formula=True, activation=activation)
     network("rnn", "ios15", activation, formula=True, activation=activation, output_sequence=True)
 
 for note, more in [("both directions", {}), ("both directions, all steps by their inputs", dict(output_sequence=True))]:
@@ -156,6 +158,8 @@ network("lstm", "ios15", "both directions, no bias", direction="bidirectional", 
 network("lstm", "ios15", "peepholes", formula=True, peephole=True, output_sequence=True)
 network("lstm", "ios17", "peepholes, both directions, fp16", dtype=F16, formula=True, peephole=True, direction="bidirectional",
         output_sequence=True)
+network("lstm", "ios15", "peepholes, both directions", formula=True, peephole=True, direction="bidirectional")
+network("lstm", "ios17", "peepholes and a clipped cell", formula=True, peephole=True, clip=F32(0.5), output_sequence=True)
 network("lstm", "ios15", "the cell is clipped", (4, 2, 3, 3), formula=True, clip=F32(0.25), output_sequence=True)
 network("lstm", "ios17", "the cell is clipped, fp16, reverse", dtype=F16, formula=True, clip=F16(0.2), direction="reverse")
 for k, activation in enumerate(["hard_sigmoid", "linear", "relu", "scaled_tanh", "sigmoid", "tanh"]):
@@ -171,6 +175,9 @@ network("gru", "ios15", "reverse, all steps in the order in which they are compu
         output_sequence=True)
 network("gru", "ios16", "reverse, the last step", formula=True, direction="reverse", output_sequence=False)
 network("gru", "ios17", "fp16", formula=True, dtype=F16, output_sequence=True)
+network("gru", "ios17", "fp32, other activations, reverse", formula=True, direction="reverse", recurrent_activation="tanh",
+        activation="sigmoid", output_sequence=True)
+network("gru", "ios18", "other activations, fp16", dtype=F16, formula=True, recurrent_activation="hard_sigmoid", activation="linear")
 network("gru", "ios15", "one step, one of a batch", (1, 1, 4, 3), formula=True)
 network("gru", "ios15", "hard_sigmoid and relu", formula=True, recurrent_activation="hard_sigmoid", activation="relu", output_sequence=True)
 network("gru", "ios18", "reset_after is false", formula=True, reset_after=False, output_sequence=True)

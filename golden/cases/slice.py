@@ -85,6 +85,21 @@ def slice_by_index():
         begin=np.array([1], I),
         end=np.array([4], I),
     )
+    x = count((3, 4), np.int8)
+    case(
+        "slice_by_index",
+        "ios17",
+        x[:, 2],
+        "exact",
+        "all masks, with numbers that they overrule",
+        source="numpy",
+        x=x,
+        begin=np.array([1, 2], np.int16),
+        end=np.array([2, 0], np.int16),
+        begin_mask=np.array([True, False]),
+        end_mask=np.array([True, False]),
+        squeeze_mask=np.array([False, True]),
+    )
     for dtype, index in [
         (H, np.int16),
         (np.int8, np.int8),

@@ -92,6 +92,7 @@ def topk():
     one("ios17", x, np.int32(-1), 2, False, "-1: all of them")
     one("ios17", x, np.int8(3), 2, False, "k of int8, indices of uint16", np.uint16, output_indices_dtype="uint16")
     one("ios17", x, np.int16(1), 0, True, "k of int16", output_indices_dtype="int32")
+    one("ios17", x, np.int32(2), 1, False, "values only, sorted", sort=np.bool_(True), return_indices=np.bool_(False))
     for dtype in [np.int8, np.uint8, np.int16, np.uint16]:
         ends = np.array([np.iinfo(dtype).min, np.iinfo(dtype).max, 7], dtype)
         one("ios17", ends, np.int32(2), 0, False, f"the ends of {ends.dtype}")
