@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::abi::{Abi, Bool, Class, Id, Sel};
 use crate::budget::Budget;
@@ -12,7 +12,7 @@ use crate::error::{Error, Refusal};
 use crate::foundation;
 use crate::log::Log;
 use crate::message::{ClassRef, Feature, Message, Row};
-use crate::messages::{CLASSES, MESSAGES};
+use crate::messages::{CLASSES, CLIENT, MESSAGES, SHARED_CONNECTION};
 
 /// The opened framework. Copies share one.
 ///
@@ -29,9 +29,10 @@ struct Inner {
     findings: Vec<Finding>,
     log: Option<Log>,
     budget: Budget,
+    client: OnceLock<Id>,
 }
 
-// SAFETY: classes and selectors are constants of the process once they are registered; the rest is Send.
+// SAFETY: classes, selectors and the client are constants of the process once they are there; the rest is Send.
 unsafe impl Send for Inner {}
 // SAFETY: as above; nothing is written after the framework was opened.
 unsafe impl Sync for Inner {}
@@ -122,7 +123,16 @@ impl Framework {
                 });
             }
         }
-        Ok(Self(Arc::new(Inner { abi, classes, selectors, findings, log, budget: Budget::default() })))
+        let inner = Inner {
+            abi,
+            classes,
+            selectors,
+            findings,
+            log,
+            budget: Budget::default(),
+            client: OnceLock::new(),
+        };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// The functions behind it.
@@ -153,6 +163,24 @@ impl Framework {
             };
             Err(Error::Unavailable { feature, because })
         })
+    }
+
+    /// Whether this macOS has a message, for what is asked as far as there are answers.
+    pub(crate) fn has<A: Arguments, R: Encode>(&self, message: Message<A, R>) -> bool {
+        self.0.findings[message.index()] == Finding::Found
+    }
+
+    /// The shared client, which lives as long as the process. It is asked for once.
+    pub(crate) fn client(&self) -> Result<Id, Error> {
+        let client = *self.0.client.get_or_init(|| {
+            let _pool = self.pool();
+            // SAFETY: the class has the message, which is of the core.
+            unsafe { self.send(SHARED_CONNECTION, self.class(CLIENT).id(), ()) }
+        });
+        if client.is_nil() {
+            return Err(Error::Unexpected { message: "+[_ANEClient sharedConnection]", gave: "nil".into() });
+        }
+        Ok(client)
     }
 
     /// How many programs were compiled, and how many are loaded.

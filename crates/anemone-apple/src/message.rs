@@ -53,6 +53,8 @@ pub enum Feature {
     Completion,
     /// Mapping of surfaces before the evaluation.
     Mapping,
+    /// Tensors that do not lie at the beginning of their surface.
+    Parts,
     /// Hardware time and counters.
     PerformanceStats,
     /// Waiting for and signalling events that other devices share.
@@ -77,6 +79,7 @@ impl Feature {
         Feature::ProcessRequest,
         Feature::Completion,
         Feature::Mapping,
+        Feature::Parts,
         Feature::PerformanceStats,
         Feature::SharedEvents,
         Feature::Chaining,
@@ -96,6 +99,7 @@ impl Feature {
             Feature::ProcessRequest => "evaluation through the program",
             Feature::Completion => "asynchronous evaluation",
             Feature::Mapping => "mapping of surfaces",
+            Feature::Parts => "surfaces from a byte on",
             Feature::PerformanceStats => "performance statistics",
             Feature::SharedEvents => "shared events",
             Feature::Chaining => "chaining",

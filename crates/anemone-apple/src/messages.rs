@@ -128,7 +128,7 @@ table! {
         - MODEL_PROGRAM c"program" () -> Id, ProcessRequest High;
     }
     CLIENT c"_ANEClient" {
-        + SHARED_CONNECTION c"sharedConnection" () -> Id, Direct High;
+        + SHARED_CONNECTION c"sharedConnection" () -> Id, Core High;
         - CLIENT_COMPILE c"compileModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
         - CLIENT_LOAD c"loadModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
         - CLIENT_UNLOAD c"unloadModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
@@ -160,7 +160,7 @@ table! {
     }
     IO_SURFACE_OBJECT c"_ANEIOSurfaceObject" {
         + OBJECT_WITH_IO_SURFACE c"objectWithIOSurface:" (SurfaceRef) -> Id, Core High;
-        + OBJECT_WITH_IO_SURFACE_AT c"objectWithIOSurface:startOffset:" (SurfaceRef, Id) -> Id, Mapping Medium;
+        + OBJECT_WITH_IO_SURFACE_AT c"objectWithIOSurface:startOffset:" (SurfaceRef, Id) -> Id, Parts Medium;
     }
     PROGRAM_FOR_EVALUATION c"_ANEProgramForEvaluation" {
         - PROCESS_REQUEST c"processRequest:model:qos:qIndex:modelStringID:options:returnValue:error:" (Id, Id, u32, u64, u64, Id, *mut u32, *mut Id) -> Bool, ProcessRequest Medium;

@@ -21,19 +21,34 @@ pub const MAX_BYTES: usize = 256 << 20;
 /// Its bytes are reached through guards only, which hold the lock that keeps CPU and engine coherent. Copies are the
 /// same surface.
 #[derive(Clone)]
-pub struct Surface(Arc<Inner>);
+pub struct Surface {
+    inner: Arc<Inner>,
+    /// Where it begins in the surface of the system.
+    start: usize,
+}
 
 struct Inner {
     framework: Framework,
     surface: SurfaceRef,
     bytes: usize,
-    /// How the surface is in use: so many readers, -1 for a writer, or [`DISPATCHED`] and below for the evaluations
-    /// that it is bound to.
+    /// How the surface is in use: so many readers, -1 for a writer, [`DISPATCHED`] and below for the evaluations that
+    /// share it, or [`ALONE`] for one that does not.
     uses: AtomicI32,
 }
 
 /// The use of a surface that one evaluation has; each further one counts one less.
 const DISPATCHED: i32 = -2;
+/// The use of a surface that an evaluation has for itself.
+const ALONE: i32 = i32::MIN;
+
+/// How an evaluation has a surface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Together with other evaluations: those that read it, or that events keep in order.
+    Shared,
+    /// Alone, to write it.
+    Alone,
+}
 
 // SAFETY: an IOSurface may be used from any thread; what its bytes may be used for is decided by `uses`.
 unsafe impl Send for Inner {}
@@ -140,18 +155,38 @@ impl Surface {
         if allocated < bytes {
             return Err(Error::Surface(format!("a surface of {bytes} bytes has only {allocated}")));
         }
-        Ok(Self(Arc::new(inner)))
+        Ok(Self { inner: Arc::new(inner), start: 0 })
+    }
+
+    /// The same surface from one of its bytes on: with it a request binds a tensor that does not lie at the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when no byte is left, or when `start` is not a multiple of 64: rows begin at such places.
+    pub fn from_byte(&self, start: usize) -> Result<Self, Error> {
+        if start >= self.size() || !start.is_multiple_of(64) {
+            return Err(Error::Surface(format!(
+                "a surface of {} bytes has no part that begins at {start}: a part begins at a multiple of 64",
+                self.size()
+            )));
+        }
+        Ok(Self { inner: self.inner.clone(), start: self.start + start })
     }
 
     /// How many bytes it has. The system may have set aside more, which nobody may touch.
     pub fn size(&self) -> usize {
-        self.0.bytes
+        self.inner.bytes - self.start
+    }
+
+    /// Where it begins in the surface of the system: 0 unless it was made with [`Surface::from_byte`].
+    pub fn start(&self) -> usize {
+        self.start
     }
 
     /// The number by which the whole system knows it.
     pub fn id(&self) -> u32 {
         // SAFETY: we hold a count.
-        unsafe { (self.abi().io_surface_get_id)(self.0.surface) }
+        unsafe { (self.abi().io_surface_get_id)(self.inner.surface) }
     }
 
     /// A Mach port that another process can open the surface by. It is closed when the guard is dropped.
@@ -161,11 +196,11 @@ impl Surface {
     /// [`Error::Surface`] when the system gives none.
     pub fn port(&self) -> Result<Port, Error> {
         // SAFETY: we hold a count.
-        let name = unsafe { (self.abi().io_surface_create_mach_port)(self.0.surface) };
+        let name = unsafe { (self.abi().io_surface_create_mach_port)(self.inner.surface) };
         if name == 0 {
             return Err(Error::Surface("no port for the surface could be made".into()));
         }
-        Ok(Port { framework: self.0.framework.clone(), name })
+        Ok(Port { framework: self.inner.framework.clone(), name })
     }
 
     /// Locks the surface to read it.
@@ -178,7 +213,7 @@ impl Surface {
         match self.lock(READ_ONLY) {
             Ok(()) => Ok(ReadGuard { surface: self }),
             Err(e) => {
-                self.0.uses.fetch_sub(1, Ordering::Release);
+                self.inner.uses.fetch_sub(1, Ordering::Release);
                 Err(e)
             }
         }
@@ -194,31 +229,32 @@ impl Surface {
         match self.lock(0) {
             Ok(()) => Ok(WriteGuard { surface: self }),
             Err(e) => {
-                self.0.uses.store(0, Ordering::Release);
+                self.inner.uses.store(0, Ordering::Release);
                 Err(e)
             }
         }
     }
 
     /// Takes the surface for an evaluation: until it is given back nobody can lock it.
-    pub(crate) fn dispatch(&self) -> Result<(), Error> {
-        self.take(|uses| match uses {
-            0 => Some(DISPATCHED),
-            u if u <= DISPATCHED => Some(u - 1),
+    pub(crate) fn dispatch(&self, share: Share) -> Result<(), Error> {
+        self.take(|uses| match (share, uses) {
+            (Share::Alone, 0) => Some(ALONE),
+            (Share::Shared, 0) => Some(DISPATCHED),
+            (Share::Shared, u) if ALONE + 1 < u && u <= DISPATCHED => Some(u - 1),
             _ => None,
         })
     }
 
     /// Gives the surface back after an evaluation.
     pub(crate) fn finish(&self) {
-        let uses = &self.0.uses;
+        let uses = &self.inner.uses;
         let _ = uses.fetch_update(Ordering::Release, Ordering::Relaxed, |u| {
-            Some(if u == DISPATCHED { 0 } else { u + 1 })
+            Some(if u == DISPATCHED || u == ALONE { 0 } else { u + 1 })
         });
     }
 
     fn take(&self, next: impl FnMut(i32) -> Option<i32>) -> Result<(), Error> {
-        let taken = self.0.uses.fetch_update(Ordering::Acquire, Ordering::Relaxed, next);
+        let taken = self.inner.uses.fetch_update(Ordering::Acquire, Ordering::Relaxed, next);
         taken.map(drop).map_err(|uses| {
             Error::Surface(match uses {
                 u if u <= DISPATCHED => "an evaluation has the surface: wait until it has ended".into(),
@@ -230,7 +266,7 @@ impl Surface {
 
     fn lock(&self, options: u32) -> Result<(), Error> {
         // SAFETY: we hold a count; the seed is not wanted.
-        let code = unsafe { (self.abi().io_surface_lock)(self.0.surface, options, std::ptr::null_mut()) };
+        let code = unsafe { (self.abi().io_surface_lock)(self.inner.surface, options, std::ptr::null_mut()) };
         if code == 0 {
             return Ok(());
         }
@@ -239,33 +275,35 @@ impl Surface {
 
     fn unlock(&self, options: u32) {
         // SAFETY: we hold a count and the lock. A failure to unlock cannot be acted upon in a drop.
-        unsafe { (self.abi().io_surface_unlock)(self.0.surface, options, std::ptr::null_mut()) };
+        unsafe { (self.abi().io_surface_unlock)(self.inner.surface, options, std::ptr::null_mut()) };
     }
 
     fn address(&self) -> *mut u8 {
         // SAFETY: we hold a count and the lock.
-        unsafe { (self.abi().io_surface_get_base_address)(self.0.surface) }.cast()
+        let base: *mut u8 = unsafe { (self.abi().io_surface_get_base_address)(self.inner.surface) }.cast();
+        // SAFETY: it begins within the bytes of the surface.
+        unsafe { base.add(self.start) }
     }
 
     pub(crate) fn raw(&self) -> SurfaceRef {
-        self.0.surface
+        self.inner.surface
     }
 
     fn abi(&self) -> &Abi {
-        self.0.framework.abi()
+        self.inner.framework.abi()
     }
 }
 
 impl PartialEq for Surface {
-    /// Whether both are the same surface.
+    /// Whether both are the same surface of the system, wherever they begin in it.
     fn eq(&self, other: &Self) -> bool {
-        self.0.surface == other.0.surface
+        self.inner.surface == other.inner.surface
     }
 }
 
 impl std::fmt::Debug for Surface {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Surface({} bytes)", self.0.bytes)
+        write!(f, "Surface({} bytes)", self.inner.bytes)
     }
 }
 
@@ -295,7 +333,7 @@ impl Deref for ReadGuard<'_> {
 impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         self.surface.unlock(READ_ONLY);
-        self.surface.0.uses.fetch_sub(1, Ordering::Release);
+        self.surface.inner.uses.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -325,7 +363,7 @@ impl DerefMut for WriteGuard<'_> {
 impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
         self.surface.unlock(0);
-        self.surface.0.uses.store(0, Ordering::Release);
+        self.surface.inner.uses.store(0, Ordering::Release);
     }
 }
 

@@ -177,6 +177,10 @@ pub struct Faults {
     pub lock_fails: bool,
     /// Mapping is refused, as some report for programs of MIL text.
     pub mapping_fails: bool,
+    /// Mapping is refused with the cache of the inference.
+    pub cached_mapping_fails: bool,
+    /// Statistics are written to the surface, and there is no object with them.
+    pub no_stats_object: bool,
 }
 
 impl Faults {
@@ -210,6 +214,8 @@ impl Faults {
             surface_limit: some(1000).map(|n| n as usize),
             lock_fails: some(1).is_some(),
             mapping_fails: some(1).is_some(),
+            cached_mapping_fails: some(1).is_some(),
+            no_stats_object: some(1).is_some(),
         }
     }
 }
@@ -281,6 +287,10 @@ impl Fake {
 
     /// What is left and what was wrong, at the end.
     pub fn finish(self) -> Report {
+        let tasks = lock(&self.world.daemon).real_time();
+        if tasks > 0 {
+            self.world.wrong(format!("{tasks} real-time tasks were not ended"));
+        }
         self.report()
     }
 }

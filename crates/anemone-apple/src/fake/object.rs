@@ -77,6 +77,8 @@ pub(super) struct World {
     /// How many surfaces and ports are alive.
     pub(super) surfaces: AtomicUsize,
     pub(super) ports: AtomicUsize,
+    /// How many evaluations are under way that nobody waits for.
+    pub(super) in_flight: AtomicUsize,
     heap: Mutex<Heap>,
     wrong: Mutex<Vec<String>>,
 }
@@ -109,6 +111,7 @@ impl World {
             daemon,
             surfaces: AtomicUsize::new(0),
             ports: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             heap: Mutex::default(),
             wrong: Mutex::default(),
         })

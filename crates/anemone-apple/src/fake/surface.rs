@@ -104,11 +104,12 @@ impl FakeSurface {
         locks.readers + locks.writers > 0
     }
 
-    /// Copies the first bytes out, as the engine reads them.
-    pub(super) fn copy_out(&self, bytes: usize) -> Vec<u8> {
-        let mut copy = vec![0; bytes.min(self.bytes)];
+    /// Copies bytes out, as the engine reads them.
+    pub(super) fn copy_out(&self, at: usize, bytes: usize) -> Vec<u8> {
+        assert!(at + bytes <= self.bytes, "the caller has compared the sizes");
+        let mut copy = vec![0; bytes];
         // SAFETY: so many bytes lie at the address; the engine reads while nobody has the surface locked.
-        unsafe { std::ptr::copy_nonoverlapping(self.address, copy.as_mut_ptr(), copy.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(self.address.add(at), copy.as_mut_ptr(), copy.len()) };
         copy
     }
 

@@ -21,6 +21,8 @@ pub struct Procedure {
     pub inputs: Vec<Symbol>,
     /// What it gives, in the order of the symbol index.
     pub outputs: Vec<Symbol>,
+    /// The bytes that its statistics take, if the model says.
+    pub statistics_bytes: Option<usize>,
 }
 
 /// An input or output of a function, and how it lies in a surface.
@@ -121,8 +123,13 @@ impl Attributes {
             .zip(networks)
             .map(|(procedure, network)| {
                 let index = procedure.get("ANEFModelProcedureID").and_then(Plist::as_number);
+                let name = network.get("Name").and_then(Plist::as_str).unwrap_or_default();
+                let statistics = description
+                    .get("kANEFModelProcedureNameToStatsSizeMapKey")
+                    .and_then(|sizes| sizes.get(name)?.as_number());
                 Ok(Procedure {
-                    name: network.get("Name").and_then(Plist::as_str).unwrap_or_default().to_string(),
+                    name: name.to_string(),
+                    statistics_bytes: statistics.and_then(|n| usize::try_from(n).ok()),
                     index: index
                         .and_then(|i| u64::try_from(i).ok())
                         .ok_or_else(|| wrong("a procedure without an index".into()))?,

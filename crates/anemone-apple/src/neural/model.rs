@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::attributes::Attributes;
-use super::options::QualityOfService;
+use super::loaded::{self, Loaded, Opened, Source};
+use super::options::{self, QualityOfService};
+use super::statistics::StatisticsMask;
 use crate::error::Error;
 use crate::foundation;
 use crate::framework::{Framework, Retained};
@@ -52,11 +52,11 @@ impl Program<'_> {
 
 /// A model that is described: the system knows its text and weights, and has compiled nothing.
 #[derive(Debug)]
-pub struct Described(());
+pub struct Described(pub(super) ());
 
 /// A model that is compiled, or found compiled in the system's cache.
 #[derive(Debug)]
-pub struct Compiled(());
+pub struct Compiled(pub(super) ());
 
 /// A model of MIL text in one of its states: [`Described`], then [`Compiled`]; [`Model::load`] makes a
 /// [`Loaded`] of it.
@@ -76,6 +76,7 @@ struct Inner {
     folder: Folder,
     text: Arc<str>,
     files: Arc<[(PathBuf, Box<[u8]>)]>,
+    statistics: Option<StatisticsMask>,
 }
 
 // SAFETY: `_ANEInMemoryModel` is used from one thread at a time (`&mut` or by value) before it is loaded, and its
@@ -159,8 +160,43 @@ impl Model<Described> {
         };
         let folder = Folder::new(identity, path)?;
         let owned = files.into_iter().map(|(path, bytes)| (path, bytes.into())).collect();
-        let inner = Inner { object, folder, text: program.text.into(), files: owned };
+        let inner = Inner { object, folder, text: program.text.into(), files: owned, statistics: None };
         Ok(Self { inner, state: Described(()) })
+    }
+
+    /// Asks for statistics of each evaluation. They cost time; without them none are gathered.
+    ///
+    /// The mask is set before the compilation, before the load and after it, on both objects of the model, since a load
+    /// takes it back (source: tmc/apple). Some systems give no statistics whatever the mask, and one report has a load
+    /// refused because of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this macOS has no statistics.
+    pub fn with_statistics(mut self, mask: StatisticsMask) -> Result<Self, Error> {
+        self.inner.object.framework().require(Feature::PerformanceStats)?;
+        self.inner.statistics = Some(mask);
+        Ok(self)
+    }
+
+    /// Sets how many evaluations may wait for the engine. A load has been seen to set 127, whatever it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] unless it is 1 to 127, [`Error::Unavailable`] when this macOS has no queue to set.
+    pub fn with_queue_depth(self, depth: usize) -> Result<Self, Error> {
+        let framework = self.inner.object.framework();
+        framework.require(Feature::Diagnostics)?;
+        let depth = i8::try_from(depth)
+            .ok()
+            .filter(|&d| d > 0)
+            .ok_or_else(|| Error::Invalid(format!("a queue holds 1 to 127 evaluations, not {depth}")))?;
+        {
+            let _pool = framework.pool();
+            // SAFETY: the object is an _ANEInMemoryModel, alive.
+            unsafe { framework.send(SET_QUEUE_DEPTH, self.inner.object.id(), (depth,)) };
+        }
+        Ok(self)
     }
 
     /// Compiles the program, unless the system's cache has it compiled.
@@ -187,10 +223,6 @@ impl Model<Described> {
     }
 }
 
-/// How long to wait before a load that was refused is tried again. A slot of the engine is given back a little after
-/// the unload (source: tmc/apple).
-const AGAIN: Duration = Duration::from_millis(100);
-
 impl Model<Compiled> {
     /// Loads the program. If the system refuses it for a reason that may pass, it is asked once more after 100 ms.
     ///
@@ -199,13 +231,7 @@ impl Model<Compiled> {
     /// [`Error::CompileBudgetExhausted`] when too many programs are loaded, [`Error::Refused`] when the system refuses
     /// it, [`Error::Unexpected`] when the loaded model does not say how its tensors lie.
     pub fn load(self, quality: QualityOfService) -> Result<Loaded, Error> {
-        let framework = self.inner.object.framework().clone();
-        framework.budget().load()?;
-        let loaded = self.inner.load(&framework, quality);
-        if loaded.is_err() {
-            framework.budget().unload();
-        }
-        loaded
+        self.inner.load(quality)
     }
 }
 
@@ -216,57 +242,53 @@ impl Inner {
         let _turn = self.folder.turn();
         self.write_files()?;
         let _pool = framework.pool();
+        self.set_mask();
         let options = foundation::dictionary(framework, [])?;
         let object = self.object.id();
         // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
         unsafe { framework.try_send(COMPILE, object, |error| (quality.value(), options.id(), error)) }
     }
 
-    fn load(self, framework: &Framework, quality: QualityOfService) -> Result<Loaded, Error> {
+    fn load(self, quality: QualityOfService) -> Result<Loaded, Error> {
+        let framework = self.object.framework().clone();
         let turn = self.folder.turn();
         // Between the compilation and now the cache may have been emptied; then the load compiles, from the files.
         self.write_files()?;
         let _pool = framework.pool();
-        let options = foundation::dictionary(framework, [])?;
+        self.set_mask();
+        let options = options::of_statistics(&framework, self.statistics)?;
         let object = self.object.id();
-        // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
-        let load =
-            || unsafe { framework.try_send(LOAD, object, |error| (quality.value(), options.id(), error)) };
-        let mut result = load();
-        if let Err(Error::Refused(refusal)) = &result
-            && refusal.may_pass()
-        {
-            std::thread::sleep(AGAIN);
-            result = load();
-        }
-        result?;
+        loaded::patiently(&framework, || {
+            // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
+            unsafe { framework.try_send(LOAD, object, |error| (quality.value(), options.id(), error)) }
+        })?;
+        drop(turn);
+        // The load has put the mask of a new inner model in the place of ours.
+        self.set_mask();
+        let object = self.object.clone();
+        let source = Source::Text { object: self.object, folder: self.folder };
+        let opened = Opened::new(source, quality, self.statistics);
         // SAFETY: the model is loaded, so that it has an inner one.
         let inner = unsafe {
-            let model = framework.send(INNER_MODEL, object, ());
-            foundation::made(framework, model, "-[_ANEInMemoryModel model]")
+            let model = framework.send(INNER_MODEL, object.id(), ());
+            foundation::made(&framework, model, "-[_ANEInMemoryModel model]")?
         };
-        let attributes = inner.and_then(|inner| {
-            // SAFETY: the inner model is alive, and gives a dictionary.
-            let plist = unsafe {
-                foundation::read_plist(framework, framework.send(MODEL_ATTRIBUTES, inner.id(), ()))
-            };
-            Ok((inner, Attributes::read(&plist)?))
-        });
-        let unload = || {
-            // SAFETY: the object is a live, loaded _ANEInMemoryModel. What its unloading may refuse cannot be acted on.
-            let _ = unsafe { framework.try_send(UNLOAD, object, |error| (quality.value(), error)) };
-        };
-        let (inner, attributes) = attributes.inspect_err(|_| unload())?;
-        let options = options.clone();
-        drop(turn);
-        Ok(Loaded(Arc::new(LoadedModel {
-            object: self.object,
-            inner,
-            options,
-            attributes,
-            quality,
-            folder: self.folder,
-        })))
+        Loaded::of(opened, inner)
+    }
+
+    /// Sets the mask of the statistics, if there is one, on the model and on the one in it, which there may not be yet.
+    fn set_mask(&self) {
+        let Some(mask) = self.statistics.map(StatisticsMask::bits) else { return };
+        let framework = self.object.framework();
+        let _pool = framework.pool();
+        // SAFETY: both objects are alive, and the feature was required when the mask was set.
+        unsafe {
+            framework.send(SET_PERF_STATS_MASK, self.object.id(), (mask,));
+            let inner = framework.send(INNER_MODEL, self.object.id(), ());
+            if !inner.is_nil() {
+                framework.send(MODEL_SET_PERF_STATS_MASK, inner, (mask,));
+            }
+        }
     }
 
     /// Writes text and weights where the system's compiler reads them.
@@ -288,95 +310,11 @@ fn io(path: &Path, error: &std::io::Error) -> Error {
     Error::Io { path: path.display().to_string(), reason: error.to_string() }
 }
 
-/// A program that is loaded, and can be run. Copies are the same one; the last one that is dropped unloads it.
-#[derive(Clone, Debug)]
-pub struct Loaded(Arc<LoadedModel>);
-
-#[derive(Debug)]
-struct LoadedModel {
-    object: Retained,
-    /// The `_ANEModel` in it, which the client wants.
-    inner: Retained,
-    /// The empty options of an evaluation, made once.
-    options: Retained,
-    attributes: Attributes,
-    quality: QualityOfService,
-    folder: Folder,
-}
-
-// SAFETY: evaluation is known to be called from any thread, of one model also from several at once (sources: D:InMem,
-// which shows that it goes to the driver on the caller's thread without a lock, and dev-erik's and Espresso's
-// programs); the other messages that are sent to a loaded model only read.
-unsafe impl Send for LoadedModel {}
-// SAFETY: as above.
-unsafe impl Sync for LoadedModel {}
-
-impl Loaded {
-    /// Describes, compiles and loads a program; what the system's cache has compiled is not compiled again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Model::describe`], [`Model::compile`] and [`Model::load`].
-    pub fn new(
-        framework: &Framework,
-        program: &Program<'_>,
-        quality: QualityOfService,
-    ) -> Result<Self, Error> {
-        Model::describe(framework, program)?.compile(quality)?.load(quality)
-    }
-
-    /// What the model says about itself.
-    pub fn attributes(&self) -> &Attributes {
-        &self.0.attributes
-    }
-
-    /// What the system knows the program by.
-    pub fn identity(&self) -> &str {
-        &self.0.folder.identity
-    }
-
-    /// The quality of service with which it was loaded, and is run.
-    pub fn quality(&self) -> QualityOfService {
-        self.0.quality
-    }
-
-    /// The framework.
-    pub fn framework(&self) -> &Framework {
-        self.0.object.framework()
-    }
-
-    pub(super) fn object(&self) -> &Retained {
-        &self.0.object
-    }
-
-    pub(super) fn inner(&self) -> &Retained {
-        &self.0.inner
-    }
-
-    pub(super) fn options(&self) -> &Retained {
-        &self.0.options
-    }
-}
-
-impl Drop for LoadedModel {
-    fn drop(&mut self) {
-        let framework = self.object.framework();
-        let turn = self.folder.turn();
-        let pool = framework.pool();
-        // SAFETY: the object is a live, loaded _ANEInMemoryModel, and nothing runs on it: requests hold it. What its
-        // unloading may refuse cannot be acted on.
-        let _ =
-            unsafe { framework.try_send(UNLOAD, self.object.id(), |error| (self.quality.value(), error)) };
-        drop((pool, turn));
-        framework.budget().unload();
-    }
-}
-
 /// The folder of a model below the temporary directory. Models of equal programs share it, also across the unloading
 /// of one, which removes it: who needs its files writes them anew while it is their turn.
 #[derive(Debug)]
-struct Folder {
-    identity: String,
+pub(super) struct Folder {
+    pub(super) identity: String,
     path: PathBuf,
     lock: Arc<Mutex<()>>,
 }
@@ -406,7 +344,7 @@ impl Folder {
     }
 
     /// Waits for the turn to use the folder.
-    fn turn(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

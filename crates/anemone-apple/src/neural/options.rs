@@ -1,5 +1,6 @@
 //! How a call is to be made: quality of service, and the keys of option dictionaries.
 
+use super::statistics::StatisticsMask;
 use crate::error::Error;
 use crate::foundation;
 use crate::framework::{Framework, Retained};
@@ -61,15 +62,32 @@ pub struct EvaluateOptions {
 
 impl EvaluateOptions {
     /// The dictionary of the options that are set.
-    pub(crate) fn dictionary(self, framework: &Framework) -> Result<Retained, Error> {
+    pub(super) fn dictionary(
+        self,
+        framework: &Framework,
+        statistics: Option<StatisticsMask>,
+    ) -> Result<Retained, Error> {
         let yes = foundation::boolean(framework, true)?;
+        let mask = foundation::number(framework, statistics.map_or(0, |m| m.bits().into()))?;
         let entries = [
-            ("kANEFDisableIOFencesUseSharedEventsKey", self.disable_io_fences_use_shared_events),
-            ("kANEFEnableFWToFWSignal", self.enable_fw_to_fw_signal),
+            ("kANEFDisableIOFencesUseSharedEventsKey", self.disable_io_fences_use_shared_events, &yes),
+            ("kANEFEnableFWToFWSignal", self.enable_fw_to_fw_signal, &yes),
+            (STATISTICS, statistics.is_some(), &mask),
         ];
-        let set = entries.into_iter().filter(|&(_, on)| on).map(|(key, _)| (key, &yes));
+        let set = entries.into_iter().filter(|&(_, on, _)| on).map(|(key, _, value)| (key, value));
         foundation::dictionary(framework, set)
     }
+}
+
+/// The key of the mask of statistics.
+const STATISTICS: &str = "kANEFPerformanceStatsMask";
+
+/// The options of a load: the mask of the statistics, if there is one.
+pub(super) fn of_statistics(
+    framework: &Framework,
+    statistics: Option<StatisticsMask>,
+) -> Result<Retained, Error> {
+    EvaluateOptions::default().dictionary(framework, statistics)
 }
 
 #[cfg(test)]

@@ -1,39 +1,63 @@
 //! Requests: surfaces bound to the symbols of a function, run as often as wanted.
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::attributes::{Procedure, Symbol};
-use super::model::Loaded;
+use super::event::Attached;
+use super::loaded::Loaded;
 use super::options::EvaluateOptions;
-use crate::abi::Id;
+use super::statistics::{self, Gathered, Statistics};
+use crate::abi::{Bool, Id};
 use crate::error::Error;
 use crate::foundation;
-use crate::framework::Retained;
+use crate::framework::{Framework, Retained};
 use crate::message::Feature;
 use crate::messages::*;
-use crate::surface::Surface;
+use crate::surface::{Share, Surface};
 
 /// A function of a loaded model with surfaces for its inputs and outputs.
 ///
-/// While it runs nobody can lock its surfaces. It keeps the model loaded.
+/// While it runs nobody can lock its surfaces, and no other evaluation can write the same ones. It keeps the model
+/// loaded.
 #[derive(Debug)]
 pub struct Request {
+    pub(super) bound: Arc<Bound>,
+    /// What its object has from an evaluation that did not wait.
+    pub(super) attached: Attached,
+}
+
+/// What an evaluation needs, and keeps alive until it has ended.
+#[derive(Debug)]
+pub(super) struct Bound {
     pub(super) model: Loaded,
     pub(super) object: Retained,
-    pub(super) procedure: usize,
-    pub(super) surfaces: Vec<Surface>,
+    procedure: usize,
+    /// Inputs, outputs, and what statistics are written to.
+    surfaces: Vec<Surface>,
     inputs: usize,
+    outputs: usize,
+    /// Whether an evaluation is under way.
+    runs: AtomicBool,
+    mapped: AtomicBool,
 }
+
+// SAFETY: the object is changed by the owner of the request only, while nothing runs; the rest of it may be used from
+// any thread, as the model.
+unsafe impl Send for Bound {}
+// SAFETY: as above.
+unsafe impl Sync for Bound {}
 
 /// How a request reaches the engine. All give the same results; for programs of practical size they take the same time
 /// (source: dev-erik/ANE).
 #[derive(Clone, Copy)]
-enum Path {
+pub(super) enum Path {
     Model,
     Direct,
     Program,
+    RealTime,
 }
-
-// SAFETY: a request is used by one thread at a time; its objects may be used on any thread, as those of the model.
-unsafe impl Send for Request {}
 
 impl Loaded {
     /// Makes a surface of the size that a symbol needs, all zero.
@@ -44,6 +68,18 @@ impl Loaded {
     pub fn surface(&self, symbol: &Symbol) -> Result<Surface, Error> {
         let rows = symbol.bytes() / symbol.row_stride.max(1);
         Surface::rows(self.framework(), symbol.row_stride, rows, symbol.element_bytes)
+    }
+
+    /// The function of this name; the only one has any name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the model has no such function.
+    pub fn procedure(&self, name: &str) -> Result<&Procedure, Error> {
+        self.attributes().procedure(name).ok_or_else(|| {
+            let names: Vec<&str> = self.attributes().procedures.iter().map(|p| p.name.as_str()).collect();
+            Error::Invalid(format!("the model has no function `{name}`; it has `{}`", names.join("`, `")))
+        })
     }
 
     /// Binds surfaces to the inputs and outputs of a function, by name.
@@ -58,71 +94,84 @@ impl Loaded {
         inputs: &[(&str, &Surface)],
         outputs: &[(&str, &Surface)],
     ) -> Result<Request, Error> {
-        let framework = self.framework().clone();
-        let function = self.attributes().procedure(procedure).ok_or_else(|| {
-            let names: Vec<&str> = self.attributes().procedures.iter().map(|p| p.name.as_str()).collect();
-            Error::Invalid(format!(
-                "the model has no function `{procedure}`; it has `{}`",
-                names.join("`, `")
-            ))
-        })?;
-        let bound_inputs = bind("input", &function.inputs, inputs)?;
-        let bound_outputs = bind("output", &function.outputs, outputs)?;
-        for (i, (symbol, surface)) in bound_outputs.iter().enumerate() {
-            let twice = bound_outputs[..i].iter().chain(&bound_inputs).any(|(_, s)| s == surface);
-            if twice {
-                let name = &symbol.name;
-                return Err(Error::Invalid(format!(
-                    "the surface of the output `{name}` is bound a second time"
-                )));
-            }
-        }
+        let framework = self.framework();
+        let function = self.procedure(procedure)?;
+        let (bound_inputs, bound_outputs) = bind_all(function, inputs, outputs)?;
         let _pool = framework.pool();
         let lists = |bound: &[(&Symbol, &Surface)]| {
             let mut objects = Vec::new();
             let mut indices = Vec::new();
             for (symbol, surface) in bound {
-                let class = framework.class(IO_SURFACE_OBJECT).id();
-                // SAFETY: a live surface, which the object retains.
-                objects.push(unsafe {
-                    let made = framework.send(OBJECT_WITH_IO_SURFACE, class, (surface.raw(),));
-                    foundation::made(&framework, made, "+[_ANEIOSurfaceObject objectWithIOSurface:]")?
-                });
-                indices.push(foundation::number(&framework, symbol.index)?);
+                objects.push(surface_object(framework, surface)?);
+                indices.push(foundation::number(framework, symbol.index)?);
             }
-            Ok::<_, Error>((
-                foundation::array(&framework, &objects)?,
-                foundation::array(&framework, &indices)?,
-            ))
+            Ok::<_, Error>((foundation::array(framework, &objects)?, foundation::array(framework, &indices)?))
         };
         let (input_objects, input_indices) = lists(&bound_inputs)?;
         let (output_objects, output_indices) = lists(&bound_outputs)?;
-        let index = foundation::number(&framework, function.index)?;
+        let index = foundation::number(framework, function.index)?;
+        let gathered = self.statistics().map(|_| Gathered::new(framework, function)).transpose()?;
         let arguments = (
             input_objects.id(),
             input_indices.id(),
             output_objects.id(),
             output_indices.id(),
             Id::NIL,
-            Id::NIL,
+            gathered.as_ref().map_or(Id::NIL, |g| g.array.id()),
             index.id(),
         );
         let class = framework.class(REQUEST).id();
-        // SAFETY: arrays of surface objects and of as many numbers, a number, and nil where it is allowed.
+        // SAFETY: arrays of surface objects and of as many numbers, an array or nil, a number.
         let object = unsafe {
             let made = framework.send(REQUEST_WITH, class, arguments);
-            let object = foundation::made(&framework, made, "+[_ANERequest requestWithInputs:…]")?;
+            let object = foundation::made(framework, made, "+[_ANERequest requestWithInputs:…]")?;
             if !framework.send(VALIDATE, object.id(), ()).get() {
                 return Err(Error::Unexpected { message: "-[_ANERequest validate]", gave: "NO".into() });
             }
             object
         };
-        let surfaces = bound_inputs.iter().chain(&bound_outputs).map(|(_, s)| (*s).clone()).collect();
-        let procedure =
-            self.attributes().procedures.iter().position(|p| std::ptr::eq(p, function)).unwrap_or(0);
-        let inputs = bound_inputs.len();
-        Ok(Request { model: self.clone(), object, procedure, surfaces, inputs })
+        let bound = Bound {
+            model: self.clone(),
+            object,
+            procedure: self
+                .attributes()
+                .procedures
+                .iter()
+                .position(|p| std::ptr::eq(p, function))
+                .unwrap_or(0),
+            inputs: bound_inputs.len(),
+            outputs: bound_outputs.len(),
+            surfaces: bound_inputs
+                .iter()
+                .chain(&bound_outputs)
+                .map(|(_, s)| (*s).clone())
+                .chain(gathered.map(|g| g.surface))
+                .collect(),
+            runs: AtomicBool::new(false),
+            mapped: AtomicBool::new(false),
+        };
+        Ok(Request { bound: Arc::new(bound), attached: Attached::Nothing })
     }
+}
+
+/// Symbols with their surfaces, in the order of the symbols.
+pub(super) type Bindings<'a> = Vec<(&'a Symbol, &'a Surface)>;
+
+/// Finds the surfaces of a function's inputs and outputs.
+pub(super) fn bind_all<'a>(
+    function: &'a Procedure,
+    inputs: &[(&str, &'a Surface)],
+    outputs: &[(&str, &'a Surface)],
+) -> Result<(Bindings<'a>, Bindings<'a>), Error> {
+    let inputs = bind("input", &function.inputs, inputs)?;
+    let outputs = bind("output", &function.outputs, outputs)?;
+    for (i, (symbol, surface)) in outputs.iter().enumerate() {
+        if outputs[..i].iter().chain(&inputs).any(|(_, s)| s == surface) {
+            let name = &symbol.name;
+            return Err(Error::Invalid(format!("the surface of the output `{name}` is bound a second time")));
+        }
+    }
+    Ok((inputs, outputs))
 }
 
 /// Finds the surface of each symbol.
@@ -161,34 +210,55 @@ fn bind<'a>(
     symbols.iter().map(one).collect()
 }
 
+/// A surface as an object, which retains it.
+pub(super) fn surface_object(framework: &Framework, surface: &Surface) -> Result<Retained, Error> {
+    let class = framework.class(IO_SURFACE_OBJECT).id();
+    let _pool = framework.pool();
+    if surface.start() == 0 {
+        // SAFETY: a live surface; a factory gives nil or an autoreleased object, and the pool is open.
+        return unsafe {
+            let made = framework.send(OBJECT_WITH_IO_SURFACE, class, (surface.raw(),));
+            foundation::made(framework, made, "+[_ANEIOSurfaceObject objectWithIOSurface:]")
+        };
+    }
+    framework.require(Feature::Parts)?;
+    let start = foundation::number(framework, surface.start() as u64)?;
+    // SAFETY: as above, and a number.
+    unsafe {
+        let made = framework.send(OBJECT_WITH_IO_SURFACE_AT, class, (surface.raw(), start.id()));
+        foundation::made(framework, made, "+[_ANEIOSurfaceObject objectWithIOSurface:startOffset:]")
+    }
+}
+
 impl Request {
     /// The model.
     pub fn model(&self) -> &Loaded {
-        &self.model
+        &self.bound.model
     }
 
     /// The function.
     pub fn procedure(&self) -> &Procedure {
-        &self.model.attributes().procedures[self.procedure]
+        self.bound.procedure()
     }
 
     /// The surfaces of the inputs, in the order of the function's symbols.
     pub fn inputs(&self) -> &[Surface] {
-        &self.surfaces[..self.inputs]
+        &self.bound.surfaces[..self.bound.inputs]
     }
 
     /// The surfaces of the outputs, in the order of the function's symbols.
     pub fn outputs(&self) -> &[Surface] {
-        &self.surfaces[self.inputs..]
+        &self.bound.surfaces[self.bound.inputs..][..self.bound.outputs]
     }
 
     /// Runs the function, and returns when the outputs are written. One message is sent, and nothing is allocated.
     ///
     /// # Errors
     ///
-    /// [`Error::Surface`] when somebody holds a lock of one of the surfaces, [`Error::Refused`] when the engine refuses.
+    /// [`Error::Surface`] when somebody holds a lock of one of the surfaces, or another evaluation writes one,
+    /// [`Error::Refused`] when the engine refuses.
     pub fn run(&mut self) -> Result<(), Error> {
-        self.evaluate(Path::Model, self.model.options().id())
+        self.evaluate(Path::Model, self.bound.model.options())
     }
 
     /// Runs the function through the client, without the model.
@@ -197,8 +267,8 @@ impl Request {
     ///
     /// As [`Request::run`], and [`Error::Unavailable`] when this macOS cannot.
     pub fn run_direct(&mut self) -> Result<(), Error> {
-        self.model.framework().require(Feature::Direct)?;
-        self.evaluate(Path::Direct, self.model.options().id())
+        self.framework().require(Feature::Direct)?;
+        self.evaluate(Path::Direct, self.bound.model.options())
     }
 
     /// Runs the function through the program, below the model.
@@ -207,8 +277,20 @@ impl Request {
     ///
     /// As [`Request::run`], and [`Error::Unavailable`] when this macOS cannot.
     pub fn run_program(&mut self) -> Result<(), Error> {
-        self.model.framework().require(Feature::ProcessRequest)?;
-        self.evaluate(Path::Program, self.model.options().id())
+        self.framework().require(Feature::ProcessRequest)?;
+        self.evaluate(Path::Program, self.bound.model.options())
+    }
+
+    /// Runs the function at real-time priority. One report has it nearly twice as fast for tiny functions, and slower
+    /// for larger ones (source: dev-erik/ANE). It works without a [`RealTimeTask`](super::RealTimeTask), which needs an
+    /// entitlement.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::run`], and [`Error::Unavailable`] when this macOS cannot.
+    pub fn run_real_time(&mut self) -> Result<(), Error> {
+        self.framework().require(Feature::RealTime)?;
+        self.evaluate(Path::RealTime, self.bound.model.options())
     }
 
     /// Runs the function with options.
@@ -217,76 +299,218 @@ impl Request {
     ///
     /// As [`Request::run`].
     pub fn run_with(&mut self, options: EvaluateOptions) -> Result<(), Error> {
-        let dictionary = options.dictionary(self.model.framework())?;
+        let model = &self.bound.model;
+        let dictionary = options.dictionary(model.framework(), model.statistics())?;
         self.evaluate(Path::Model, dictionary.id())
     }
 
     fn evaluate(&mut self, path: Path, options: Id) -> Result<(), Error> {
-        let _dispatched = Dispatched::new(&self.surfaces)?;
-        let model = &self.model;
-        let framework = model.framework();
+        let dispatched = Dispatched::new(&*self.bound, Share::Alone)?;
+        self.attached.remove(&dispatched);
+        // SAFETY: it is dispatched until the call has returned, and with it the evaluation.
+        unsafe { dispatched.send(path, options) }
+    }
+
+    /// Maps the surfaces ahead of the evaluations, until [`Request::unmap`] or the end of the request.
+    ///
+    /// It is not needed, and reports disagree on whether it works for programs of MIL text: where it fails, the request
+    /// runs all the same, so that the error may be ignored. It is tried with the cache of the inference, and without.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this macOS cannot, [`Error::Refused`] when it does not want to, [`Error::Surface`]
+    /// when an evaluation is under way.
+    pub fn map(&mut self) -> Result<(), Error> {
+        let framework = self.framework();
+        framework.require(Feature::Mapping)?;
+        let bound = &*self.bound;
+        bound.idle()?;
+        if bound.mapped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let _pool = framework.pool();
-        let quality = model.quality().value();
-        let request = self.object.id();
-        // SAFETY: live objects of the right classes; the surfaces of the request are not locked, and nobody can lock
-        // them until `_dispatched` is dropped.
-        unsafe {
-            match path {
-                Path::Model => framework
-                    .try_send(EVALUATE, model.object().id(), |error| (quality, options, request, error)),
-                Path::Direct => {
-                    let client = client(framework);
-                    framework.try_send(EVALUATE_DIRECT, client, |error| {
-                        (model.inner().id(), options, request, quality, error)
-                    })
-                }
-                Path::Program => {
-                    let mut value = 0;
-                    let queue =
-                        framework.send(QUEUE_INDEX_FOR_QOS, framework.class(QOS_MAPPER).id(), (quality,));
-                    let program = framework.send(PROGRAM, model.object().id(), ());
-                    if program.is_nil() {
-                        return Err(Error::Unexpected {
-                            message: "-[_ANEInMemoryModel program]",
-                            gave: "nil".into(),
-                        });
+        let map = |cache: Bool| {
+            let (request, inner) = (bound.object.id(), bound.model.inner());
+            // SAFETY: live objects of the right classes.
+            unsafe {
+                match bound.model.text() {
+                    Some(model) => {
+                        framework.try_send(MAP_IO_SURFACES, model, |error| (request, cache, error))
                     }
+                    None => framework.try_send(CLIENT_MAP_IO_SURFACES, framework.client()?, |error| {
+                        (inner, request, cache, error)
+                    }),
+                }
+            }
+        };
+        map(Bool::YES).or_else(|_| map(Bool::NO))?;
+        bound.mapped.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends the mapping of the surfaces, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when an evaluation is under way.
+    pub fn unmap(&mut self) -> Result<(), Error> {
+        self.bound.idle()?;
+        self.bound.unmap();
+        Ok(())
+    }
+
+    /// Whether the surfaces are mapped.
+    pub fn is_mapped(&self) -> bool {
+        self.bound.mapped.load(Ordering::Relaxed)
+    }
+
+    /// The statistics of the last evaluation; `None` if the system gave none. The model must have been described
+    /// [with statistics](super::Model::with_statistics).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when an evaluation is under way.
+    pub fn statistics(&self) -> Result<Option<Statistics>, Error> {
+        let bound = &*self.bound;
+        bound.idle()?;
+        let surface = bound.surfaces.get(bound.inputs + bound.outputs);
+        surface.map_or(Ok(None), |s| statistics::read(bound.model.framework(), bound.object.id(), s))
+    }
+
+    pub(super) fn framework(&self) -> &Framework {
+        self.bound.model.framework()
+    }
+}
+
+impl Bound {
+    /// Whether no evaluation is under way.
+    fn idle(&self) -> Result<(), Error> {
+        if self.runs.load(Ordering::Acquire) {
+            return Err(Error::Surface("the request runs already: wait until it has ended".into()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn procedure(&self) -> &Procedure {
+        &self.model.attributes().procedures[self.procedure]
+    }
+
+    /// The symbol index of the first output.
+    pub(super) fn first_output(&self) -> u64 {
+        self.procedure().outputs.first().map_or(0, |s| s.index)
+    }
+
+    /// Sends the request to the engine.
+    ///
+    /// # Safety
+    ///
+    /// It is dispatched, until the evaluation has ended.
+    pub(super) unsafe fn send(&self, path: Path, options: Id) -> Result<(), Error> {
+        let loaded = &self.model;
+        let framework = loaded.framework();
+        let _pool = framework.pool();
+        let quality = loaded.quality().value();
+        let (request, inner) = (self.object.id(), loaded.inner());
+        // SAFETY: live objects of the right classes; the caller's promise: the surfaces are not locked, and nobody can
+        // lock them.
+        unsafe {
+            match (path, loaded.text()) {
+                (Path::Model, Some(model)) => {
+                    framework.try_send(EVALUATE, model, |error| (quality, options, request, error))
+                }
+                (Path::Model, None) => framework.try_send(CLIENT_EVALUATE, framework.client()?, |error| {
+                    (inner, options, request, quality, error)
+                }),
+                (Path::Direct, _) => framework.try_send(EVALUATE_DIRECT, framework.client()?, |error| {
+                    (inner, options, request, quality, error)
+                }),
+                (Path::RealTime, _) => framework.try_send(EVALUATE_REAL_TIME, framework.client()?, |error| {
+                    (inner, options, request, error)
+                }),
+                (Path::Program, _) => {
+                    let mut value = 0;
+                    let mapper = framework.class(QOS_MAPPER).id();
+                    let queue = framework.send(QUEUE_INDEX_FOR_QOS, mapper, (quality,));
+                    let program = loaded.program().ok_or_else(|| Error::Unexpected {
+                        message: "-[_ANEModel program]",
+                        gave: "nil".into(),
+                    })?;
                     framework.try_send(PROCESS_REQUEST, program, |error| {
-                        (request, model.inner().id(), quality, queue, 0, options, &raw mut value, error)
+                        (request, inner, quality, queue, 0, options, &raw mut value, error)
                     })
                 }
             }
         }
     }
+
+    fn unmap(&self) {
+        if !self.mapped.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let framework = self.model.framework();
+        let _pool = framework.pool();
+        let (request, inner) = (self.object.id(), self.model.inner());
+        // SAFETY: live objects of the right classes; the request was mapped, and it is the one that knows its mapping.
+        unsafe {
+            match (self.model.text(), framework.client()) {
+                (Some(model), _) => framework.send(UNMAP_IO_SURFACES, model, (request,)),
+                (None, Ok(client)) => framework.send(CLIENT_UNMAP_IO_SURFACES, client, (inner, request)),
+                // It was mapped through the client, which stays.
+                (None, Err(_)) => {}
+            }
+        }
+    }
 }
 
-/// The shared client, which lives as long as the process.
-///
-/// # Safety
-///
-/// A feature with messages of the client was required.
-pub(super) unsafe fn client(framework: &crate::framework::Framework) -> Id {
-    // SAFETY: the caller's promise.
-    unsafe { framework.send(SHARED_CONNECTION, framework.class(CLIENT).id(), ()) }
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.unmap();
+    }
 }
 
-/// Surfaces that an evaluation has; dropped, they can be locked again.
-pub(super) struct Dispatched<'a>(&'a [Surface]);
+/// A request whose surfaces an evaluation has; dropped, they can be locked again, and the request can be run.
+#[derive(Debug)]
+pub(super) struct Dispatched<B: Deref<Target = Bound>> {
+    bound: B,
+}
 
-impl<'a> Dispatched<'a> {
-    pub(super) fn new(surfaces: &'a [Surface]) -> Result<Self, Error> {
-        for (i, surface) in surfaces.iter().enumerate() {
-            if let Err(e) = surface.dispatch() {
-                surfaces[..i].iter().for_each(Surface::finish);
+impl<B: Deref<Target = Bound>> Dispatched<B> {
+    pub(super) fn new(bound: B, outputs: Share) -> Result<Self, Error> {
+        if bound.runs.swap(true, Ordering::Acquire) {
+            return Err(Error::Surface("the request runs already: wait until it has ended".into()));
+        }
+        let inputs = bound.inputs;
+        for (i, surface) in bound.surfaces.iter().enumerate() {
+            let share = if i < inputs { Share::Shared } else { outputs };
+            if let Err(e) = surface.dispatch(share) {
+                bound.surfaces[..i].iter().for_each(Surface::finish);
+                bound.runs.store(false, Ordering::Release);
                 return Err(e);
             }
         }
-        Ok(Self(surfaces))
+        Ok(Self { bound })
+    }
+
+    /// Gives the surfaces back, and what has them.
+    pub(super) fn into_bound(self) -> B
+    where
+        B: Clone,
+    {
+        self.bound.clone()
     }
 }
 
-impl Drop for Dispatched<'_> {
+impl<B: Deref<Target = Bound>> Deref for Dispatched<B> {
+    type Target = Bound;
+
+    fn deref(&self) -> &Bound {
+        &self.bound
+    }
+}
+
+impl<B: Deref<Target = Bound>> Drop for Dispatched<B> {
     fn drop(&mut self) {
-        self.0.iter().for_each(Surface::finish);
+        self.bound.surfaces.iter().for_each(Surface::finish);
+        self.bound.runs.store(false, Ordering::Release);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Failure;
@@ -56,6 +57,11 @@ pub(in crate::fake) struct LoadedProgram {
     pub(super) outputs: Vec<String>,
     instance: Mutex<Box<dyn Instance>>,
     tiles: bool,
+    /// Whether the load was told to gather statistics, and the mask that its model has now: both are needed.
+    pub(super) told_mask: AtomicBool,
+    pub(super) mask: AtomicU32,
+    /// Whether an evaluation had events: unloading it crashes.
+    pub(super) had_events: AtomicBool,
 }
 
 // SAFETY: the instance is Send, and behind a lock.
@@ -94,6 +100,11 @@ impl Tensor {
     }
 }
 
+/// Whether a mask of statistics means something.
+pub(super) fn is_mask(mask: u32) -> bool {
+    (1..=0xf).contains(&mask)
+}
+
 impl LoadedProgram {
     /// The index of a symbol: symbols are in alphabetical order within a function, functions one after the other.
     fn new(handle: u64, procedures: Vec<Procedure>, instance: Box<dyn Instance>, tiles: bool) -> Self {
@@ -108,7 +119,17 @@ impl LoadedProgram {
                 .collect()
         };
         let (inputs, outputs) = (symbols(|p| &p.inputs), symbols(|p| &p.outputs));
-        Self { handle, procedures, inputs, outputs, instance: Mutex::new(instance), tiles }
+        Self {
+            handle,
+            procedures,
+            inputs,
+            outputs,
+            instance: Mutex::new(instance),
+            tiles,
+            told_mask: AtomicBool::new(false),
+            mask: AtomicU32::new(0),
+            had_events: AtomicBool::new(false),
+        }
     }
 
     /// The symbol indices of a function: its first one and how many there are.
@@ -139,8 +160,15 @@ impl LoadedProgram {
 /// What an evaluation is asked for.
 pub(super) struct Work<'a> {
     pub(super) procedure: u64,
-    pub(super) inputs: Vec<(u64, &'a FakeSurface)>,
-    pub(super) outputs: Vec<(u64, &'a FakeSurface)>,
+    pub(super) inputs: Vec<(u64, View<'a>)>,
+    pub(super) outputs: Vec<(u64, View<'a>)>,
+}
+
+/// A surface from a byte on.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) surface: &'a FakeSurface,
+    pub(super) start: usize,
 }
 
 impl Daemon {
@@ -154,6 +182,10 @@ impl Daemon {
 
     pub(in crate::fake) fn compiled(&self) -> usize {
         self.compiles
+    }
+
+    pub(in crate::fake) fn real_time(&self) -> usize {
+        self.real_time
     }
 
     pub(in crate::fake) fn files(&self) -> Vec<PathBuf> {
@@ -306,7 +338,11 @@ pub(super) fn load(world: &World, identity: &str) -> Result<Arc<LoadedProgram>, 
 pub(super) fn unload(world: &World, handle: u64) -> bool {
     let leaks = lock(&world.faults).budget_leaks;
     let mut daemon = lock(&world.daemon);
-    let was = daemon.programs.remove(&handle).is_some();
+    let program = daemon.programs.remove(&handle);
+    if program.as_ref().is_some_and(|p| p.had_events.load(Ordering::Relaxed)) {
+        world.wrong("a program was unloaded that had shared events: that crashes");
+    }
+    let was = program.is_some();
     daemon.leaked += usize::from(was && leaks);
     was
 }
@@ -341,15 +377,13 @@ pub(super) fn evaluate(world: &World, handle: u64, work: &Work<'_>) -> Result<()
         return Err(Failure::status(0x2));
     }
     let function = &program.procedures[procedure];
-    let bound = |of: fn(&Procedure) -> &[Tensor],
-                 given: &[(u64, &FakeSurface)]|
-     -> Result<Vec<usize>, Failure> {
+    let bound = |of: fn(&Procedure) -> &[Tensor], given: &[(u64, View<'_>)]| -> Result<Vec<usize>, Failure> {
         let wanted = of(function).len();
         let mut at = vec![usize::MAX; wanted];
-        for (i, (index, surface)) in given.iter().enumerate() {
+        for (i, (index, View { surface, start })) in given.iter().enumerate() {
             let (position, tensor) =
                 program.tensor(procedure, of, *index).ok_or_else(|| Failure::status(0x2))?;
-            if surface.bytes() < tensor.bytes() {
+            if surface.bytes() - start < tensor.bytes() {
                 return Err(Failure::status(0x1d));
             }
             if surface.is_locked() {
@@ -367,7 +401,8 @@ pub(super) fn evaluate(world: &World, handle: u64, work: &Work<'_>) -> Result<()
         .iter()
         .zip(&sources)
         .map(|(tensor, &i)| {
-            let bytes = work.inputs[i].1.copy_out(tensor.bytes());
+            let View { surface, start } = work.inputs[i].1;
+            let bytes = surface.copy_out(start, tensor.bytes());
             tensor.rows().flat_map(|at| bytes[at..at + tensor.row_bytes()].iter().copied()).collect()
         })
         .collect();
@@ -376,7 +411,8 @@ pub(super) fn evaluate(world: &World, handle: u64, work: &Work<'_>) -> Result<()
     for ((tensor, &i), result) in function.outputs.iter().zip(&sinks).zip(&results) {
         let zeros = vec![0; tensor.row_bytes()];
         for (at, row) in tensor.rows().zip(result.chunks_exact(tensor.row_bytes().max(1))) {
-            work.outputs[i].1.copy_in(at, if faults.zero_outputs { &zeros } else { row });
+            let View { surface, start } = work.outputs[i].1;
+            surface.copy_in(start + at, if faults.zero_outputs { &zeros } else { row });
         }
     }
     if faults.tile_poisons && program.tiles {

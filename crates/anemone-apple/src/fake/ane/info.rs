@@ -1,10 +1,12 @@
 //! The fake's device information, statistics, events of requests, hints, chaining.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::event::event_of;
 use super::super::{foundation, object};
+use super::daemon::is_mask;
 use super::request::{Request, evaluate_request};
 use super::{Failure, Payload, answer, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
@@ -107,9 +109,36 @@ unsafe extern "C" fn queue_index_for_qos(_: Id, _: Sel, qos: u32) -> u64 {
 /// What an evaluation of the fake is said to have taken on the engine.
 const NANOSECONDS: u64 = 123_456;
 
-/// Gives a request that asks for statistics those of its evaluation.
-pub(super) fn note_stats(world: &Arc<World>, request: &Request) {
-    if request.perf_stats_array().is_nil() || lock(&world.faults).no_counters {
+/// Gives a request that asks for statistics those of its evaluation: as an object, and where they are to be written.
+pub(super) fn note_stats(world: &Arc<World>, handle: u64, request: &Request) {
+    let faults = lock(&world.faults).clone();
+    let program = lock(&world.daemon).program(handle);
+    let asked = program
+        .is_some_and(|p| p.told_mask.load(Ordering::Relaxed) && is_mask(p.mask.load(Ordering::Relaxed)));
+    if request.perf_stats_array().is_nil() || faults.no_counters || !asked {
+        return;
+    }
+    // SAFETY: the request holds the array, that its statistics, those their surface objects, and those their surfaces.
+    unsafe {
+        for &statistics in items_of(request.perf_stats_array()).unwrap_or_default() {
+            let surface = part_of(statistics, "_ANEPerformanceStatsIOSurface")
+                .and_then(|p| surface_object_of(p.held[0]))
+                .and_then(|(_, object)| FakeSurface::of(object.surface));
+            let Some(surface) = surface else { continue };
+            if surface.is_locked() {
+                world.wrong("a surface was locked while statistics were written to it");
+            }
+            let counters = (0..27).map(|i| if world.machine.entitled { 100 + i } else { 0 });
+            let numbers = [1, NANOSECONDS, 0].into_iter().chain(counters);
+            let bytes: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+            if surface.bytes() < bytes.len() {
+                world.wrong(format!("a surface of {} bytes is too small for statistics", surface.bytes()));
+            } else {
+                surface.copy_in(0, &bytes);
+            }
+        }
+    }
+    if faults.no_stats_object {
         return;
     }
     let part = Part { held: Vec::new(), value: Mutex::new(NANOSECONDS) };
@@ -126,9 +155,15 @@ unsafe extern "C" fn hw_execution_time(this: Id, _: Sel) -> u64 {
     unsafe { part_of(this, "_ANEPerformanceStats") }.map_or(0, |p| *lock(&p.value))
 }
 
-/// Counters are not given by systems that are sold.
-unsafe extern "C" fn perf_counter_data(_: Id, _: Sel) -> Id {
-    Id::NIL
+/// Counters are not given by systems that are sold; the fake takes a machine with entitlements for another.
+unsafe extern "C" fn perf_counter_data(this: Id, _: Sel) -> Id {
+    // SAFETY: the runtime gives a receiver of ours.
+    let world = unsafe { world_of(this) };
+    if !world.machine.entitled {
+        return Id::NIL;
+    }
+    let bytes: Vec<u8> = (0..27_u64).flat_map(|i| (200 + i).to_le_bytes()).collect();
+    object::make_autoreleased(&world, "NSData", ObjectPayload::Data(bytes.into()))
 }
 
 unsafe extern "C" fn string_for_perf_counter(this: Id, _: Sel, index: i32) -> Id {
@@ -227,6 +262,13 @@ pub(super) unsafe fn evaluate_with_events(
         if request_of(request).is_none() {
             return Err(Failure::new(26, "the request is nil"));
         }
+        if let Some(program) = lock(&world.daemon).program(handle) {
+            program.had_events.store(true, Ordering::Relaxed);
+        }
+        world.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Not the objects of the request are held, but what they stand for: whoever starts an evaluation with events
+        // has to keep them. They are looked at again when it ends.
+        let kept = events.0.expose_provenance();
         retain(request);
         let request = request.0.expose_provenance();
         let world = world.clone();
@@ -238,8 +280,13 @@ pub(super) unsafe fn evaluate_with_events(
             if !in_time || evaluate_request(&world, handle, request).is_err() {
                 world.wrong("an evaluation with events failed, and those who wait will not hear of it");
             }
-            signals.iter().for_each(|(event, value)| event.signal(*value));
+            let events = Id(std::ptr::with_exposed_provenance_mut(kept));
+            if part_of(events, "_ANESharedEvents").is_none() {
+                world.wrong("the events of an evaluation ended before it did");
+            }
+            world.in_flight.fetch_sub(1, Ordering::Relaxed);
             release(request);
+            signals.iter().for_each(|(event, value)| event.signal(*value));
             (abi.objc_autorelease_pool_pop)(pool);
         });
     }

@@ -241,7 +241,8 @@ unsafe extern "C" fn load(this: Id, _: Sel, _: u32, options: Id, error: *mut Id)
             Err(f) => return answer(world, Err(f), error),
         };
         if let Some((_, inner)) = super::model_of(state.model) {
-            inner.loaded(world, &program);
+            let told = [state.mask, super::model::mask_of(options)].into_iter().find(|&m| daemon::is_mask(m));
+            inner.loaded(world, &program, told.unwrap_or(0));
             // The mask of the inner model takes the place of the one that was set here.
             state.mask = inner.mask();
         }
@@ -318,11 +319,11 @@ unsafe extern "C" fn purge_compiled_model(this: Id, _: Sel) {
     }
 }
 
-unsafe extern "C" fn map_io_surfaces(this: Id, _: Sel, request: Id, _: Bool, error: *mut Id) -> Bool {
+unsafe extern "C" fn map_io_surfaces(this: Id, _: Sel, request: Id, cache: Bool, error: *mut Id) -> Bool {
     // SAFETY: the runtime gives a receiver of ours; the caller gives a live request, and a place for the error.
     unsafe {
         let Some((o, m)) = in_memory_model_of(this) else { return Bool::NO };
-        answer(&o.world, super::request::map(&o.world, m.handle(), request), error)
+        answer(&o.world, super::request::map(&o.world, m.handle(), request, cache), error)
     }
 }
 

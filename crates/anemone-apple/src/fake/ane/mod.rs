@@ -46,7 +46,7 @@ impl Payload {
     pub(super) fn dealloc(&self, world: &Arc<World>) {
         match self {
             Payload::InMemoryModel(m) => m.dealloc(world),
-            Payload::Request(r) => r.dealloc(),
+            Payload::Request(r) => r.dealloc(world),
             Payload::SurfaceObject(s) => s.dealloc(),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! The fake's `_ANEModel`, `_ANEClient` and `_ANEProgramForEvaluation`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::super::{foundation, object};
@@ -8,7 +9,7 @@ use super::daemon::{self, LoadedProgram};
 use super::request::evaluate_request;
 use super::{Failure, Payload, answer, in_memory_model_of, model_of, program_of, replace, request_of};
 use crate::abi::{Bool, Id, Sel};
-use crate::fake::object::{Payload as ObjectPayload, World, entries_of, lock, retain, str_of};
+use crate::fake::object::{Payload as ObjectPayload, World, entries_of, lock, number_of, retain, str_of};
 use crate::fake::runtime::{Implementations, world_of};
 use crate::fake::{Procedure, Tensor};
 use crate::messages::*;
@@ -54,8 +55,8 @@ impl Model {
         lock(&self.state).loaded.as_ref().map_or(0, |l| l.handle)
     }
 
-    /// Takes in what a load gives.
-    pub(super) fn loaded(&self, world: &Arc<World>, program: &Arc<LoadedProgram>) {
+    /// Takes in what a load gives; `told` is the mask of statistics that it was told.
+    pub(super) fn loaded(&self, world: &Arc<World>, program: &Arc<LoadedProgram>, told: u32) {
         let attributes = attributes(world, program);
         let evaluation = ProgramForEvaluation { handle: program.handle };
         let payload = ObjectPayload::Ane(Payload::Program(evaluation));
@@ -66,6 +67,9 @@ impl Model {
             replace(&mut state.attributes, attributes);
             replace(&mut state.program, object::make(world, "_ANEProgramForEvaluation", payload));
         }
+        // The model of a load is a new one: its mask is 0 until it is set again.
+        program.told_mask.store(daemon::is_mask(told) || daemon::is_mask(state.mask), Ordering::Relaxed);
+        state.mask = 0;
         state.loaded = Some(program.clone());
     }
 
@@ -77,6 +81,9 @@ impl Model {
         unsafe { replace(&mut state.program, Id::NIL) };
     }
 }
+
+/// The bytes that statistics take.
+const STATISTICS_BYTES: usize = 0x400;
 
 /// The attributes of a loaded program.
 fn attributes(world: &Arc<World>, program: &LoadedProgram) -> Id {
@@ -127,6 +134,8 @@ fn attributes(world: &Arc<World>, program: &LoadedProgram) -> Id {
         })
         .collect();
     let names: Vec<(&str, Id)> = functions.iter().map(|&(i, p)| (p.name.as_str(), number(i))).collect();
+    let sizes: Vec<(&str, Id)> =
+        functions.iter().map(|&(_, p)| (p.name.as_str(), number(STATISTICS_BYTES))).collect();
     let description = foundation::dictionary(
         world,
         &[
@@ -134,6 +143,7 @@ fn attributes(world: &Arc<World>, program: &LoadedProgram) -> Id {
             ("kANEFModelInputSymbolsArrayKey", symbols(&program.inputs, "")),
             ("kANEFModelOutputSymbolsArrayKey", symbols(&program.outputs, "@output")),
             ("kANEFModelProcedureNameToIDMapKey", foundation::dictionary(world, &names)),
+            ("kANEFModelProcedureNameToStatsSizeMapKey", foundation::dictionary(world, &sizes)),
             (
                 "ANEFModelInput16KAlignmentArray",
                 foundation::array(world, &vec![number(0); program.inputs.len()]),
@@ -207,7 +217,11 @@ unsafe extern "C" fn output_symbol_indices(this: Id, _: Sel, procedure: u32) -> 
 unsafe extern "C" fn set_perf_stats_mask(this: Id, _: Sel, mask: u32) {
     // SAFETY: the runtime gives a receiver of ours.
     if let Some((_, m)) = unsafe { model_of(this) } {
-        lock(&m.state).mask = mask;
+        let mut state = lock(&m.state);
+        state.mask = mask;
+        if let Some(program) = &state.loaded {
+            program.mask.store(mask, Ordering::Relaxed);
+        }
     }
 }
 
@@ -262,8 +276,9 @@ unsafe extern "C" fn process_request(
     }
 }
 
-unsafe extern "C" fn async_requests_in_flight(_: Id, _: Sel) -> i64 {
-    0
+unsafe extern "C" fn async_requests_in_flight(this: Id, _: Sel) -> i64 {
+    // SAFETY: the runtime gives a receiver of ours.
+    unsafe { world_of(this) }.in_flight.load(Ordering::Relaxed) as i64
 }
 
 unsafe extern "C" fn program_queue_depth(_: Id, _: Sel) -> i8 {
@@ -324,12 +339,26 @@ unsafe extern "C" fn client_compile(
     }
 }
 
-unsafe extern "C" fn client_load(this: Id, _: Sel, model: Id, _: Id, _: u32, error: *mut Id) -> Bool {
+/// The mask of statistics in the options of a load.
+///
+/// # Safety
+///
+/// The options are ours or nil.
+pub(super) unsafe fn mask_of(options: Id) -> u32 {
+    // SAFETY: the caller's promise.
+    let entries = unsafe { entries_of(options) }.unwrap_or_default();
+    let mask = entries.into_iter().find(|(key, _)| key == "kANEFPerformanceStatsMask");
+    // SAFETY: the dictionary keeps its values alive.
+    mask.and_then(|(_, value)| unsafe { number_of(value) }).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+}
+
+unsafe extern "C" fn client_load(this: Id, _: Sel, model: Id, options: Id, _: u32, error: *mut Id) -> Bool {
     // SAFETY: as for compiling.
     unsafe {
         let world = &world_of(this);
         let Some(m) = inner(world, model) else { return Bool::NO };
-        let result = daemon::load(world, &m.identity).map(|program| m.loaded(world, &program));
+        let result =
+            daemon::load(world, &m.identity).map(|program| m.loaded(world, &program, mask_of(options)));
         answer(world, result, error)
     }
 }
@@ -386,12 +415,19 @@ unsafe extern "C" fn evaluate_real_time(
     unsafe { client_evaluate(this, selector, model, options, request, 0, error) }
 }
 
-unsafe extern "C" fn client_map(this: Id, _: Sel, model: Id, request: Id, _: Bool, error: *mut Id) -> Bool {
+unsafe extern "C" fn client_map(
+    this: Id,
+    _: Sel,
+    model: Id,
+    request: Id,
+    cache: Bool,
+    error: *mut Id,
+) -> Bool {
     // SAFETY: as for compiling.
     unsafe {
         let world = &world_of(this);
         let Some(m) = inner(world, model) else { return Bool::NO };
-        answer(world, super::request::map(world, m.handle(), request), error)
+        answer(world, super::request::map(world, m.handle(), request, cache), error)
     }
 }
 
@@ -436,8 +472,9 @@ unsafe extern "C" fn echo(_: Id, _: Sel, object: Id) -> Bool {
     (!object.is_nil()).into()
 }
 
-unsafe extern "C" fn is_virtual_client(_: Id, _: Sel) -> Bool {
-    Bool::NO
+unsafe extern "C" fn is_virtual_client(this: Id, _: Sel) -> Bool {
+    // SAFETY: the runtime gives a receiver of ours.
+    unsafe { world_of(this) }.machine.virtual_machine.into()
 }
 
 pub(super) fn implement(all: &mut Implementations) {

@@ -1,10 +1,11 @@
 //! The fake's `_ANERequest` and `_ANEIOSurfaceObject`, and what is done with them.
 
 use std::ffi::c_void;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::super::{foundation, object, surface};
-use super::daemon::{self, Work};
+use super::daemon::{self, View, Work};
 use super::memory::all_are;
 use super::{Failure, Payload, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
@@ -32,6 +33,8 @@ struct Changing {
     stats: Option<Id>,
     handler: Option<Block>,
     mapped: bool,
+    /// Whether a thread of the driver has it.
+    in_flight: bool,
 }
 
 // SAFETY: the objects and the block in it may be used from any thread, and they are behind a lock.
@@ -50,8 +53,12 @@ impl Request {
         fixed.into_iter().chain(more).collect()
     }
 
-    pub(super) fn dealloc(&self) {
-        lock(&self.changing).handler = None;
+    pub(super) fn dealloc(&self, world: &World) {
+        let mut changing = lock(&self.changing);
+        if changing.mapped {
+            world.wrong("a request ended while its surfaces were mapped");
+        }
+        changing.handler = None;
     }
 
     pub(super) fn shared_events(&self) -> Id {
@@ -98,7 +105,8 @@ impl Request {
                     .zip(indices)
                     .filter_map(|(&s, &i)| {
                         let (_, object) = surface_object_of(s)?;
-                        Some((number_of(i)? as u64, FakeSurface::of(object.surface)?))
+                        let surface = FakeSurface::of(object.surface)?;
+                        Some((number_of(i)? as u64, View { surface, start: object.start }))
                     })
                     .collect()
             };
@@ -130,10 +138,14 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
         // SAFETY: the request is alive during the call.
         let result = daemon::evaluate(world, handle, &unsafe { r.work() });
         if result.is_ok() {
-            super::info::note_stats(world, r);
+            super::info::note_stats(world, handle, r);
         }
         return result;
     };
+    if std::mem::replace(&mut lock(&r.changing).in_flight, true) {
+        world.wrong("a request was evaluated while it was under way");
+    }
+    world.in_flight.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the caller's promise; the thread gives the count up.
     unsafe { retain(request) };
     let held = Held(request);
@@ -147,6 +159,11 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
         let Some((_, r)) = (unsafe { request_of(held.0) }) else { return };
         // SAFETY: as above.
         let result = daemon::evaluate(&world, handle, &unsafe { r.work() });
+        if result.is_ok() {
+            super::info::note_stats(&world, handle, r);
+        }
+        lock(&r.changing).in_flight = false;
+        world.in_flight.fetch_sub(1, Ordering::Relaxed);
         let (yes, error) = match result {
             Ok(()) => (Bool::YES, Id::NIL),
             Err(f) => (Bool::NO, foundation::error(&world, f.domain, f.code, &f.description)),
@@ -173,13 +190,15 @@ unsafe impl Send for Held {}
 /// # Safety
 ///
 /// The request is nil or ours.
-pub(super) unsafe fn map(world: &Arc<World>, handle: u64, request: Id) -> Result<(), Failure> {
+pub(super) unsafe fn map(world: &Arc<World>, handle: u64, request: Id, cache: Bool) -> Result<(), Failure> {
     // SAFETY: the caller's promise.
     let Some((_, r)) = (unsafe { request_of(request) }) else {
         return Err(Failure::new(26, "the request is nil"));
     };
+    let faults = lock(&world.faults).clone();
     // SAFETY: as above.
-    if lock(&world.faults).mapping_fails || handle == 0 || !unsafe { r.is_valid() } {
+    let valid = handle != 0 && unsafe { r.is_valid() };
+    if faults.mapping_fails || (faults.cached_mapping_fails && cache.get()) || !valid {
         return Err(Failure::new(13, "Program IOSurfaces map failure (0x12)"));
     }
     if std::mem::replace(&mut lock(&r.changing).mapped, true) {
@@ -273,6 +292,8 @@ unsafe extern "C" fn perf_stats_array(this: Id, _: Sel) -> Id {
 /// A surface as an object.
 pub(in crate::fake) struct SurfaceObject {
     pub(super) surface: SurfaceRef,
+    /// The byte from which on it is meant.
+    start: usize,
 }
 
 impl SurfaceObject {
@@ -295,12 +316,14 @@ unsafe extern "C" fn object_with_io_surface_at(this: Id, _: Sel, surface: Surfac
             world.wrong("a surface object was asked for without a surface");
             return Id::NIL;
         }
-        if !offset.is_nil() && number_of(offset) != Some(0) {
-            world.wrong("the fake knows surface objects at offset 0 only");
+        let start = if offset.is_nil() { Some(0) } else { number_of(offset) };
+        let bytes = FakeSurface::of(surface).map_or(0, FakeSurface::bytes);
+        let Some(start) = start.and_then(|n| usize::try_from(n).ok()).filter(|&n| n < bytes) else {
+            world.wrong("a surface object begins outside of its surface");
             return Id::NIL;
-        }
+        };
         surface::cf_retain(surface.0);
-        let payload = Payload::SurfaceObject(SurfaceObject { surface });
+        let payload = Payload::SurfaceObject(SurfaceObject { surface, start });
         object::make_autoreleased(&world, "_ANEIOSurfaceObject", ObjectPayload::Ane(payload))
     }
 }
