@@ -114,8 +114,8 @@ impl ClassTable {
         self.0.get(name).map(|c| &**c)
     }
 
-    fn method(&self, class: &FakeClass, to_class: bool, selector: Sel) -> Option<&FakeMethod> {
-        let mut at = self.find(class.name());
+    fn method<'a>(&'a self, class: &'a FakeClass, to_class: bool, selector: Sel) -> Option<&'a FakeMethod> {
+        let mut at = Some(class);
         while let Some(class) = at {
             let methods = if to_class { &class.to_class } else { &class.to_object };
             if let Some(method) = methods.get(&selector) {
