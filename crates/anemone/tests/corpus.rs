@@ -11,6 +11,7 @@
 //! // run with tensor<int32, [2]> i = 0, 7   … or give one, or one too many, with these numbers
 //! // run memory 4096                        … with a limit on bytes, or on the `turns` of loops
 //! // pack                                   then write it as a package
+//! // ane                                    then bring it into the form that the system's compiler takes
 //! ```
 //!
 //! Errors and warnings must be exactly those. `BLESS=1 cargo test -p anemone --test corpus` writes down what was found,
@@ -49,6 +50,7 @@ enum Line {
     Expected(String),
     Run(String),
     Pack,
+    Ane,
     Remark(String),
 }
 
@@ -73,6 +75,7 @@ impl Case {
                 Some("error" | "warning" | "note") if bare.contains('[') => Line::Expected(bare.to_string()),
                 Some("run") => Line::Run(bare.strip_prefix("run").unwrap_or_default().trim().to_string()),
                 Some("pack") if bare == "pack" => Line::Pack,
+                Some("ane") if bare == "ane" => Line::Ane,
                 _ if line.starts_with(mark) => Line::Remark(bare.to_string()),
                 _ => break,
             });
@@ -94,7 +97,11 @@ impl Case {
     fn then(&self) -> Then {
         let lines =
             self.header.iter().filter_map(|l| if let Line::Run(r) = l { Some(r.as_str()) } else { None });
-        Then { run: Run::read(lines), pack: self.header.iter().any(|l| matches!(l, Line::Pack)) }
+        Then { run: Run::read(lines), pack: self.has(&Line::Pack), ane: self.has(&Line::Ane) }
+    }
+
+    fn has(&self, line: &Line) -> bool {
+        self.header.iter().any(|l| std::mem::discriminant(l) == std::mem::discriminant(line))
     }
 
     /// Writes down what was found. Remarks stay on top, and line numbers follow the length of the header.
@@ -115,6 +122,7 @@ impl Case {
             match line {
                 Line::Run(r) => out.push_str(format!("{mark}run {r}").trim_end()),
                 Line::Pack => out.push_str(&format!("{mark}pack")),
+                Line::Ane => out.push_str(&format!("{mark}ane")),
                 Line::Expected(_) | Line::Remark(_) => continue,
             }
             out.push('\n');
@@ -152,6 +160,7 @@ impl Finding {
 struct Then {
     run: Option<Run>,
     pack: bool,
+    ane: bool,
 }
 
 /// How to run a program.
@@ -313,6 +322,11 @@ fn examine(path: &Path, then: &Then, findings: &mut Vec<Finding>) -> Option<(Ope
         && let Err(e) = run.on(run.function(&verified), Engine::Reference, 1)
     {
         add(e.diagnostic().clone().into(), Some(&source));
+    }
+    if then.ane
+        && let Err(wrong) = device::ane::Source::of(&program, &verified, &bundle.weights)
+    {
+        add(wrong, Some(&source));
     }
     Some((Opened { program, source, weights: bundle.weights }, verified))
 }

@@ -37,7 +37,8 @@ pub use description::{
 pub use error::Error;
 pub use model::ModelKind;
 pub use open::{from_bytes, open};
-pub use weights::Weights;
+pub use weights::{WeightFile, Weights};
+pub use weights_out::blobs;
 pub use write::{Written, write_mil, write_mlmodelc, write_mlpackage};
 
 use error::read_limited;

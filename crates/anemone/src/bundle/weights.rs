@@ -38,7 +38,17 @@ pub struct Weights {
     files: Arc<Mutex<BTreeMap<String, File>>>,
 }
 
-/// The bytes of a weight file.
+/// The bytes of a weight file, mapped or in memory.
+#[derive(Clone, Debug)]
+pub struct WeightFile(File);
+
+impl std::ops::Deref for WeightFile {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum File {
     Mapped(Arc<Mapped>),
@@ -120,6 +130,11 @@ impl Weights {
     /// # Errors
     ///
     /// `blob-path` and `blob-missing`.
+    pub fn bytes(&self, path: &str) -> Result<WeightFile, Diagnostic> {
+        self.file(path).map(WeightFile)
+    }
+
+    /// As [`Weights::bytes`].
     pub(super) fn file(&self, path: &str) -> Result<File, Diagnostic> {
         let inside = path_in_model(path)?;
         if let Some(file) = self.files().get(&inside) {

@@ -18,7 +18,7 @@ pub(super) fn referenced(
     notes: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Found>, Error> {
     let mut files = BTreeMap::new();
-    let mut paths: Vec<&str> = blobs_of(program).into_iter().map(|b| &*b.path).collect();
+    let mut paths: Vec<&str> = blobs(program).into_iter().map(|b| &*b.path).collect();
     paths.sort_unstable();
     paths.dedup();
     for path in paths {
@@ -87,7 +87,7 @@ pub(super) fn place(
     notes: &mut Vec<String>,
 ) -> Result<Program, Error> {
     let mut blobs: Vec<(String, u64)> =
-        blobs_of(program).into_iter().map(|b| (b.path.to_string(), b.offset)).collect();
+        blobs(program).into_iter().map(|b| (b.path.to_string(), b.offset)).collect();
     blobs.sort();
     blobs.dedup();
     let mut program = program.clone();
@@ -146,7 +146,7 @@ fn merge(
 }
 
 /// Every reference of a program to a weight file.
-fn blobs_of(program: &Program) -> Vec<&BlobRef> {
+pub fn blobs(program: &Program) -> Vec<&BlobRef> {
     fn value<'a>(v: &'a Value, out: &mut Vec<&'a BlobRef>) {
         match v {
             Value::Blob(blob) => out.push(blob),

@@ -24,6 +24,7 @@
 //!
 //! [`Verified`]: crate::verify::Verified
 
+pub mod ane;
 pub mod compare;
 mod load;
 mod observe;

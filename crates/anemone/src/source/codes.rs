@@ -108,6 +108,7 @@ codes! {
     INPUT_MISSING Error "input-missing" "the program needs an input that is not given";
     INPUT_UNKNOWN Error "input-unknown" "an input is given that the program does not have";
     INPUT_TYPE Error "input-type" "an input has another dtype or shape than the program takes";
+    NOT_FOR_ANE Error "not-for-ane" "the path to the engine does not take this part of the program";
     RUN_LIMIT Error "run-limit" "the run needs more memory or steps than the limit allows";
 }
 

@@ -1,0 +1,209 @@
+//! Loading and running on the engine: tensors to surfaces and back.
+
+use std::sync::{Mutex, PoisonError};
+
+use anemone_apple::neural::{self, Program, QualityOfService, Symbol};
+use anemone_apple::{Framework, Surface};
+
+use super::super::{Feature, Outputs};
+use super::Error;
+use super::source::{Interface, Source};
+use crate::source::{Diagnostic, codes, suggest};
+use crate::types::{DType, Tensor, TensorType, Type};
+
+/// A program that the engine is ready to run. It is unloaded when it is dropped.
+///
+/// It can be shared between threads. Each of them that runs it at the same time as others gets surfaces of its own,
+/// which are kept for later runs.
+#[derive(Debug)]
+pub struct Loaded {
+    model: neural::Loaded,
+    functions: Vec<Bound>,
+}
+
+/// A function, and requests that nobody uses at the moment.
+#[derive(Debug)]
+struct Bound {
+    interface: Interface,
+    idle: Mutex<Vec<neural::Request>>,
+}
+
+/// Compiles and loads a program; what the system's cache has compiled is not compiled again.
+///
+/// # Errors
+///
+/// [`Error::Apple`] when Apple's side refuses, or when the loaded model's tensors are not those of the program.
+pub fn load(framework: &Framework, source: &Source, quality: QualityOfService) -> Result<Loaded, Error> {
+    let weights: Vec<(&str, &[u8])> = source.weights().collect();
+    let program = Program { text: source.text(), weights: &weights };
+    let model = neural::Loaded::new(framework, &program, quality)?;
+    for f in source.functions() {
+        let procedure =
+            model.attributes().procedure(&f.name).ok_or_else(|| unlike(&f.name, "is not there"))?;
+        for (features, symbols) in [(&f.inputs, &procedure.inputs), (&f.outputs, &procedure.outputs)] {
+            for feature in features {
+                let symbol = symbols.iter().find(|s| feature.name == *s.name);
+                let symbol = symbol.ok_or_else(|| unlike(&feature.name, "is not there"))?;
+                let ty = tensor_type(&feature.ty);
+                if !holds(symbol, ty) {
+                    let what = format!("is {}, and the program says `{ty}`", shown(symbol));
+                    return Err(unlike(&feature.name, &what));
+                }
+            }
+        }
+    }
+    let functions =
+        source.functions().iter().map(|f| Bound { interface: f.clone(), idle: Mutex::default() }).collect();
+    Ok(Loaded { model, functions })
+}
+
+/// The model that Apple's side has made is not that of the program.
+fn unlike(name: &str, what: &str) -> Error {
+    let gave = format!("attributes in which `{name}` {what}");
+    anemone_apple::Error::Unexpected { message: "-[_ANEModel modelAttributes]", gave }.into()
+}
+
+/// The type of a feature of a [`Source`], which are all tensors.
+fn tensor_type(ty: &Type) -> &TensorType {
+    ty.as_tensor().expect("a source takes and gives tensors only")
+}
+
+/// Whether a symbol holds tensors of this type: its extents, without those that are 1, are those of the shape.
+fn holds(symbol: &Symbol, ty: &TensorType) -> bool {
+    let element = match ty.dtype {
+        DType::Fp16 => "Float16",
+        DType::Fp32 => "Float32",
+        DType::Int8 => "Int8",
+        DType::UInt8 => "UInt8",
+        DType::Int32 => "Int32",
+        _ => return false,
+    };
+    let extents = [symbol.batches, symbol.channels, symbol.height, symbol.width];
+    let shape = ty.shape.known().unwrap_or_default();
+    let beyond_one = |n: &&usize| **n != 1;
+    symbol.element == element && extents.iter().filter(beyond_one).eq(shape.iter().filter(beyond_one))
+}
+
+fn shown(s: &Symbol) -> String {
+    format!("{} [{}, {}, {}, {}]", s.element, s.batches, s.channels, s.height, s.width)
+}
+
+/// Visits the rows of a symbol: where each lies in the surface, and in the tensor.
+fn rows(symbol: &Symbol, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
+    let row = symbol.width * symbol.element_bytes;
+    let mut at = 0;
+    for batch in 0..symbol.batches {
+        for channel in 0..symbol.channels {
+            for line in 0..symbol.height {
+                let start =
+                    batch * symbol.batch_stride + channel * symbol.plane_stride + line * symbol.row_stride;
+                each(start, at..at + row);
+                at += row;
+            }
+        }
+    }
+}
+
+impl Loaded {
+    /// What a function takes.
+    pub fn inputs(&self, function: &str) -> Option<&[Feature]> {
+        self.function(function).map(|f| &f.interface.inputs[..])
+    }
+
+    /// What a function gives.
+    pub fn outputs(&self, function: &str) -> Option<&[Feature]> {
+        self.function(function).map(|f| &f.interface.outputs[..])
+    }
+
+    fn function(&self, name: &str) -> Option<&Bound> {
+        self.functions.iter().find(|f| f.interface.name == *name)
+    }
+
+    /// Runs a function once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] with `input-missing`, `input-unknown` or `input-type`; [`Error::Apple`] when there is no such
+    /// function, or when the engine refuses.
+    pub fn run(&self, function: &str, inputs: &[(&str, Tensor)]) -> Result<Outputs, Error> {
+        let f = self.function(function).ok_or_else(|| {
+            let names: Vec<&str> = self.functions.iter().map(|f| &*f.interface.name).collect();
+            let message = format!("there is no function `{function}`; there is `{}`", names.join("`, `"));
+            anemone_apple::Error::Invalid(message)
+        })?;
+        check_inputs(&f.interface, inputs)?;
+        let idle = f.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut request = idle.map_or_else(|| self.request(function), Ok)?;
+        let result = exchange(&mut request, &f.interface, inputs);
+        f.idle.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        result
+    }
+
+    /// A request with surfaces of its own.
+    fn request(&self, function: &str) -> Result<neural::Request, Error> {
+        let procedure =
+            self.model.attributes().procedure(function).expect("loading has found every function");
+        let make =
+            |symbols: &[Symbol]| symbols.iter().map(|s| self.model.surface(s)).collect::<Result<Vec<_>, _>>();
+        let (inputs, outputs) = (make(&procedure.inputs)?, make(&procedure.outputs)?);
+        fn named<'a>(symbols: &'a [Symbol], surfaces: &'a [Surface]) -> Vec<(&'a str, &'a Surface)> {
+            symbols.iter().map(|s| s.name.as_str()).zip(surfaces).collect()
+        }
+        let (i, o) = (named(&procedure.inputs, &inputs), named(&procedure.outputs, &outputs));
+        Ok(self.model.request(function, &i, &o)?)
+    }
+}
+
+/// Writes the inputs, runs, and reads the outputs.
+fn exchange(
+    request: &mut neural::Request,
+    interface: &Interface,
+    inputs: &[(&str, Tensor)],
+) -> Result<Outputs, Error> {
+    for (symbol, surface) in request.procedure().inputs.iter().zip(request.inputs()) {
+        let (_, tensor) = inputs.iter().find(|(n, _)| *n == symbol.name).expect("the inputs were compared");
+        let bytes = tensor.bytes();
+        let mut held = surface.write()?;
+        rows(symbol, |at, row| held[at..at + row.len()].copy_from_slice(&bytes[row]));
+    }
+    request.run()?;
+    let mut outputs = Outputs::new();
+    for feature in &interface.outputs {
+        let procedure = request.procedure();
+        let at =
+            procedure.outputs.iter().position(|s| feature.name == *s.name).expect("loading has found it");
+        let symbol = &procedure.outputs[at];
+        let held = request.outputs()[at].read()?;
+        let mut bytes = vec![0; symbol.elements() * symbol.element_bytes];
+        rows(symbol, |at, row| bytes[row.clone()].copy_from_slice(&held[at..at + row.len()]));
+        let ty = tensor_type(&feature.ty);
+        let tensor = Tensor::from_bytes(ty.dtype, &ty.shape.known().unwrap_or_default(), &bytes)
+            .map_err(|e| Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()))?;
+        outputs.push((feature.name.clone(), tensor.into()));
+    }
+    Ok(outputs)
+}
+
+fn check_inputs(interface: &Interface, inputs: &[(&str, Tensor)]) -> Result<(), Diagnostic> {
+    for (name, _) in inputs {
+        if !interface.inputs.iter().any(|f| f.name == *name) {
+            let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{name}`"));
+            let near = suggest(name, interface.inputs.iter().map(|f| &*f.name));
+            return Err(near.map_or(d.clone(), |near| d.help(format!("did you mean `{near}`?"))));
+        }
+    }
+    for f in &interface.inputs {
+        let Some((_, tensor)) = inputs.iter().find(|(n, _)| f.name == *n) else {
+            return Err(Diagnostic::new(
+                &codes::INPUT_MISSING,
+                format!("the input `{}` is not given", f.name),
+            ));
+        };
+        let found = Type::from(tensor.ty());
+        if !found.fits(&f.ty) {
+            let message = format!("`{}` is `{found}`, and the function takes `{}`", f.name, f.ty);
+            return Err(Diagnostic::new(&codes::INPUT_TYPE, message));
+        }
+    }
+    Ok(())
+}
