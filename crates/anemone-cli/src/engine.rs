@@ -1,13 +1,18 @@
 //! Which engine runs, and how.
 
-use anemone::device::{Engine, Options};
+use anemone::device::ane::{self, Framework, QualityOfService};
+use anemone::device::{self, Engine, Options, Outputs, States};
+use anemone::source::Diagnostics;
+use anemone::types::Tensor;
+use anemone::verify::{Function, Verified};
 
 use crate::failure::Failure;
+use crate::model::Model;
 
 /// Where to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Device {
-    /// The fastest engine that this machine has
+    /// The software engine; the Neural Engine is taken only when it is asked for, until it has run on hardware
     #[default]
     Auto,
     /// The Apple Neural Engine
@@ -42,13 +47,13 @@ pub(crate) struct EngineArgs {
 
 impl EngineArgs {
     /// The engine that is asked for.
-    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+    pub(crate) fn engine(&self) -> Result<Chosen, Failure> {
         match self.device {
-            Device::Auto | Device::Cpu => Ok(Engine::Cpu),
-            Device::Reference => Ok(Engine::Reference),
-            Device::Ane => Err(Failure::world(
-                "the Neural Engine itself needs Apple Silicon and is not in this build yet; use `--device cpu`",
-            )),
+            Device::Auto | Device::Cpu => Ok(Chosen::Software(Engine::Cpu)),
+            Device::Reference => Ok(Chosen::Software(Engine::Reference)),
+            Device::Ane => Framework::open().map(Chosen::Ane).map_err(|e| {
+                Failure::world(format!("there is no Neural Engine here: {e}; use `--device cpu`"))
+            }),
         }
     }
 
@@ -58,5 +63,111 @@ impl EngineArgs {
         let Numerics::Ieee = self.numerics;
         let default = Options::default();
         Options { threads: self.threads.map_or(default.threads, usize::from), ..default }
+    }
+}
+
+/// The engine that runs.
+#[derive(Clone)]
+pub(crate) enum Chosen {
+    /// One of the software ANE.
+    Software(Engine),
+    /// The one of this Mac.
+    Ane(Framework),
+}
+
+impl Chosen {
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Chosen::Software(engine) => engine.name(),
+            Chosen::Ane(_) => "ane",
+        }
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, engine: Engine) -> bool {
+        matches!(self, Chosen::Software(e) if *e == engine)
+    }
+
+    /// Makes a function ready to run.
+    pub(crate) fn load(
+        &self,
+        function: &Function,
+        verified: &Verified,
+        model: &Model,
+        options: &Options,
+    ) -> Result<Ready, Refusal> {
+        let framework = match self {
+            Chosen::Software(engine) => {
+                return Ok(Ready::Software(device::load(function, *engine, options)?));
+            }
+            Chosen::Ane(framework) => framework,
+        };
+        let source = ane::Source::of(&model.program, verified, &model.weights).map_err(Refusal::Form)?;
+        let loaded = ane::load(framework, &source, QualityOfService::Default)?;
+        Ok(Ready::Ane { model: loaded, function: function.name.to_string() })
+    }
+}
+
+impl std::fmt::Display for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A function that an engine is ready to run.
+pub(crate) enum Ready {
+    /// On the software ANE.
+    Software(device::Loaded),
+    /// On the engine of this Mac.
+    Ane {
+        /// The program that holds it.
+        model: ane::Loaded,
+        /// Its name.
+        function: String,
+    },
+}
+
+impl Ready {
+    /// The states of the function, all zero; the path to the engine takes no functions with states.
+    pub(crate) fn new_states(&self) -> Result<States, Refusal> {
+        match self {
+            Ready::Software(loaded) => Ok(loaded.new_states()?),
+            Ready::Ane { .. } => Ok(States::new()),
+        }
+    }
+
+    /// Runs the function once.
+    pub(crate) fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Refusal> {
+        match self {
+            Ready::Software(loaded) => Ok(loaded.run(inputs, states)?),
+            Ready::Ane { model, function } => Ok(model.run(function, inputs)?),
+        }
+    }
+}
+
+/// Why an engine refused.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// What is wrong with the program, or with what it was given.
+    Program(device::Error),
+    /// What the path to the Neural Engine does not take.
+    Form(Diagnostics),
+    /// What is wrong with the machine.
+    World(String),
+}
+
+impl From<device::Error> for Refusal {
+    fn from(e: device::Error) -> Self {
+        Refusal::Program(e)
+    }
+}
+
+impl From<ane::Error> for Refusal {
+    fn from(e: ane::Error) -> Self {
+        match e {
+            ane::Error::Program(d) => Refusal::Program((*d).into()),
+            ane::Error::Apple(e) => Refusal::World(e.to_string()),
+        }
     }
 }

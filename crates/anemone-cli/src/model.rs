@@ -6,9 +6,10 @@ use std::path::Path;
 use anemone::bundle::{self, Description, Weights};
 use anemone::mil::Program;
 use anemone::source::{Diagnostic, Diagnostics, Place, Severity, Source, render, suggest};
+use anemone::text;
 use anemone::verify::{self, Report, Verified};
-use anemone::{device, text};
 
+use crate::engine::Refusal;
 use crate::failure::{Blame, Failure};
 use crate::terminal::Terminal;
 
@@ -199,12 +200,19 @@ pub(crate) fn draw(diagnostic: &Diagnostic, source: Option<&Source>, colour: boo
 
 /// Says why an engine refused, and whose fault it is: inputs and files are the world's.
 pub(crate) fn refused_by_engine(
-    error: &device::Error,
+    refusal: &Refusal,
     source: Option<&Source>,
     terminal: &mut Terminal,
 ) -> Failure {
     use anemone::source::codes;
-    let d = error.diagnostic();
+    let d = match refusal {
+        Refusal::Program(e) => e.diagnostic(),
+        Refusal::Form(wrong) => {
+            tell(wrong, source, terminal);
+            return Failure::Told(Blame::Program);
+        }
+        Refusal::World(why) => return Failure::world(why.clone()),
+    };
     let drawn = draw(d, source, terminal.colour_err());
     terminal.say(&drawn);
     let of_the_world =

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anemone::device::compare::{Tolerance, compare};
-use anemone::device::{self, Engine, Loaded, Options, Outputs, multiply_adds};
+use anemone::device::{self, Engine, Options, Outputs, multiply_adds};
 use anemone::source::escape;
 use anemone::types::{DType, Datum, Tensor};
 use anemone::verify::{self, Function};
 use anemone::{bundle::Weights, text};
 use serde::Serialize;
 
-use crate::engine::EngineArgs;
+use crate::engine::{EngineArgs, Ready, Refusal};
 use crate::failure::Failure;
 use crate::inputs::{NamedFile, gather};
 use crate::model::{Model, refused_by_engine};
@@ -84,11 +84,11 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let inputs = gather(&model, function, &args.inputs, args.seed)?;
     let inputs: Vec<(&str, Tensor)> = inputs.iter().map(|i| (i.name.as_str(), i.tensor.clone())).collect();
     let refused =
-        |e: device::Error, terminal: &mut Terminal| refused_by_engine(&e, model.source.as_ref(), terminal);
+        |e: Refusal, terminal: &mut Terminal| refused_by_engine(&e, model.source.as_ref(), terminal);
 
     let progress = terminal.progress(&format!("loading {} on {engine}", args.path), None);
     let start = Instant::now();
-    let loaded = device::load(function, engine, &options).map_err(|e| refused(e, terminal))?;
+    let loaded = engine.load(function, &verified, &model, &options).map_err(|e| refused(e, terminal))?;
     let load = start.elapsed();
     let states = loaded.new_states().map_err(|e| refused(e, terminal))?;
     let start = Instant::now();
@@ -96,10 +96,10 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let first = start.elapsed();
     drop(progress);
 
-    let checked = engine != Engine::Reference && !args.no_check;
+    let checked = !engine.is(Engine::Reference) && !args.no_check;
     if checked {
         let progress = terminal.progress("checking against the reference (--no-check skips this)", None);
-        let expected = reference(function, &options, &inputs).map_err(|e| refused(e, terminal))?;
+        let expected = reference(function, &options, &inputs).map_err(|e| refused(e.into(), terminal))?;
         drop(progress);
         agree(&outputs, &expected, Tolerance::of(function))?;
     }
@@ -108,13 +108,13 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let median = times[times.len() / 2];
     let work = multiply_adds(function).filter(|&n| n > 0);
     let gflops = work.map(|n| 2.0 * n as f64 / median.as_secs_f64().max(1e-9) / 1e9);
-    let limit = gflops.filter(|_| engine == Engine::Cpu).and_then(|_| limit(&options, terminal));
+    let limit = gflops.filter(|_| engine.is(Engine::Cpu)).and_then(|_| limit(&options, terminal));
     let ms = |d: Duration| d.as_secs_f64() * 1e3;
     let report = Report {
         path: &args.path,
         function: &function.name,
         device: engine.name(),
-        threads: if engine == Engine::Reference { 1 } else { options.threads },
+        threads: if engine.is(Engine::Cpu) { options.threads } else { 1 },
         checked,
         load_ms: ms(load),
         first_ms: ms(first),
@@ -160,11 +160,11 @@ fn agree(found: &Outputs, expected: &Outputs, tolerance: Tolerance) -> Result<()
 
 /// The times of the runs, shortest first.
 fn time(
-    loaded: &Loaded,
+    loaded: &Ready,
     inputs: &[(&str, Tensor)],
     iterations: Option<u32>,
     terminal: &mut Terminal,
-) -> Result<Vec<Duration>, device::Error> {
+) -> Result<Vec<Duration>, Refusal> {
     const WHOLE: Duration = Duration::from_secs(1);
     const FEWEST: usize = 5;
     const MOST: usize = 100_000;

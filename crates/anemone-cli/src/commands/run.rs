@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anemone::device::{self, Engine, Options, Outputs};
+use anemone::device::{Options, Outputs};
 use anemone::types::{Datum, Tensor};
-use anemone::verify;
+use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
-use crate::engine::EngineArgs;
+use crate::engine::{Chosen, EngineArgs, Refusal};
 use crate::failure::Failure;
 use crate::inputs::{Input, NamedFile, gather};
 use crate::model::{Model, refused_by_engine};
@@ -125,11 +125,11 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         }
     }
     let progress = terminal.progress(&format!("running {} on {engine}", function.name), None);
-    let result = execute(function, engine, &options, &inputs);
+    let result = execute(&model, &verified, function, &engine, &options, &inputs);
     drop(progress);
     let result = match result {
         Ok(r) => r,
-        Err(e) => return Err(explained(e, &mut model, &function.name, engine, &options, &inputs, terminal)),
+        Err(e) => return Err(explained(e, &mut model, &function.name, &engine, &options, &inputs, terminal)),
     };
     if let Some(folder) = &args.output {
         write_outputs(folder, &result.outputs)?;
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         })?;
     } else {
         if !terminal.is_quiet() {
-            print(args, &function.name, engine, &inputs, &rows, &result, terminal)?;
+            print(args, &function.name, &engine, &inputs, &rows, &result, terminal)?;
         }
         for row in rows.iter().filter(|r| !r.statistics.finite) {
             let s = &row.statistics;
@@ -159,41 +159,43 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
 }
 
 fn execute(
-    function: &verify::Function,
-    engine: Engine,
+    model: &Model,
+    verified: &Verified,
+    function: &Function,
+    engine: &Chosen,
     options: &Options,
     inputs: &[Input],
-) -> Result<Run, device::Error> {
+) -> Result<Run, Refusal> {
     let start = Instant::now();
-    let loaded = device::load(function, engine, options)?;
-    let states = loaded.new_states()?;
+    let ready = engine.load(function, verified, model, options)?;
+    let states = ready.new_states()?;
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let named: Vec<(&str, Tensor)> = inputs.iter().map(|i| (i.name.as_str(), i.tensor.clone())).collect();
     let start = Instant::now();
-    let outputs = loaded.run(&named, &states)?;
+    let outputs = ready.run(&named, &states)?;
     Ok(Run { outputs, load_ms, ms: start.elapsed().as_secs_f64() * 1e3 })
 }
 
 /// Says why the engine refused. A model without text is printed and run once more, so that the diagnostic has a
 /// text to point into.
 fn explained(
-    error: device::Error,
+    refusal: Refusal,
     model: &mut Model,
     function: &str,
-    engine: Engine,
+    engine: &Chosen,
     options: &Options,
     inputs: &[Input],
     terminal: &mut Terminal,
 ) -> Failure {
-    let mut error = error;
+    let mut refusal = refusal;
     if model.give_text()
         && let Some(verified) = model.verify().verified
         && let Some(function) = verified.function(function)
-        && let Err(e) = execute(function, engine, options, inputs)
+        && let Err(r) = execute(model, &verified, function, engine, options, inputs)
     {
-        error = e;
+        refusal = r;
     }
-    refused_by_engine(&error, model.source.as_ref(), terminal)
+    refused_by_engine(&refusal, model.source.as_ref(), terminal)
 }
 
 /// The tensors of a value, with what distinguishes their files.
@@ -282,7 +284,7 @@ fn top(pairs: &[(Tensor, Tensor)]) -> Vec<Entry> {
 fn print(
     args: &Args,
     function: &str,
-    engine: Engine,
+    engine: &Chosen,
     inputs: &[Input],
     rows: &[OutputRow<'_>],
     result: &Run,

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anemone::device::compare::{Comparison, Incomparable, Tolerance, compare, position};
-use anemone::device::{self, Engine, Loaded, Options, States};
+use anemone::device::{Options, States};
 use anemone::source::{escape, suggest};
 use anemone::types::{Datum, Tensor};
 use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
 use crate::case::{Case, Planned};
-use crate::engine::EngineArgs;
+use crate::engine::{self, Chosen, EngineArgs};
 use crate::failure::{Blame, Failure};
 use crate::inputs::{NamedFile, from_file};
 use crate::model::{Model, refused_by_engine};
@@ -126,7 +126,7 @@ struct FirstBad {
 /// A function that is loaded, with its states: they carry on from step to step.
 struct Ready<'v> {
     function: &'v Function,
-    loaded: Loaded,
+    loaded: engine::Ready,
     states: States,
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         let at = match ready.iter().position(|r| r.function.name == function.name) {
             Some(at) => at,
             None => {
-                ready.push(load(function, engine, &options, &model, terminal)?);
+                ready.push(load(function, &verified, &engine, &options, &model, terminal)?);
                 ready.len() - 1
             }
         };
@@ -168,7 +168,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     if args.json {
         terminal.json(&Report { path: &args.path, device: engine.name(), ok, steps: rows })?;
     } else {
-        print(&rows, engine, ok, terminal)?;
+        print(&rows, &engine, ok, terminal)?;
     }
     if ok { Ok(()) } else { Err(Failure::Told(Blame::Program)) }
 }
@@ -196,12 +196,13 @@ fn given(args: &Args, model: &Model, verified: &Verified) -> Result<Planned, Fai
 
 fn load<'v>(
     function: &'v Function,
-    engine: Engine,
+    verified: &Verified,
+    engine: &Chosen,
     options: &Options,
     model: &Model,
     terminal: &mut Terminal,
 ) -> Result<Ready<'v>, Failure> {
-    let loaded = device::load(function, engine, options).and_then(|loaded| {
+    let loaded = engine.load(function, verified, model, options).and_then(|loaded| {
         let states = loaded.new_states()?;
         Ok(Ready { function, loaded, states })
     });
@@ -330,7 +331,7 @@ impl OutputRow {
     }
 }
 
-fn print(rows: &[StepRow], engine: Engine, ok: bool, terminal: &mut Terminal) -> Result<(), Failure> {
+fn print(rows: &[StepRow], engine: &Chosen, ok: bool, terminal: &mut Terminal) -> Result<(), Failure> {
     let mut table = Table::new(&[
         ("STEP", Align::Right),
         ("OUTPUT", Align::Left),
