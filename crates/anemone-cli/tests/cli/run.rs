@@ -71,7 +71,7 @@ fn inputs_that_do_not_fit_are_the_users_fault() {
     anemone(&["run", &path, "-i", "x=no-such.npy"]).exits(2).complains("`no-such.npy` cannot be opened");
     anemone(&["run", &path, "-i", &format!("x={path}")]).exits(2).complains("cannot be read as a .npy file");
     anemone(&["run", &path, "-f", "mian"]).exits(2).complains("did you mean `main`?");
-    anemone(&["run", &path, "--device", "ane"]).exits(2).complains("needs Apple Silicon");
+    anemone(&["run", &path, "--device", "ane"]).exits(2).complains("there is no Neural Engine here");
 }
 
 #[test]
