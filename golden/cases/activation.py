@@ -27,8 +27,8 @@ UNARY = {
 }
 for op, (f, source, within) in UNARY.items():
     for opset, note, x in [
-        ("ios15", "fp32", uniform(rng, (2, 1, 5), F32, -9, 9)),
-        ("ios16", "fp16", uniform(rng, (3, 4), F16, -9, 9)),
+        ("ios15", "fp32, more than a vector register", uniform(rng, (5, 1, 9), F32, -9, 9)),
+        ("ios16", "fp16, more than a vector register", uniform(rng, (3, 15), F16, -9, 9)),
         ("ios15", "far from zero", uniform(rng, 8, F32, -100, 100)),
         ("ios15", "edges in fp32", EDGES[F32]),
         ("ios18", "edges in fp16", EDGES[F16]),
@@ -47,8 +47,8 @@ GELU = {
 }
 for mode, (f, source) in [*GELU.items(), (None, GELU["EXACT"])]:
     for opset, note, x in [
-        ("ios15", "fp32", uniform(rng, (2, 4), F32, -5, 5)),
-        ("ios16", "fp16", uniform(rng, (2, 4), F16, -5, 5)),
+        ("ios15", "fp32", uniform(rng, (4, 9), F32, -5, 5)),
+        ("ios16", "fp16", uniform(rng, (4, 9), F16, -5, 5)),
         ("ios15", "edges in fp32", EDGES[F32]),
         ("ios18", "edges in fp16", EDGES[F16]),
         ("ios17", "nothing", np.zeros((2, 0), F16)),
@@ -76,8 +76,8 @@ for op, f in [*ALPHA.items(), *ALPHA_BETA.items()]:
     # A comparison with not-a-number is false, and that x < alpha is false as well: Core ML's documentation leaves it open.
     edges = {d: e[~np.isnan(e)] if op == "thresholded_relu" else e for d, e in EDGES.items()}
     for opset, note, x, numbers in [
-        ("ios15", "fp32", uniform(rng, (2, 1, 5)), (0.7, 1.3)),
-        ("ios16", "fp16", uniform(rng, (3, 4), F16), (0.7, 1.3)),
+        ("ios15", "fp32", uniform(rng, (4, 1, 9)), (0.7, 1.3)),
+        ("ios16", "fp16", uniform(rng, (4, 9), F16), (0.7, 1.3)),
         ("ios15", "edges in fp32", edges[F32], (0.5, 0.75)),
         ("ios18", "edges in fp16", edges[F16], (0.5, 0.75)),
         ("ios15", "a scalar", F32(-1.5), (0.25, 3)),

@@ -39,8 +39,8 @@ def of_x(op, opset, f, within, note, x, source="numpy", **args):
 
 for op, (f, within, (low, high), ints) in UNARY.items():
     source = "scipy" if op == "erf" else "numpy"
-    of_x(op, "ios15", f, within, "fp32", uniform(rng, (2, 1, 7), F32, low, high), source)
-    of_x(op, "ios16", f, within, "fp16", uniform(rng, (3, 5), F16, low, high), source)
+    of_x(op, "ios15", f, within, "fp32, more than a vector register", uniform(rng, (5, 1, 9), F32, low, high), source)
+    of_x(op, "ios16", f, within, "fp16, more than a vector register", uniform(rng, (3, 15), F16, low, high), source)
     of_x(op, "ios15", f, within, "near zero", uniform(rng, 8, F32, -1e-4, 1e-4 if low < 0 else 1), source)
     of_x(op, "ios15", f, within, "edges in fp32", EDGES[F32], source)
     of_x(op, "ios18", f, within, "edges in fp16", EDGES[F16], source)
@@ -107,7 +107,9 @@ COMPARE = {
     "greater_equal": np.greater_equal,
 }
 SHAPES = [
-    ("the same shape", (2, 3), (2, 3)),
+    ("the same shape", (5, 9), (5, 9)),
+    ("the same shape, one row", (1, 37), (1, 37)),
+    ("a long row for each row", (2, 19), (19,)),
     ("broadcast both ways", (2, 1, 3), (4, 1)),
     ("a scalar", (5,), ()),
     ("a row to rank 5", (1, 2, 1, 1, 3), (3,)),
