@@ -5,7 +5,7 @@ use anemone::mil::{
     Argument, Attribute, Binding, Block, Call, Function, Name, Operand, OpsetName, Param, Use, Value,
 };
 use anemone::source::Span;
-use anemone::types::{Datum, Dim, State, Tensor, TensorType, Type};
+use anemone::types::{DType, Datum, Dim, State, Tensor, TensorType, Type};
 
 use crate::Limits;
 use crate::dice::Dice;
@@ -86,7 +86,14 @@ impl<'d, 'u, 'b> Builder<'d, 'u, 'b> {
 
     /// Whether the function may take one more input of this dtype.
     pub(crate) fn takes_input(&self, tensor: &Tensor) -> bool {
-        tensor.as_strings().is_none() && (self.alone || self.params.len() < INPUTS)
+        let often = self.alone || self.params.len() < INPUTS;
+        often && tensor.as_strings().is_none() && self.may_pass(&tensor.ty().into())
+    }
+
+    /// Whether a value of this type may be an input or result of the function.
+    pub(crate) fn may_pass(&self, ty: &Type) -> bool {
+        let arrays = [DType::Fp16, DType::Fp32, DType::Fp64, DType::Int8, DType::Int32];
+        !self.limits.packable || ty.as_tensor().is_some_and(|t| arrays.contains(&t.dtype))
     }
 
     /// Declares an input with this value; some of its dimensions may be open.
@@ -138,8 +145,8 @@ impl<'d, 'u, 'b> Builder<'d, 'u, 'b> {
     /// Closes the function: any of its values may be results, and the last is one.
     pub(crate) fn finish(mut self, name: Name) -> (Function, Vec<(Name, Tensor)>) {
         let calls = self.open.pop().unwrap_or_default();
-        let computed: Vec<&Name> =
-            calls.iter().filter(|c| c.op != "const").flat_map(|c| &c.outputs).map(|o| &o.name).collect();
+        let bound = calls.iter().filter(|c| c.op != "const").flat_map(|c| &c.outputs);
+        let computed: Vec<&Name> = bound.filter(|o| self.may_pass(&o.ty)).map(|o| &o.name).collect();
         let mut outputs = Vec::new();
         for (i, &name) in computed.iter().enumerate() {
             if self.alone || i + 1 == computed.len() || self.dice.chance(30) {

@@ -27,7 +27,7 @@ pub(crate) fn fill(b: &mut Builder<'_, '_, '_>) {
 
 fn ensure_a_result(b: &mut Builder<'_, '_, '_>) {
     let calls = b.open.last().map(Vec::as_slice).unwrap_or_default();
-    if calls.iter().any(|c| c.op != "const" && !c.outputs.is_empty()) {
+    if calls.iter().any(|c| c.op != "const" && c.outputs.iter().any(|o| b.may_pass(&o.ty))) {
         return;
     }
     let x =
@@ -199,8 +199,13 @@ fn cond(b: &mut Builder<'_, '_, '_>) -> bool {
     let pred = match found {
         Some(item) if b.dice.chance(50) => item,
         _ => {
-            let value = b.dice.one(&[1.0, 0.0]);
-            let at = b.input(Type::scalar(DType::Bool), Tensor::scalar(DType::Bool, value));
+            let pred = Tensor::scalar(DType::Bool, b.dice.one(&[1.0, 0.0]));
+            let at = if b.takes_input(&pred) {
+                Some(b.input(Type::scalar(DType::Bool), pred))
+            } else {
+                b.constant(pred.into())
+            };
+            let Some(at) = at else { return false };
             b.items[at].clone()
         }
     };

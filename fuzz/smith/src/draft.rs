@@ -45,7 +45,7 @@ pub(crate) struct Draft<'s, 'd, 'u, 'b> {
 impl<'s, 'd, 'u, 'b> Draft<'s, 'd, 'u, 'b> {
     /// A call without arguments; `None` when no opset that may be used here has the op.
     pub(crate) fn new(b: &'s mut Builder<'d, 'u, 'b>, op: &'static Op) -> Option<Self> {
-        let opset = if b.limits.text_only && !b.alone && b.dice.chance(8) {
+        let opset = if !b.limits.packable && !b.alone && b.dice.chance(8) {
             b.dice.one(&Opset::ALL)
         } else {
             b.opset

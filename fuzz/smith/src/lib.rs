@@ -50,14 +50,14 @@ pub struct Limits {
     pub calls: usize,
     /// The most elements of a tensor.
     pub elements: u64,
-    /// Whether calls may be taken from another opset than their function's, and tensors may be buffers: MIL text has
-    /// a form for both, and Core ML's packages have none.
-    pub text_only: bool,
+    /// Whether Core ML's packages have a form for the program: no call is taken from another opset than its function's,
+    /// no tensor is a buffer, and inputs and results are of dtypes that Core ML's arrays have.
+    pub packable: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { functions: 2, calls: 12, elements: 1 << 11, text_only: true }
+        Self { functions: 2, calls: 12, elements: 1 << 11, packable: false }
     }
 }
 

@@ -289,7 +289,7 @@ fn layout(shape: &[usize]) -> (Vec<u64>, Vec<u64>) {
 }
 
 fn from_buffer(d: &mut Draft<'_, '_, '_, '_>) -> Option<()> {
-    if !d.b.limits.text_only {
+    if d.b.limits.packable {
         return None;
     }
     let shape = small(d);
@@ -303,7 +303,7 @@ fn from_buffer(d: &mut Draft<'_, '_, '_, '_>) -> Option<()> {
 }
 
 fn to_buffer(d: &mut Draft<'_, '_, '_, '_>) -> Option<()> {
-    if !d.b.limits.text_only {
+    if d.b.limits.packable {
         return None;
     }
     let x = d.ranked("input", 1..=4)?;
