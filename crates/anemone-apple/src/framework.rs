@@ -199,11 +199,8 @@ impl Framework {
     /// Opens an autorelease pool, which empties when it is dropped.
     pub(crate) fn pool(&self) -> Pool<'_> {
         // SAFETY: a push needs nothing; it is popped by the drop of the pool, on this thread, since a pool is not Send.
-        Pool {
-            framework: self,
-            token: unsafe { (self.0.abi.objc_autorelease_pool_push)() },
-            thread: PhantomData,
-        }
+        let token = unsafe { (self.0.abi.objc_autorelease_pool_push)() };
+        Pool { framework: self, token, thread: PhantomData }
     }
 
     /// Sends a message to an object.

@@ -99,10 +99,13 @@ fn symbol(library: SystemLibrary, name: &CStr) -> Result<*mut c_void, Error> {
 
 /// A function of a library, by its C name, as the type of the field it is for.
 macro_rules! function {
-    ($library:expr, $name:literal) => {
+    ($library:expr, $name:literal) => {{
+        let address = symbol($library, $name)?;
+        #[allow(clippy::missing_transmute_annotations, reason = "the field states the type")]
         // SAFETY: the symbol is the C function of this name, whose prototype Apple documents as the field's type.
-        unsafe { std::mem::transmute::<*mut c_void, _>(symbol($library, $name)?) }
-    };
+        let function = unsafe { std::mem::transmute::<*mut c_void, _>(address) };
+        function
+    }};
 }
 
 static OBJC_MSG_SEND: OnceLock<Imp> = OnceLock::new();
@@ -149,7 +152,7 @@ impl Abi {
             io_surface_lookup: function!(surface, c"IOSurfaceLookup"),
             io_surface_create_mach_port: function!(surface, c"IOSurfaceCreateMachPort"),
             io_surface_lookup_from_mach_port: function!(surface, c"IOSurfaceLookupFromMachPort"),
-            mach_task_self: mach_task_self,
+            mach_task_self,
             mach_port_deallocate: function!(SYSTEM, c"mach_port_deallocate"),
         })
     }

@@ -317,9 +317,11 @@ pub(super) unsafe fn items_of<'a>(id: Id) -> Option<&'a [Id]> {
 pub(super) unsafe fn entries_of(id: Id) -> Option<Vec<(String, Id)>> {
     // SAFETY: the caller's promise.
     match &unsafe { object(id) }?.payload {
-        // SAFETY: a dictionary keeps its keys alive.
         Payload::Dictionary(entries) => {
-            lock(entries).iter().map(|&(k, v)| Some((unsafe { str_of(k) }?.to_string(), v))).collect()
+            let entries = lock(entries);
+            // SAFETY: a dictionary keeps its keys alive.
+            let name = |key| unsafe { str_of(key) };
+            entries.iter().map(|&(k, v)| Some((name(k)?.to_string(), v))).collect()
         }
         _ => None,
     }

@@ -123,6 +123,19 @@ impl SharedEvent {
         }
     }
 
+    /// The `_ANESharedSignalEvent` that says: signal this value when the output of this symbol is written.
+    pub(super) fn to_signal(&self, value: u64, symbol: u32) -> Result<Retained, Error> {
+        let framework = self.framework();
+        let class = framework.class(SHARED_SIGNAL_EVENT).id();
+        let arguments = (value, symbol, SIGNAL_KIND, self.object.id());
+        let _pool = framework.pool();
+        // SAFETY: a live event; a factory gives nil or an autoreleased object, and the pool is open.
+        unsafe {
+            let made = framework.send(SIGNAL_EVENT_WITH, class, arguments);
+            foundation::made(framework, made, "+[_ANESharedSignalEvent signalEventWithValue:…]")
+        }
+    }
+
     fn framework(&self) -> &Framework {
         self.object.framework()
     }
@@ -249,19 +262,11 @@ impl Attachment {
     ) -> Result<Self, Error> {
         let symbol = u32::try_from(symbol).map_err(|_| Error::Invalid(format!("the symbol {symbol}")))?;
         let _pool = framework.pool();
-        let signal = |(event, value): &(SharedEvent, u64)| {
-            let class = framework.class(SHARED_SIGNAL_EVENT).id();
-            let arguments = (*value, symbol, SIGNAL_KIND, event.object.id());
-            // SAFETY: a live event; a factory gives nil or an autoreleased object, and the pool is open.
-            let object = unsafe {
-                let made = framework.send(SIGNAL_EVENT_WITH, class, arguments);
-                foundation::made(framework, made, "+[_ANESharedSignalEvent signalEventWithValue:…]")?
-            };
-            Ok((event.clone(), object))
-        };
+        let signal =
+            |(event, value): &(SharedEvent, u64)| Ok((event.clone(), event.to_signal(*value, symbol)?));
         let wait = |(event, value): &(&SharedEvent, u64)| {
             let class = framework.class(SHARED_WAIT_EVENT).id();
-            // SAFETY: as above.
+            // SAFETY: a live event; a factory gives nil or an autoreleased object, and the pool is open.
             let object = unsafe {
                 let made = framework.send(WAIT_EVENT_WITH, class, (*value, event.object.id(), WAIT_KIND));
                 foundation::made(framework, made, "+[_ANESharedWaitEvent waitEventWithValue:…]")?

@@ -9,6 +9,7 @@
 //! the last [`Loaded`] and [`Request`] of it is dropped.
 
 mod attributes;
+mod chaining;
 mod completion;
 mod device;
 mod event;
@@ -34,3 +35,8 @@ pub use package::Package;
 pub use request::Request;
 pub use session::{RealTimeTask, SessionHint, SessionReport};
 pub use statistics::{Counter, Statistics, StatisticsMask};
+
+/// What is not known to work for anybody outside of Apple.
+pub mod experimental {
+    pub use super::chaining::{Chain, PreparedChain};
+}

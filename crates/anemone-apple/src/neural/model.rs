@@ -320,9 +320,11 @@ pub(super) struct Folder {
 }
 
 /// A lock for each folder that some model of this process has, with the number of these models.
-static FOLDERS: LazyLock<Mutex<HashMap<PathBuf, (Arc<Mutex<()>>, usize)>>> = LazyLock::new(Mutex::default);
+static FOLDERS: LazyLock<Mutex<Users>> = LazyLock::new(Mutex::default);
 
-fn folders() -> MutexGuard<'static, HashMap<PathBuf, (Arc<Mutex<()>>, usize)>> {
+type Users = HashMap<PathBuf, (Arc<Mutex<()>>, usize)>;
+
+fn folders() -> MutexGuard<'static, Users> {
     FOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -468,6 +468,17 @@ impl Drop for Bound {
     }
 }
 
+/// Takes surfaces for an evaluation: so many inputs, which are shared, and outputs. All, or none.
+pub(super) fn dispatch_all(surfaces: &[Surface], inputs: usize, outputs: Share) -> Result<(), Error> {
+    for (i, surface) in surfaces.iter().enumerate() {
+        if let Err(e) = surface.dispatch(if i < inputs { Share::Shared } else { outputs }) {
+            surfaces[..i].iter().for_each(Surface::finish);
+            return Err(e);
+        }
+    }
+    Ok(())
+}
+
 /// A request whose surfaces an evaluation has; dropped, they can be locked again, and the request can be run.
 #[derive(Debug)]
 pub(super) struct Dispatched<B: Deref<Target = Bound>> {
@@ -479,16 +490,13 @@ impl<B: Deref<Target = Bound>> Dispatched<B> {
         if bound.runs.swap(true, Ordering::Acquire) {
             return Err(Error::Surface("the request runs already: wait until it has ended".into()));
         }
-        let inputs = bound.inputs;
-        for (i, surface) in bound.surfaces.iter().enumerate() {
-            let share = if i < inputs { Share::Shared } else { outputs };
-            if let Err(e) = surface.dispatch(share) {
-                bound.surfaces[..i].iter().for_each(Surface::finish);
+        match dispatch_all(&bound.surfaces, bound.inputs, outputs) {
+            Ok(()) => Ok(Self { bound }),
+            Err(e) => {
                 bound.runs.store(false, Ordering::Release);
-                return Err(e);
+                Err(e)
             }
         }
-        Ok(Self { bound })
     }
 
     /// Gives the surfaces back, and what has them.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Failure;
-use crate::fake::object::{World, lock};
+use crate::abi::Id;
+use crate::fake::object::{World, lock, release};
 use crate::fake::surface::FakeSurface;
 use crate::fake::{Instance, Procedure, Program, Tensor};
 
@@ -32,12 +33,33 @@ pub(in crate::fake) struct Daemon {
     leaked: usize,
     evaluations: usize,
     poisoned: bool,
+    /// What chains were prepared, by handle of the program.
+    pub(super) chains: BTreeMap<u64, Chain>,
     /// How many real-time tasks are begun.
     pub(super) real_time: usize,
     /// The folders of models that are there.
     folders: Vec<PathBuf>,
     /// The shared client, which is never released.
     pub(in crate::fake) client: Option<usize>,
+}
+
+/// A chain of a program.
+#[derive(Default)]
+pub(super) struct Chain {
+    /// The request, of which it holds a count.
+    pub(super) request: usize,
+    /// The values of the output sets that are enqueued.
+    pub(super) enqueued: Vec<u64>,
+    /// How often inputs are ready that were not used.
+    pub(super) ready: usize,
+}
+
+impl Chain {
+    /// Gives the request up.
+    pub(super) fn end(self) {
+        // SAFETY: the chain has a count of it.
+        unsafe { release(Id(std::ptr::with_exposed_provenance_mut(self.request))) }
+    }
 }
 
 /// A compiled program.
@@ -344,6 +366,9 @@ pub(super) fn unload(world: &World, handle: u64) -> bool {
     }
     let was = program.is_some();
     daemon.leaked += usize::from(was && leaks);
+    let chain = daemon.chains.remove(&handle);
+    drop(daemon);
+    chain.into_iter().for_each(Chain::end);
     was
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::event::event_of;
 use super::super::{foundation, object};
-use super::daemon::is_mask;
+use super::daemon::{self, is_mask};
 use super::request::{Request, evaluate_request};
 use super::{Failure, Payload, answer, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
@@ -20,6 +20,7 @@ use crate::messages::*;
 /// A part of a request or of a chain: it has the class of its kind, and holds objects.
 pub(in crate::fake) struct Part {
     pub(super) held: Vec<Id>,
+    /// What it is about: a value, a kind, a function.
     pub(super) value: Mutex<u64>,
 }
 
@@ -438,10 +439,68 @@ unsafe extern "C" fn prepare_chaining(
             Some(_) if !valid || !world.machine.entitled => {
                 Err(Failure::new(15, "Program chaining prepare error"))
             }
-            Some(_) => Ok(()),
+            Some((_, m)) => {
+                retain(request);
+                let chain = daemon::Chain { request: request.0.expose_provenance(), ..Default::default() };
+                let old = lock(&world.daemon).chains.insert(m.handle(), chain);
+                old.into_iter().for_each(daemon::Chain::end);
+                Ok(())
+            }
         };
         answer(&world, result, error)
     }
+}
+
+/// Takes in what a chain is told, and runs a round when it has outputs and inputs.
+unsafe fn advance(
+    world: &Arc<World>,
+    model: Id,
+    told: bool,
+    tell: impl FnOnce(&mut daemon::Chain),
+) -> Result<(), Failure> {
+    // SAFETY: the caller gives a live model.
+    let handle = unsafe { super::model_of(model) }.map_or(0, |(_, m)| m.handle());
+    let (request, value) = {
+        let mut daemon = lock(&world.daemon);
+        let Some(chain) = daemon.chains.get_mut(&handle).filter(|_| told) else {
+            return Err(Failure::status(0x15));
+        };
+        tell(chain);
+        if chain.ready == 0 || chain.enqueued.is_empty() {
+            return Ok(());
+        }
+        chain.ready -= 1;
+        (Id(std::ptr::with_exposed_provenance_mut(chain.request)), chain.enqueued.remove(0))
+    };
+    // SAFETY: the daemon holds the chain, that its parts, and those their surfaces.
+    unsafe {
+        let Some(chain) = part_of(request, "_ANEChainingRequest") else {
+            return Err(Failure::status(0x15));
+        };
+        let views = |buffers: Id| -> Vec<(u64, daemon::View<'_>)> {
+            let one = |&b: &Id| {
+                let buffer = part_of(b, "_ANEBuffer")?;
+                let (_, object) = surface_object_of(buffer.held[0])?;
+                Some((number_of(buffer.held[1])? as u64, object.view()?))
+            };
+            items_of(buffers).unwrap_or_default().iter().filter_map(one).collect()
+        };
+        let set = items_of(chain.held[1]).and_then(|s| part_of(*s.first()?, "_ANEIOSurfaceOutputSets"));
+        let work = daemon::Work {
+            procedure: number_of(chain.held[4]).unwrap_or(0) as u64,
+            inputs: views(chain.held[0]),
+            outputs: set.map(|s| views(s.held[0])).unwrap_or_default(),
+        };
+        daemon::evaluate(world, handle, &work)?;
+        for &signal in items_of(chain.held[5]).unwrap_or_default() {
+            if let Some(event) =
+                part_of(signal, "_ANESharedSignalEvent").and_then(|p| event_of(*p.held.first()?))
+            {
+                event.event.signal(value);
+            }
+        }
+    }
+    Ok(())
 }
 
 unsafe extern "C" fn buffers_ready(
@@ -456,9 +515,8 @@ unsafe extern "C" fn buffers_ready(
     // SAFETY: as for preparing.
     unsafe {
         let world = world_of(this);
-        let right = super::model_of(model).is_some() && part_of(ready, "_ANEInputBuffersReady").is_some();
-        let result = if right && world.machine.entitled { Ok(()) } else { Err(Failure::status(0x15)) };
-        answer(&world, result, error)
+        let told = part_of(ready, "_ANEInputBuffersReady").is_some();
+        answer(&world, advance(&world, model, told, |chain| chain.ready += 1), error)
     }
 }
 
@@ -474,9 +532,9 @@ unsafe extern "C" fn enqueue_sets(
     // SAFETY: as for preparing.
     unsafe {
         let world = world_of(this);
-        let right = super::model_of(model).is_some() && part_of(set, "_ANEOutputSetEnqueue").is_some();
-        let result = if right && world.machine.entitled { Ok(()) } else { Err(Failure::status(0x15)) };
-        answer(&world, result, error)
+        let set = part_of(set, "_ANEOutputSetEnqueue");
+        let value = set.map_or(0, |s| *lock(&s.value));
+        answer(&world, advance(&world, model, set.is_some(), |chain| chain.enqueued.push(value)), error)
     }
 }
 
@@ -498,17 +556,9 @@ unsafe extern "C" fn input_buffers_with(
     }
 }
 
-unsafe extern "C" fn output_set_with(
-    this: Id,
-    _: Sel,
-    procedure: u32,
-    _: u32,
-    _: u64,
-    _: Bool,
-    _: Bool,
-) -> Id {
+unsafe extern "C" fn output_set_with(this: Id, _: Sel, _: u32, _: u32, value: u64, _: Bool, _: Bool) -> Id {
     // SAFETY: the receiver is a class.
-    unsafe { part(&world_of(this), "_ANEOutputSetEnqueue", &[], u64::from(procedure)) }
+    unsafe { part(&world_of(this), "_ANEOutputSetEnqueue", &[], value) }
 }
 
 pub(super) fn implement(all: &mut Implementations) {

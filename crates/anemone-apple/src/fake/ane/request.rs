@@ -105,8 +105,7 @@ impl Request {
                     .zip(indices)
                     .filter_map(|(&s, &i)| {
                         let (_, object) = surface_object_of(s)?;
-                        let surface = FakeSurface::of(object.surface)?;
-                        Some((number_of(i)? as u64, View { surface, start: object.start }))
+                        Some((number_of(i)? as u64, object.view()?))
                     })
                     .collect()
             };
@@ -297,6 +296,16 @@ pub(in crate::fake) struct SurfaceObject {
 }
 
 impl SurfaceObject {
+    /// What it stands for.
+    ///
+    /// # Safety
+    ///
+    /// The result is not used after the object has ended.
+    pub(super) unsafe fn view<'a>(&self) -> Option<View<'a>> {
+        // SAFETY: the object holds a count of the surface; the rest is the caller's promise.
+        Some(View { surface: unsafe { FakeSurface::of(self.surface) }?, start: self.start })
+    }
+
     pub(super) fn dealloc(&self) {
         // SAFETY: the object held a count of the surface.
         unsafe { surface::cf_release(self.surface.0) }
