@@ -25,6 +25,7 @@ pub mod messages;
 pub mod neural;
 mod surface;
 mod system;
+pub mod worker;
 
 pub use abi::{Abi, Bool, Class, Id, Imp, Method, Sel, SurfaceRef};
 pub use budget::{COMPILES, LOADED};
