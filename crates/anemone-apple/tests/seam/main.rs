@@ -1,7 +1,18 @@
 //! The whole seam over the fake.
 
+mod chaining;
+mod completion;
+mod device;
 mod engine;
+mod events;
 mod faults;
 mod lifecycle;
+mod mapping;
 mod misuse;
+mod package;
+mod paths;
+mod procedures;
+mod real_time;
+mod scene;
+mod statistics;
 mod tables;

@@ -1,0 +1,199 @@
+//! Evaluations whose end is reported to a block.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use anemone_apple::fake::{Faults, Machine, Tables};
+use anemone_apple::{Error, Feature};
+
+use crate::engine::machine;
+use crate::scene::{COPY, Folder, Job, PATIENCE, Scene, get};
+
+#[test]
+fn the_end_is_told_once_and_then_the_surfaces_are_free() {
+    // K1, K2, U(_ANERequest)
+    let scene = Scene::new();
+    let folder = Folder::new("completion", COPY);
+    let models = [scene.text("completion", COPY), scene.package(&folder).unwrap()];
+    for model in models {
+        let mut job = Job::new(&model);
+        for round in 1..=3 {
+            job.put(round as f32);
+            let (told, hears) = mpsc::channel();
+            let y = job.y.clone();
+            scene.sent();
+            let pending = job.request.start_then(move |result| {
+                // The result can be read in the callback already.
+                told.send((result, get(&y))).unwrap();
+            });
+            pending.wait_for(PATIENCE).unwrap();
+            assert!(pending.is_done());
+            assert_eq!(pending.result(), Some(Ok(())));
+            assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), (Ok(()), round as f32));
+            assert!(hears.recv_timeout(PATIENCE).is_err(), "the callback is gone after one call");
+            let sent = scene.sent();
+            assert_eq!(sent.len(), 2, "{sent:#?}");
+            assert_eq!(sent[0], "-[_ANERequest setCompletionHandler:]");
+            assert!(sent[1].contains("evaluateWith"), "{sent:#?}");
+        }
+        // A run that waits takes the handler away, once.
+        job.put(9.0);
+        job.request.run().unwrap();
+        assert_eq!(scene.sent()[0], "-[_ANERequest setCompletionHandler:]");
+        job.request.run().unwrap();
+        assert_eq!(scene.sent().len(), 1);
+        assert_eq!(job.get(), 9.0);
+    }
+    scene.end();
+}
+
+#[test]
+fn a_failure_is_told_as_well() {
+    // K2
+    let faults = Faults { evaluate_status: Some(0x1d), ..Faults::default() };
+    let scene = Scene::on(machine(), faults);
+    let mut job = Job::new(&scene.text("completion that fails", COPY));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = calls.clone();
+    let pending = job.request.start_then(move |result| {
+        assert!(result.is_err());
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let e = pending.wait().unwrap_err();
+    assert!(e.to_string().contains("multiple of 64 bytes"), "{e}");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    // What is refused before anything is sent is told in the same way, on this thread.
+    let lock = job.x.write().unwrap();
+    let counter = calls.clone();
+    scene.sent();
+    let pending = job.request.start_then(move |_| drop(counter.fetch_add(1, Ordering::SeqCst)));
+    assert!(matches!(pending.wait(), Err(Error::Surface(_))));
+    assert_eq!((calls.load(Ordering::SeqCst), scene.sent().len()), (2, 0));
+    drop(lock);
+    drop(job);
+    scene.end();
+}
+
+#[test]
+fn while_it_is_under_way_nobody_has_the_surfaces_or_the_request() {
+    // K4, K7
+    let hang = Duration::from_millis(300);
+    let scene = Scene::on(machine(), Faults { hang: Some(hang), ..Faults::default() });
+    let model = scene.text("completion under way", COPY);
+    let mut job = Job::new(&model);
+    let pending = job.request.start();
+    assert!(!pending.is_done() && pending.result().is_none());
+    assert_eq!(model.diagnostics().async_in_flight, Some(1));
+    assert!(job.x.write().is_err() && job.y.read().is_err());
+    assert!(matches!(job.request.run(), Err(Error::Surface(_))));
+    assert!(matches!(job.request.start().wait(), Err(Error::Surface(_))));
+    assert!(matches!(job.request.map(), Err(Error::Surface(_))));
+    // Two in flight that write the same surface would give results of neither; reading the same one is fine.
+    let mut other = model.request("main", &[("x", &job.x)], &[("y", &job.y)]).unwrap();
+    assert!(matches!(other.run(), Err(Error::Surface(_))));
+    let y = model.surface(&model.attributes().procedures[0].outputs[0]).unwrap();
+    let mut third = model.request("main", &[("x", &job.x)], &[("y", &y)]).unwrap();
+    let second = third.start();
+    let e = pending.wait_for(Duration::from_millis(1)).unwrap_err();
+    assert!(matches!(e, Error::TimedOut { .. }), "{e}");
+    // This driver gives up after a while, and says so.
+    assert!(matches!(pending.wait(), Err(Error::Refused(_))));
+    assert!(second.wait().is_err());
+    assert_eq!(model.diagnostics().async_in_flight, Some(0));
+    drop((job, other, third, y, model));
+    scene.end();
+}
+
+#[test]
+fn what_is_dropped_under_way_stays_until_the_end() {
+    // K1, K2, H7
+    let hang = Duration::from_millis(100);
+    let scene = Scene::on(machine(), Faults { hang: Some(hang), ..Faults::default() });
+    let Job { mut request, x, y } = Job::new(&scene.text("completion dropped", COPY));
+    let (told, hears) = mpsc::channel();
+    drop(request.start_then(move |result| told.send(result).unwrap()));
+    drop((request, x));
+    assert_eq!(scene.framework.spent(), (1, 1), "the model is loaded until its evaluation has ended");
+    assert!(y.read().is_err());
+    assert!(hears.recv_timeout(PATIENCE).unwrap().is_err());
+    drop(y);
+    // The model is unloaded by a thread of its own.
+    scene.end();
+}
+
+#[test]
+fn a_callback_may_run_the_request_again_and_may_panic() {
+    // K2
+    let scene = Scene::new();
+    let job = Job::new(&scene.text("completion again", COPY));
+    job.put(5.0);
+    let (told, hears) = mpsc::channel();
+    let shared = Arc::new(std::sync::Mutex::new(job));
+    let again = shared.clone();
+    let pending = shared.lock().unwrap().request.start_then(move |first| {
+        first.unwrap();
+        let mut job = again.lock().unwrap();
+        // The engine runs the same request again; the end of that is told to somebody else.
+        let told = told.clone();
+        drop(job.request.start_then(move |second| told.send(second).unwrap()));
+        drop(job);
+        panic!("a callback that panics harms nobody");
+    });
+    pending.wait().unwrap();
+    hears.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(shared.lock().unwrap().get(), 5.0);
+    drop(shared);
+    scene.end();
+}
+
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn it_is_a_future_of_no_runtime() {
+    // K1
+    let scene = Scene::on(machine(), Faults { hang: Some(Duration::from_millis(50)), ..Faults::default() });
+    let mut job = Job::new(&scene.text("completion awaited", COPY));
+    let mut pending = pin!(job.request.start());
+    let woken = Arc::new(Counted(AtomicUsize::new(0)));
+    let waker = Waker::from(woken.clone());
+    let mut context = Context::from_waker(&waker);
+    let mut polls = 0;
+    let result = loop {
+        polls += 1;
+        match pending.as_mut().poll(&mut context) {
+            Poll::Ready(result) => break result,
+            Poll::Pending => {
+                while woken.0.load(Ordering::SeqCst) < polls {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    };
+    assert!(result.is_err() && polls == 2, "{result:?} after {polls} polls");
+    drop(job);
+    scene.end();
+}
+
+#[test]
+fn a_macos_without_completion_handlers_says_so() {
+    // I1, T10
+    let mut tables = Tables::newest();
+    tables.classes.get_mut("_ANERequest").unwrap().to_object.remove("setCompletionHandler:");
+    let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
+    let mut job = Job::new(&scene.text("completion lacking", COPY));
+    let e = job.request.start().wait().unwrap_err();
+    assert!(matches!(e, Error::Unavailable { feature: Feature::Completion, .. }), "{e}");
+    job.request.run().unwrap();
+    drop(job);
+    scene.end();
+}

@@ -1,0 +1,137 @@
+//! The ways in which a request reaches the engine.
+
+use anemone_apple::fake::{Faults, Machine, Tables};
+use anemone_apple::neural::{EvaluateOptions, QualityOfService, Request};
+use anemone_apple::{Error, Feature};
+
+use crate::engine::machine;
+use crate::scene::{COPY, Folder, Job, Scene};
+
+type Run = fn(&mut Request) -> Result<(), Error>;
+
+/// Each way with the messages that it sends for a model of text and for one from a folder.
+const WAYS: [(Run, &[&str], &[&str]); 4] = [
+    // L1, H5, H8
+    (
+        Request::run,
+        &["-[_ANEInMemoryModel evaluateWithQoS:options:request:error:]"],
+        &["-[_ANEClient evaluateWithModel:options:request:qos:error:]"],
+    ),
+    // L4, H16
+    (
+        Request::run_direct,
+        &["-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]"],
+        &["-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]"],
+    ),
+    // L3
+    (
+        Request::run_program,
+        &[
+            "+[_ANEQoSMapper queueIndexForQoS:]",
+            "-[_ANEInMemoryModel program]",
+            "-[_ANEProgramForEvaluation processRequest:model:qos:qIndex:modelStringID:options:returnValue:error:]",
+        ],
+        &[
+            "+[_ANEQoSMapper queueIndexForQoS:]",
+            "-[_ANEModel program]",
+            "-[_ANEProgramForEvaluation processRequest:model:qos:qIndex:modelStringID:options:returnValue:error:]",
+        ],
+    ),
+    // L2
+    (
+        Request::run_real_time,
+        &["-[_ANEClient evaluateRealTimeWithModel:options:request:error:]"],
+        &["-[_ANEClient evaluateRealTimeWithModel:options:request:error:]"],
+    ),
+];
+
+#[test]
+fn all_ways_give_the_same_results_with_the_messages_that_are_known() {
+    // L1, L2, L3, L4, L5, H9, H14
+    let scene = Scene::new();
+    let folder = Folder::new("paths", COPY);
+    let text = scene.text("paths", COPY);
+    let package = scene.package(&folder).unwrap();
+    // The client is asked for once.
+    scene.framework.require(Feature::Direct).unwrap();
+    let mut jobs = [Job::new(&text), Job::new(&package)];
+    jobs.iter_mut().for_each(|j| j.request.run_direct().unwrap());
+    for (i, (run, of_text, of_package)) in WAYS.into_iter().enumerate() {
+        for (job, expected) in jobs.iter_mut().zip([of_text, of_package]) {
+            job.put(i as f32 + 0.5);
+            scene.sent();
+            run(&mut job.request).unwrap();
+            assert_eq!(scene.sent(), expected);
+            assert_eq!(job.get(), i as f32 + 0.5);
+        }
+    }
+    drop((jobs, text, package));
+    scene.end();
+}
+
+#[test]
+fn every_way_tells_why_it_failed_and_gives_the_surfaces_back() {
+    // L1, L2, L3, L4
+    let scene = Scene::on(machine(), Faults { evaluate_status: Some(0x12), ..Faults::default() });
+    let model = scene.text("paths that fail", COPY);
+    let mut job = Job::new(&model);
+    for (run, ..) in WAYS {
+        let e = run(&mut job.request).unwrap_err();
+        assert!(e.to_string().contains("evaluate without it"), "{e}");
+        job.put(1.0);
+        let lock = job.y.read().unwrap();
+        let e = run(&mut job.request).unwrap_err();
+        assert!(matches!(e, Error::Surface(_)), "{e}");
+        drop(lock);
+    }
+    drop((job, model));
+    scene.end();
+}
+
+#[test]
+fn quality_and_options_are_sent_as_they_were_asked_for() {
+    // H3, H4, H27, J9
+    let scene = Scene::new();
+    let text = format!("# quality\n{COPY}");
+    let program = anemone_apple::neural::Program { text: &text, weights: &[] };
+    for quality in QualityOfService::ALL {
+        let model = anemone_apple::neural::Loaded::new(&scene.framework, &program, quality).unwrap();
+        assert_eq!(model.quality(), quality);
+        let mut job = Job::new(&model);
+        scene.lines();
+        let options =
+            EvaluateOptions { disable_io_fences_use_shared_events: true, enable_fw_to_fw_signal: true };
+        job.request.run_with(options).unwrap();
+        drop((job, model));
+        let lines = scene.lines();
+        let number = format!("] ({}, ", quality.value());
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(lines[0].contains("evaluateWithQoS") && lines[0].contains(&number), "{lines:#?}");
+        assert!(lines[1].contains("unloadWithQoS") && lines[1].contains(&number), "{lines:#?}");
+    }
+    scene.end();
+}
+
+#[test]
+fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
+    // I1, T2, T10
+    let mut tables = Tables::newest();
+    let client = tables.classes.get_mut("_ANEClient").unwrap();
+    client.to_object.remove("doEvaluateDirectWithModel:options:request:qos:error:");
+    client.to_object.remove("evaluateRealTimeWithModel:options:request:error:");
+    let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
+    let model = scene.text("paths that lack", COPY);
+    let mut job = Job::new(&model);
+    for (run, feature) in
+        [(Request::run_direct as Run, Feature::Direct), (Request::run_real_time, Feature::RealTime)]
+    {
+        scene.lines();
+        let e = run(&mut job.request).unwrap_err();
+        assert!(matches!(&e, Error::Unavailable { feature: f, .. } if *f == feature), "{e}");
+        assert_eq!(scene.sent(), [""; 0]);
+    }
+    job.request.run_program().unwrap();
+    job.request.run().unwrap();
+    drop((job, model));
+    scene.end();
+}
