@@ -13,6 +13,7 @@
 
 mod abi;
 mod budget;
+pub mod doctor;
 pub mod encoding;
 mod error;
 #[cfg(feature = "fake")]
@@ -23,6 +24,7 @@ mod log;
 mod message;
 pub mod messages;
 pub mod neural;
+mod recording;
 mod surface;
 mod system;
 pub mod worker;
@@ -34,5 +36,6 @@ pub use foundation::Plist;
 pub use framework::{Finding, Framework, survey};
 pub use log::Log;
 pub use message::{ClassRow, Confidence, Feature, Row};
+pub use recording::{Difference, Recording};
 pub use surface::{MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};
 pub use system::{LIBRARIES, Probe, SystemLibrary, probe};

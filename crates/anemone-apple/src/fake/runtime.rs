@@ -11,6 +11,7 @@ use crate::abi::{Abi, Class, Id, Imp, Method, Sel};
 use crate::encoding::{Arguments, Encode};
 use crate::message::Message;
 use crate::messages::{CLASSES, MESSAGES};
+use crate::recording::Recording;
 
 /// The method tables of one macOS: what a file of `fixtures/runtime` holds.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -45,6 +46,26 @@ impl Tables {
     /// What is wrong with the text.
     pub fn parse(json: &str) -> Result<Self, String> {
         serde_json::from_str(json).map_err(|e| e.to_string())
+    }
+
+    /// The tables of the system on which a log was recorded: those of the newest macOS, with what the recording says of
+    /// each message.
+    pub fn recorded(recording: &Recording) -> Self {
+        let mut tables = Self::newest();
+        tables.system = recording.header("system").unwrap_or_default().to_string();
+        tables.source = recording.header("recorded").unwrap_or_default().to_string();
+        for row in MESSAGES {
+            let Some(found) = recording.found(&row.to_string()) else { continue };
+            let class = CLASSES[row.class].name.to_string_lossy().into_owned();
+            let selector = row.selector.to_string_lossy().into_owned();
+            let table = tables.classes.entry(class).or_default();
+            let methods = if row.to_class { &mut table.to_class } else { &mut table.to_object };
+            match found {
+                Some(encoding) => methods.insert(selector, encoding.to_string()),
+                None => methods.remove(&selector),
+            };
+        }
+        tables
     }
 
     /// The newest macOS that there are tables of.

@@ -63,18 +63,19 @@ pub struct FirstDispatch {
     pub run: Duration,
 }
 
-/// Compiles, loads and runs [`FIRST_DISPATCH`], and compares what comes out with what must.
+/// Compiles, loads and runs [`FIRST_DISPATCH`], and compares what comes out with what must. It is compiled also when the
+/// cache has it, so that the compiler is heard.
 ///
 /// # Errors
 ///
-/// What [`Model::compile`], [`Model::load`] and [`Request::run_within`](super::Request::run_within) report, and
+/// What [`Model::compile_anew`], [`Model::load`] and [`Request::run_within`](super::Request::run_within) report, and
 /// [`Error::Unexpected`] when the results are not those of the program.
 pub fn first_dispatch(framework: &Framework, patience: Duration) -> Result<FirstDispatch, Error> {
     let quality = QualityOfService::Default;
     let begin = Instant::now();
     let described = Model::describe(framework, &FIRST_DISPATCH)?;
     let cached = described.is_cached().unwrap_or(false);
-    let compiled = described.compile(quality)?;
+    let compiled = described.compile_anew(quality)?;
     let compile = begin.elapsed();
     let begin = Instant::now();
     let model = compiled.load(quality)?;

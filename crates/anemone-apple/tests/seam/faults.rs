@@ -17,6 +17,14 @@ fn with(faults: Faults) -> (Fake, Framework) {
     (fake, framework)
 }
 
+/// A fake as [`with`], with a temporary directory of its own: the first dispatch is the same program everywhere.
+fn apart(faults: Faults) -> (Fake, Framework, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::with(Machine { temporary: folder.path().to_path_buf(), ..machine() }, faults);
+    let framework = fake.open().unwrap();
+    (fake, framework, folder)
+}
+
 /// A program that no other test has: the files of equal programs are in one folder.
 fn program(text: &str) -> Program<'_> {
     Program { text, weights: &[] }
@@ -104,7 +112,7 @@ fn bound(model: &Loaded) -> (Request, Vec<Surface>) {
 
 #[test]
 fn zeros_that_nobody_explains_are_found_by_the_first_dispatch() {
-    let (fake, framework) = with(Faults { zero_outputs: true, ..Faults::default() });
+    let (fake, framework, _folder) = apart(Faults { zero_outputs: true, ..Faults::default() });
     let e = first_dispatch(&framework, PATIENCE).unwrap_err();
     assert!(e.to_string().contains("zeros"), "{e}");
     fake.set_faults(Faults::default());
@@ -195,9 +203,7 @@ fn the_budget_ends_before_the_system_falls_silent() {
 
 #[test]
 fn a_process_that_a_tile_has_spoiled_says_so_and_another_is_sound() {
-    let tables = Machine { cache: None, ..machine() };
-    let fake = Fake::with(tables.clone(), Faults { tile_poisons: true, ..Faults::default() });
-    let framework = fake.open().unwrap();
+    let (fake, framework, _folder) = apart(Faults { tile_poisons: true, ..Faults::default() });
     let tile = program("# y = tile(\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
     let plain = program("# after a tile\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
     run_sum(&load(&framework, &plain).unwrap()).unwrap();
@@ -206,8 +212,7 @@ fn a_process_that_a_tile_has_spoiled_says_so_and_another_is_sound() {
     assert!(e.to_string().contains("`tile`"), "{e}");
     assert!(first_dispatch(&framework, PATIENCE).is_err(), "the first dispatch notices");
     finish(fake, framework);
-    let fake = Fake::new(tables);
-    let framework = fake.open().unwrap();
+    let (fake, framework) = with(Faults::default());
     run_sum(&load(&framework, &plain).unwrap()).unwrap();
     finish(fake, framework);
 }

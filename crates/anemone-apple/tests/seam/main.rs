@@ -3,6 +3,7 @@
 mod chaining;
 mod completion;
 mod device;
+mod doctor;
 mod engine;
 mod events;
 mod faults;

@@ -3,7 +3,7 @@
 use anemone_apple::fake::{Fake, Machine, Tables, unimplemented};
 use anemone_apple::{Error, Feature, Finding};
 
-fn tables(name: &str) -> Tables {
+pub(crate) fn tables(name: &str) -> Tables {
     let path = format!("{}/../../fixtures/runtime/{name}.json", env!("CARGO_MANIFEST_DIR"));
     Tables::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
