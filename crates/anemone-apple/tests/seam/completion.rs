@@ -70,7 +70,9 @@ fn a_failure_is_told_as_well() {
     let lock = job.x.write().unwrap();
     let counter = calls.clone();
     scene.sent();
-    let pending = job.request.start_then(move |_| drop(counter.fetch_add(1, Ordering::SeqCst)));
+    let pending = job.request.start_then(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
     assert!(matches!(pending.wait(), Err(Error::Surface(_))));
     assert_eq!((calls.load(Ordering::SeqCst), scene.sent().len()), (2, 0));
     drop(lock);

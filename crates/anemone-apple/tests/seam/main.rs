@@ -14,6 +14,7 @@ mod package;
 mod paths;
 mod procedures;
 mod real_time;
+mod rows;
 mod scene;
 mod statistics;
 mod tables;

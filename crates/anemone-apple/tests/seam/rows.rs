@@ -1,0 +1,108 @@
+//! Every row of the message table is sent by a safe type: a tour of all that there is.
+
+use std::collections::BTreeSet;
+
+use anemone_apple::Surface;
+use anemone_apple::fake::{Faults, Machine};
+use anemone_apple::messages::MESSAGES;
+use anemone_apple::neural::experimental::Chain;
+use anemone_apple::neural::{
+    Cache, ClientInfo, DeviceInfo, EvaluateOptions, Events, Model, Package, Program, QualityOfService,
+    RealTimeTask, SessionHint, SharedEvent, StatisticsMask,
+};
+
+use crate::engine::machine;
+use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
+
+const QUALITY: QualityOfService = QualityOfService::Default;
+
+#[test]
+fn every_row_of_the_table_is_sent() {
+    // U: each class of the table; H8, H30, L6 to L11, N1, J13
+    let scene = Scene::on(Machine { entitled: true, ..machine() }, Faults::default());
+    DeviceInfo::read(&scene.framework);
+    ClientInfo::read(&scene.framework).unwrap();
+    StatisticsMask::ALL.system_driver_bits(&scene.framework).unwrap();
+    of_text(&scene);
+    of_a_folder(&scene);
+    chained(&scene);
+    let lines = scene.log.take();
+    let sent: BTreeSet<&str> = lines.iter().filter_map(|l| l.split_once(" (").map(|(row, _)| row)).collect();
+    let missing: Vec<String> =
+        MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row.as_str())).collect();
+    assert_eq!(missing, [""; 0]);
+    scene.end_with(1);
+}
+
+fn of_text(scene: &Scene) {
+    let text = format!("# rows\n{COPY}");
+    let weights = [("@model_path/weights/bias.bin", &[0u8][..])];
+    let program = Program { text: &text, weights: &weights };
+    let described = Model::describe(&scene.framework, &program).unwrap();
+    let identity = described.identity().to_string();
+    let compiled = described
+        .with_queue_depth(127)
+        .unwrap()
+        .with_statistics(StatisticsMask::ALL)
+        .unwrap()
+        .compile(QUALITY)
+        .unwrap();
+    let cache = Cache::new(&scene.framework).unwrap();
+    assert!(cache.has(&identity).unwrap());
+    let model = compiled.load(QUALITY).unwrap();
+    model.diagnostics();
+    model.session_hint(SessionHint::Start { energy_efficient: true }).unwrap();
+    let mut job = Job::new(&model);
+    job.request.map().unwrap();
+    job.request.run().unwrap();
+    job.request.run_direct().unwrap();
+    job.request.run_program().unwrap();
+    let task = RealTimeTask::begin(&scene.framework).unwrap();
+    job.request.run_real_time().unwrap();
+    drop(task);
+    job.request.start().wait().unwrap();
+    assert!(job.request.statistics().unwrap().is_some());
+    // Something that is refused, for the messages of errors.
+    scene.fake.set_faults(Faults { evaluate_status: Some(0x15), ..Faults::default() });
+    assert!(job.request.run().is_err());
+    scene.fake.set_faults(Faults::default());
+    let wide = Surface::new(&scene.framework, 128).unwrap();
+    let part = wide.from_byte(64).unwrap();
+    model.request("main", &[("x", &part)], &[("y", &job.y)]).unwrap().run().unwrap();
+    drop((job, model));
+    Model::describe(&scene.framework, &program).unwrap().purge().unwrap();
+    cache.purge(&identity).unwrap();
+}
+
+fn of_a_folder(scene: &Scene) {
+    let folder = Folder::new("rows", COPY);
+    let package = Package::describe(&scene.framework, folder.path(), Package::KEY).unwrap();
+    let model = package.compile(QUALITY).unwrap().load(QUALITY).unwrap();
+    let mut job = Job::new(&model);
+    job.request.map().unwrap();
+    job.request.run().unwrap();
+    job.request.run_program().unwrap();
+    model.diagnostics();
+    let event = SharedEvent::new(&scene.framework).unwrap();
+    // SAFETY: nobody raises the event to what an evaluation is to signal.
+    let same = unsafe { SharedEvent::from_port(&scene.framework, event.port()) }.unwrap();
+    let done = SharedEvent::new(&scene.framework).unwrap();
+    for round in 1..=2 {
+        let events = Events { wait: &[(&event, round)], signal: &[(&done, round)] };
+        let mut run = job.request.run_with_events(&events, EvaluateOptions::default()).unwrap();
+        same.signal(round).unwrap();
+        run.wait(PATIENCE).unwrap();
+    }
+    drop((job, model));
+    // Another, which had no events and is unloaded.
+    let package = Package::describe(&scene.framework, folder.path(), Package::KEY).unwrap();
+    drop(package.compile(QUALITY).unwrap().load(QUALITY).unwrap());
+    Package::describe(&scene.framework, folder.path(), Package::KEY).unwrap().purge().unwrap();
+}
+
+fn chained(scene: &Scene) {
+    let model = scene.text("rows of chains", COPY);
+    let job = Job::new(&model);
+    let chain = Chain::new(&model, "main", &[("x", &job.x)], &[("y", &job.y)]).unwrap();
+    chain.prepare().unwrap().run(PATIENCE).unwrap();
+}
