@@ -3,6 +3,7 @@
 use anemone::bundle::Weights;
 use anemone::device::compare::agree;
 use anemone::device::{self, Engine, Observed, Options, Outputs, States};
+use anemone::mil::Program;
 use anemone::mil::op::{Fault, Meaning, Tolerance};
 use anemone::types::{DType, Datum, Tensor, Type};
 use anemone::verify::{self, Function};
@@ -28,6 +29,32 @@ pub fn engines(case: &Case) -> Result<(), String> {
         let inputs = case.inputs_of(i);
         function(&verified.functions()[i], &inputs)
     })
+}
+
+/// Verifies a program, and runs what is accepted on both engines, with inputs of zeros: whatever the program is, nothing
+/// panics, and no run takes much memory or time. Says whether the program is accepted.
+pub fn survives(program: &Program) -> bool {
+    let report = verify::verify(program, &Weights::none());
+    assert_eq!(report.verified.is_none(), report.diagnostics.has_errors());
+    let Some(verified) = report.verified else { return false };
+    for (function, engine) in verified.functions().iter().flat_map(|f| Engine::ALL.map(|e| (f, e))) {
+        let options = Options { threads: 1, memory: 1 << 20, turns: 100 };
+        let Ok(model) = device::load(function, engine, &options) else { continue };
+        let Ok(states) = model.new_states() else { continue };
+        let zeros = |f: &device::Feature| -> Option<Tensor> {
+            let ty = f.ty.as_tensor()?;
+            let shape: Vec<usize> = ty.shape.iter().map(|d| d.known().unwrap_or(2) as usize).collect();
+            // Inputs count against the memory of the harness, not of the run.
+            let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+            elements.filter(|&n| n <= 1 << 16)?;
+            Tensor::zeros(ty.dtype, &shape).ok()
+        };
+        let inputs = model.inputs().iter().map(|f| Some((&*f.name, zeros(f)?)));
+        if let Some(inputs) = inputs.collect::<Option<Vec<_>>>() {
+            let _ = model.run(&inputs, &states);
+        }
+    }
+    true
 }
 
 /// What a run gives: results and states, or the code with which it is refused.

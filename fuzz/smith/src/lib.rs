@@ -22,12 +22,15 @@ mod draft;
 mod hints;
 pub mod judge;
 mod sensitive;
+mod spoil;
 
 use anemone::mil::op::Op;
 use anemone::mil::{Name, Opset, Program, Version};
 use anemone::text;
 use anemone::types::Tensor;
 use arbitrary::{Arbitrary, Unstructured};
+
+pub use spoil::spoiled;
 
 use builder::Builder;
 use dice::Dice;

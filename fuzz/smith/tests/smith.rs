@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anemone::bundle::Weights;
 use anemone::mil::{Block, Program};
 use anemone::{ops, text, verify};
-use anemone_smith::{Limits, bytes_of, case_of_seed, one_call};
+use anemone_smith::{Limits, bytes_of, case_of_seed, judge, one_call, spoiled};
 use arbitrary::Unstructured;
 
 #[track_caller]
@@ -63,13 +63,28 @@ fn one_call_of_each_op_of_each_edition() {
     assert!(poor.is_empty(), "few proposals are accepted:\n{}", poor.join("\n"));
 }
 
+#[test]
+fn programs_that_are_nearly_right_do_no_harm() {
+    let mut accepted = 0;
+    let mut wrong = Vec::new();
+    for seed in 0..std::env::var("SMITH_SEEDS").map_or(2000, |s| s.parse().unwrap()) {
+        let program = spoiled(&mut Unstructured::new(&bytes_of(seed, 1 << 12)));
+        match std::panic::catch_unwind(|| judge::survives(&program)) {
+            Ok(right) => accepted += usize::from(right),
+            Err(_) => wrong.push(format!("seed {seed}:\n{}", text::print(&program))),
+        }
+    }
+    println!("{accepted} of the programs that are nearly right are right");
+    assert!(wrong.is_empty(), "{} panic:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// `SMITH_SEEDS=100000 cargo test --release -p anemone-smith` tries more.
 #[test]
 fn engines_agree_on_programs() {
     let mut wrong = Vec::new();
     for seed in 0..std::env::var("SMITH_SEEDS").map_or(500, |s| s.parse().unwrap()) {
         let case = case_of_seed(seed, &Limits::default());
-        let judged = std::panic::catch_unwind(|| anemone_smith::judge::engines(&case));
+        let judged = std::panic::catch_unwind(|| judge::engines(&case));
         if let Err(why) = judged.unwrap_or_else(|_| Err("panics".to_string())) {
             wrong.push(format!("seed {seed}: {why}"));
         }

@@ -441,7 +441,8 @@ impl Tensor {
     ) -> Result<Tensor, TensorError> {
         let n = elements(self.dtype, shape)?;
         if let Some(strings) = self.as_strings() {
-            return Self::from_strings(shape, indices.into_iter().map(|i| Arc::clone(&strings[i])).collect());
+            let picked = indices.into_iter().take(n).map(|i| Arc::clone(&strings[i]));
+            return Self::from_strings(shape, picked.collect());
         }
         let mut out = Buffer::zeroed(self.dtype.bytes_of(n));
         let from = self.bytes();

@@ -121,7 +121,9 @@ impl Walk<'_> {
             );
             return Err(Refused);
         }
-        let certain = types.iter().all(|t| t.is_known()) && blocks.is_empty();
+        // An open dimension may turn out not to fit, though the result is known if it does.
+        let known = inputs.iter().flat_map(Input::values).all(|v| self.values[v.index()].ty.is_known());
+        let certain = known && types.iter().all(|t| t.is_known()) && blocks.is_empty();
         let constexpr = op.name.starts_with("constexpr_");
         let mut outputs = Vec::with_capacity(types.len());
         for (o, inferred) in call.outputs.iter().zip(types) {

@@ -168,8 +168,9 @@ pub struct Step {
     pub inputs: Vec<Input>,
     /// Its results.
     pub outputs: Vec<ValueId>,
-    /// Whether the op alone tells the types of its results. If not, dimensions are open or only declared, and an
-    /// engine must compare what it gets with what is declared.
+    /// Whether the op alone tells the types of its results, from arguments whose types are fully known. If not,
+    /// dimensions are open or only declared: an engine must infer again whether the arguments fit, and compare what it
+    /// gets with what is declared.
     pub certain: bool,
     /// Its blocks, for a control-flow op.
     pub blocks: Vec<Body>,
