@@ -117,6 +117,11 @@ impl Flight {
         let bound = dispatched.map(Dispatched::into_bound);
         // What a callback panics with must not reach the system's code below us.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| callback(result.clone())));
+        // Let go before anybody hears of the end, so that who has the request is the last to have it. If nobody has it,
+        // the model is unloaded now; not on a thread of the system, which might be the one that the unloading waits for.
+        if let Some(last) = bound.and_then(Arc::into_inner) {
+            let _ = std::thread::Builder::new().spawn(move || drop(last));
+        }
         let waker = {
             let mut state = self.lock();
             state.result = Some(result);
@@ -124,12 +129,7 @@ impl Flight {
         };
         self.ended.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
-        }
-        // If nobody else has the model any more, it is unloaded now; not on a thread of the system, which might be the
-        // one that the unloading waits for.
-        if let Some(last) = bound.and_then(Arc::into_inner) {
-            let _ = std::thread::Builder::new().spawn(move || drop(last));
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 }
