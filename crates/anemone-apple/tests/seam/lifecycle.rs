@@ -47,6 +47,7 @@ pub(crate) fn run_sum(model: &Loaded) -> Result<(), Error> {
 
 #[test]
 fn a_program_is_compiled_loaded_run_and_leaves_nothing() {
+    // H1, H2, H3, H4, H5, H6, H7, H12, H19, H25
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let model = load(&framework, &SUM).unwrap();
@@ -66,6 +67,7 @@ fn a_program_is_compiled_loaded_run_and_leaves_nothing() {
 
 #[test]
 fn the_messages_of_a_run_are_those_that_are_known_to_work() {
+    // H3, H8, H9, H11, H13, L1
     let fake = Fake::new(machine());
     let log = Log::new();
     let framework = fake.open_logged(&log).unwrap();
@@ -100,6 +102,7 @@ fn the_messages_of_a_run_are_those_that_are_known_to_work() {
 
 #[test]
 fn what_was_compiled_is_not_compiled_again() {
+    // H29
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     for _ in 0..3 {
@@ -112,6 +115,7 @@ fn what_was_compiled_is_not_compiled_again() {
 
 #[test]
 fn weights_are_a_part_of_the_program() {
+    // H3, H11, H29
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let text = "main inputs x:1x1x1 outputs y:1x1x1";
@@ -130,6 +134,7 @@ fn weights_are_a_part_of_the_program() {
 
 #[test]
 fn equal_programs_share_a_folder_in_peace() {
+    // H7
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let first = load(&framework, &SUM).unwrap();
@@ -146,6 +151,7 @@ fn equal_programs_share_a_folder_in_peace() {
 
 #[test]
 fn the_compiler_has_its_say() {
+    // T1, T5
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let e = load(&framework, &Program { text: "nonsense", weights: &[] }).unwrap_err();
@@ -156,6 +162,7 @@ fn the_compiler_has_its_say() {
 
 #[test]
 fn names_of_weight_files_stay_below_the_folder() {
+    // T11
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     for name in [

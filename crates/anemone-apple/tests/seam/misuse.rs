@@ -469,6 +469,7 @@ fn what_is_begun_is_ended_once() {
     };
     breaks("mapped twice", |b| mapped(b, "mapped twice", 2, 1));
     breaks("unmapped that was not mapped", |b| mapped(b, "unmapped twice", 1, 2));
+    breaks("a request ended while its surfaces were mapped", |b| mapped(b, "never unmapped", 1, 0));
     breaks("a real-time task was ended that was not begun", |b| {
         let client: Id = b.send(b.class(c"_ANEClient"), c"sharedConnection", ());
         b.send::<_, Bool>(client, c"endRealTimeTask", ());

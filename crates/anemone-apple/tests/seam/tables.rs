@@ -14,11 +14,13 @@ fn fake(name: &str) -> Fake {
 
 #[test]
 fn the_fake_implements_every_message() {
+    // U
     assert_eq!(unimplemented(), [""; 0]);
 }
 
 #[test]
 fn every_message_is_as_the_newest_system_has_it() {
+    // U
     let fake = fake("macos-26.5");
     let framework = fake.open().unwrap();
     let lacking: Vec<_> = framework
@@ -32,6 +34,7 @@ fn every_message_is_as_the_newest_system_has_it() {
 
 #[test]
 fn a_changed_prototype_of_the_core_keeps_it_closed() {
+    // U, T10
     let fake = fake("changed-encoding");
     let Err(Error::Drift { message, expected, found }) = fake.open() else { panic!("it has opened") };
     assert_eq!(message, "-[_ANEInMemoryModel compileWithQoS:options:error:]");
@@ -40,6 +43,7 @@ fn a_changed_prototype_of_the_core_keeps_it_closed() {
 
 #[test]
 fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
+    // U, I1, T10
     let fake = fake("missing-selectors");
     let framework = fake.open().unwrap();
     for feature in Feature::ALL {
@@ -52,6 +56,7 @@ fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
 
 #[test]
 fn an_older_system_has_what_it_had() {
+    // U, T10
     let fake = fake("macos-13");
     let framework = fake.open().unwrap();
     for feature in Feature::ALL {
