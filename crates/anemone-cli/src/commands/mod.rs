@@ -2,8 +2,10 @@
 
 mod bench;
 mod check;
+mod compile_worker;
 mod completions;
 mod convert;
+mod doctor;
 mod explain;
 mod fmt;
 mod info;
@@ -57,7 +59,11 @@ enum Command {
     Ops(ops::Args),
     Explain(explain::Args),
     Info(info::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
+    /// Compile for another process of anemone, which owns this one's standard input and output
+    #[command(hide = true)]
+    CompileWorker,
 }
 
 /// Runs the command that the arguments name.
@@ -84,7 +90,9 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
         Command::Ops(args) => ops::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
         Command::Info(args) => info::run(&args, terminal),
+        Command::Doctor(args) => doctor::run(&args, terminal),
         Command::Completions(args) => completions::run(&args, terminal),
+        Command::CompileWorker => compile_worker::run(),
     }
 }
 

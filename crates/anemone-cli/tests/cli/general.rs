@@ -4,8 +4,20 @@ use std::process::{Command, Stdio};
 
 use super::{Folder, SMALL, anemone};
 
-const COMMANDS: &[&str] =
-    &["check", "run", "verify", "bench", "print", "fmt", "convert", "ops", "explain", "info", "completions"];
+const COMMANDS: &[&str] = &[
+    "check",
+    "run",
+    "verify",
+    "bench",
+    "print",
+    "fmt",
+    "convert",
+    "ops",
+    "explain",
+    "info",
+    "doctor",
+    "completions",
+];
 
 #[test]
 fn every_command_has_help_with_examples() {
@@ -161,4 +173,31 @@ fn completions_know_the_commands() {
         }
     }
     anemone(&["completions", "tcsh"]).exits(2);
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_doctor_without_a_patient_says_so_and_exits_with_2() {
+    let ran = anemone(&["doctor"]).exits(2);
+    assert!(ran.out.starts_with("failed   frameworks    AppleNeuralEngine, IOSurface,"), "{}", ran.out);
+    assert!(ran.out.contains("on a Mac, a small program is compiled, loaded and run"), "{}", ran.out);
+    let json = anemone(&["doctor", "--json"]).exits(2).json();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["device"], serde_json::Value::Null);
+    assert_eq!(json["checks"][0]["check"], "frameworks");
+    assert_eq!(json["checks"][0]["state"], "failed");
+    let folder = Folder::new();
+    let file = folder.path("doctor.log");
+    anemone(&["doctor", "--record", &file]).exits(2).complains("nothing to record");
+    assert!(!std::path::Path::new(&file).exists());
+}
+
+#[test]
+#[cfg(not(target_vendor = "apple"))]
+fn a_worker_without_an_engine_says_so_and_exits_with_2() {
+    anemone(&["compile-worker"]).exits(2).complains("AppleNeuralEngine cannot be opened");
+    assert!(
+        !anemone(&["--help"]).exits(0).out.contains("compile-worker"),
+        "it is for processes, not for people"
+    );
 }

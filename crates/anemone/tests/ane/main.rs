@@ -12,6 +12,7 @@ use anemone::device::{self, Engine, Options};
 use anemone::types::{DType, Tensor, Type};
 use anemone::verify::{self, Verified};
 use anemone_apple::Log;
+use anemone_apple::doctor::{self, Places};
 use anemone_apple::fake::{Fake, Faults};
 use software::machine;
 
@@ -211,5 +212,15 @@ fn a_refusal_of_the_engine_keeps_its_words_and_says_what_to_do() {
     fake.set_faults(Faults::default());
     model.run("main", &[("a", f16s([0.0; 15])), ("b", f16s([0.0; 15]))]).unwrap();
     drop((model, framework));
+    fake.finish().check();
+}
+
+#[test]
+fn a_checkup_makes_its_first_dispatch() {
+    let fake = Fake::new(machine(Engine::Reference));
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { temporary: folder.path().to_path_buf(), caches: None };
+    let checkup = fake.raw(|abi| doctor::over(abi, &places, "over a fake"));
+    assert!(checkup.works(), "{checkup}");
     fake.finish().check();
 }
