@@ -221,7 +221,7 @@ mod tests {
             ("Width", Plist::Number(width)),
             ("RowStride", Plist::Number(row)),
             ("PlaneStride", Plist::Number(row)),
-            ("BatchStride", Plist::Number(2 * row)),
+            ("BatchStride", Plist::Number(row.saturating_mul(2))),
             ("Channels", Plist::Number(2)),
         ];
         entries.extend(["Batches", "Height", "Depth"].map(|k| (k, Plist::Number(1))));

@@ -188,13 +188,13 @@ impl Bare {
 }
 
 /// Does something within a pool of a fake, and gives what the fake says of it.
-fn after(what: impl FnOnce(&Bare)) -> Report {
+fn after<T>(what: impl FnOnce(&Bare) -> T) -> Report {
     let fake = Fake::new(machine());
     fake.raw(|abi| {
         let bare = Bare { abi };
         // SAFETY: pushed and popped here.
         let pool = unsafe { (abi.objc_autorelease_pool_push)() };
-        what(&bare);
+        let _ = what(&bare);
         // SAFETY: as above.
         unsafe { (abi.objc_autorelease_pool_pop)(pool) };
     });
@@ -205,7 +205,7 @@ fn after(what: impl FnOnce(&Bare)) -> Report {
 
 /// Breaks a rule, and compares the words in which that is noticed.
 #[track_caller]
-fn breaks(words: &str, what: impl FnOnce(&Bare)) {
+fn breaks<T>(words: &str, what: impl FnOnce(&Bare) -> T) {
     let report = after(what);
     assert!(report.wrong.iter().any(|w| w.contains(words)), "not {words:?}, but {:?}", report.wrong);
 }
@@ -260,8 +260,8 @@ fn counts_of_objects() {
 fn what_raises_an_exception_ends_the_process() {
     const RAISE: &str = "ANEMONE_TEST_RAISE";
     match std::env::var(RAISE).as_deref() {
-        Ok("nil") => drop(after(|b| drop(b.send::<_, *const c_char>(Id::NIL, c"UTF8String", ()).is_null()))),
-        Ok(_) => drop(after(|b| drop(b.send::<_, Id>(b.model("getUUID"), c"getUUID", ()).is_nil()))),
+        Ok("nil") => drop(after(|b| b.send::<_, *const c_char>(Id::NIL, c"UTF8String", ()))),
+        Ok(_) => drop(after(|b| b.send::<_, Id>(b.model("getUUID"), c"getUUID", ()))),
         Err(_) => {
             for (what, words) in [
                 ("nil", "a message to nil"),
@@ -307,7 +307,7 @@ fn bytes_of_surfaces() {
         b.unlock(s, 0);
         b.close(s);
     });
-    let report = after(|b| drop(b.surface(100)));
+    let report = after(|b| b.surface(100));
     assert_eq!(report.surfaces, 1, "a surface that is not released is left");
     let report = after(|b| {
         let s = b.surface(100);
@@ -347,7 +347,7 @@ fn descriptions_of_models() {
     breaks("MIL text must be NSData", |b| {
         b.descriptor(b.string(c"program(1.3)"), b.dictionary(&[]), Id::NIL);
     });
-    breaks("weights must be a dictionary", |b| drop(b.descriptor(text(b), Id::NIL, Id::NIL).is_nil()));
+    breaks("weights must be a dictionary", |b| b.descriptor(text(b), Id::NIL, Id::NIL));
     breaks("the options must be NSData or nil", |b| {
         b.descriptor(text(b), b.dictionary(&[]), b.dictionary(&[]));
     });
@@ -371,8 +371,8 @@ fn descriptions_of_models() {
 #[test]
 fn options_are_dictionaries() {
     let words = "options must be a dictionary";
-    breaks(words, |b| drop(b.compile(b.model("nil options of a compilation"), Id::NIL)));
-    breaks(words, |b| drop(b.load(b.model("nil options of a load"), Id::NIL)));
+    breaks(words, |b| b.compile(b.model("nil options of a compilation"), Id::NIL));
+    breaks(words, |b| b.load(b.model("nil options of a load"), Id::NIL));
     breaks(words, |b| {
         let model = b.loaded("nil options of an evaluation");
         let (x, y) = (b.surface(NEEDED), b.surface(NEEDED));
@@ -388,7 +388,7 @@ fn models_are_loaded_once_and_unloaded() {
         b.load(model, b.dictionary(&[]));
         b.unload(model);
     });
-    breaks("a model ended while its program was loaded", |b| drop(b.loaded("never unloaded").is_nil()));
+    breaks("a model ended while its program was loaded", |b| b.loaded("never unloaded"));
     let report = after(|b| {
         let model = b.model("left");
         b.write_text(model, "left");
