@@ -89,7 +89,8 @@ pub fn survey(abi: &Abi) -> Vec<(&'static Row, Finding)> {
 }
 
 impl Framework {
-    /// Opens the frameworks of this Mac.
+    /// Opens the frameworks of this Mac. The process has one budget of compilations: whoever opens them again gets what was
+    /// opened first.
     ///
     /// # Errors
     ///
@@ -100,7 +101,12 @@ impl Framework {
     /// assert!(matches!(anemone_apple::Framework::open(), Err(anemone_apple::Error::NoFramework { .. })));
     /// ```
     pub fn open() -> Result<Self, Error> {
-        Self::over(Abi::system()?, None)
+        static OPENED: OnceLock<Framework> = OnceLock::new();
+        if let Some(framework) = OPENED.get() {
+            return Ok(framework.clone());
+        }
+        let framework = Self::over(Abi::system()?, None)?;
+        Ok(OPENED.get_or_init(|| framework).clone())
     }
 
     /// Opens what lies behind an [`Abi`], with a log of every message if there is to be one.
