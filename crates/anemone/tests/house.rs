@@ -123,6 +123,40 @@ fn the_commands_of_the_readme_are_those_that_ci_runs() {
 }
 
 #[test]
+fn links_of_the_documents_lead_somewhere() {
+    let mut documents: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "golden/README.md"]
+            .map(|d| root().join(d))
+            .to_vec();
+    documents.extend(fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()));
+    let mut wrong = Vec::new();
+    for document in documents.iter().filter(|d| d.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let elsewhere = link.contains("://") || link.is_empty();
+            if !elsewhere && !document.parent().unwrap().join(link).exists() {
+                wrong.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    // Sources and documents also name documents as they are called from the root.
+    for folder in ["crates", "docs", "golden", "fuzz/fuzz_targets", "fuzz/smith"] {
+        for file in rust_files(&root().join(folder)).into_iter().chain(documents.iter().cloned()) {
+            let text = fs::read_to_string(&file).unwrap();
+            for part in text.split("`docs/").skip(1) {
+                let name = part.split('`').next().unwrap();
+                let is_document = name.ends_with(".md") && !name.contains(['<', '*', '…']);
+                let beside = file.ancestors().any(|a| a.join("docs").join(name).exists());
+                if is_document && !beside {
+                    wrong.push(format!("{}: docs/{name}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn unsafe_code_lives_in_the_two_island_crates() {
     for file in ["crates/anemone/src/lib.rs", "crates/anemone-cli/src/main.rs", "xtask/src/main.rs"] {
         assert!(read(file).contains("#![forbid(unsafe_code)]"), "{file}");
