@@ -363,7 +363,11 @@ pub fn look_up<E: Pod + Send + Sync>(
             let start = (task / count * rows + numbers[task % count]) * inner;
             // SAFETY: a row of the result is in one task only.
             let to = unsafe { to.slice(task * inner..(task + 1) * inner) };
-            to.copy_from_slice(&from[start..start + inner]);
+            match to {
+                // Not a call to copy each element.
+                [to] => *to = from[start],
+                to => to.copy_from_slice(&from[start..start + inner]),
+            }
         }
     });
 }

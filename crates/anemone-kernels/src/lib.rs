@@ -13,6 +13,7 @@ pub mod conv;
 mod float;
 pub mod fp16;
 pub mod gemm;
+pub mod image;
 pub mod layout;
 pub mod math;
 pub mod memory;

@@ -1,6 +1,7 @@
 //! Every fast way against its meaning, on shapes of all kinds.
 
 mod gains;
+mod images;
 mod moves;
 mod weights;
 

@@ -247,6 +247,7 @@ const fn image(
     editions: &'static [Edition],
     infer: crate::mil::op::Infer,
     compute: crate::mil::op::Compute,
+    fast: Kernels,
     tolerance: Tolerance,
 ) -> Op {
     Op {
@@ -256,7 +257,7 @@ const fn image(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::None,
+        fast: Fast::Kernels(fast),
         tolerance,
         scalar: Scalar::None,
     }
@@ -269,6 +270,7 @@ pub(super) static OPS: &[Op] = &[
         RESIZE,
         resize::infer_resize,
         resize::compute_resize,
+        resize::fast_resize,
         Tolerance::Sum(8),
     ),
     image(
@@ -277,44 +279,43 @@ pub(super) static OPS: &[Op] = &[
         RESIZE_BILINEAR,
         resize::infer_to_size,
         resize::compute_bilinear,
+        resize::fast_bilinear,
         Tolerance::Sum(8),
     ),
-    Op {
-        fast: Fast::Kernels(resize::fast_nearest),
-        ..image(
-            "resize_nearest_neighbor",
-            "an image stretched or shrunk to a size, by its nearest pixels",
-            RESIZE_NEAREST,
-            resize::infer_to_size,
-            resize::compute_nearest,
-            Tolerance::Exact,
-        )
-    },
+    image(
+        "resize_nearest_neighbor",
+        "an image stretched or shrunk to a size, by its nearest pixels",
+        RESIZE_NEAREST,
+        resize::infer_to_size,
+        resize::compute_nearest,
+        resize::fast_nearest,
+        Tolerance::Exact,
+    ),
     image(
         "upsample_bilinear",
         "an image stretched or shrunk by factors, between its pixels",
         UPSAMPLE_BILINEAR,
         resize::infer_by_factor,
         resize::compute_bilinear,
+        resize::fast_bilinear,
         Tolerance::Sum(8),
     ),
-    Op {
-        fast: Fast::Kernels(resize::fast_nearest),
-        ..image(
-            "upsample_nearest_neighbor",
-            "an image stretched or shrunk by factors, by its pixels",
-            UPSAMPLE_NEAREST,
-            resize::infer_by_factor,
-            resize::compute_nearest,
-            Tolerance::Exact,
-        )
-    },
+    image(
+        "upsample_nearest_neighbor",
+        "an image stretched or shrunk by factors, by its pixels",
+        UPSAMPLE_NEAREST,
+        resize::infer_by_factor,
+        resize::compute_nearest,
+        resize::fast_nearest,
+        Tolerance::Exact,
+    ),
     image(
         "resample",
         "an image sampled at coordinates",
         RESAMPLE,
         sample::infer_resample,
-        sample::compute_resample,
+        sample::compute,
+        sample::fast,
         Tolerance::Sum(8),
     ),
     image(
@@ -322,7 +323,8 @@ pub(super) static OPS: &[Op] = &[
         "an image rotated, scaled, sheared and moved",
         AFFINE,
         sample::infer_affine,
-        sample::compute_affine,
+        sample::compute,
+        sample::fast,
         Tolerance::Sum(8),
     ),
     image(
@@ -330,7 +332,8 @@ pub(super) static OPS: &[Op] = &[
         "boxes cut out of images and resized",
         CROP_RESIZE,
         sample::infer_crop_resize,
-        sample::compute_crop_resize,
+        sample::compute,
+        sample::fast,
         Tolerance::Sum(8),
     ),
 ];

@@ -1,6 +1,10 @@
 //! Stretching and shrinking: `resize`, `resize_bilinear`, `resize_nearest_neighbor` and the upsamplings.
 
-use super::super::fast::Found;
+use anemone_kernels::image::{self, Tap};
+use anemone_kernels::threads::parallel_chunks;
+use anemone_kernels::{Float as _, layout};
+
+use super::super::fast::{Found, bits, filled, for_bits, for_float, moved, singles};
 use super::super::loops::{shape_of, strides};
 use super::super::moves::{self, View};
 use super::super::row::*;
@@ -161,12 +165,7 @@ fn linear(x: &Tensor, to: &[usize], resized: usize, grid: Grid) -> Result<Tensor
     room::<f64>(x.dtype(), to)?;
     let mut shape = x.shape().to_vec();
     let mut values = x.to_f64s();
-    // Only one grid has its samples beside the pixels where there are as many of the one as of the other.
-    let moves = |a: &usize| to[*a] != shape[*a] || grid == Grid::Offset;
-    // What shrinks comes first, so that nothing on the way is larger than `x` and the result.
-    let mut axes: Vec<usize> = (to.len().saturating_sub(resized)..to.len()).filter(moves).collect();
-    axes.sort_by_key(|&a| to[a] > shape[a]);
-    for axis in axes {
+    for axis in moving(x.shape(), to, resized, grid) {
         let last = shape[axis] - 1;
         let inner: usize = shape[axis + 1..].iter().product();
         let (count, step) = (to[axis], shape[axis] * inner);
@@ -207,6 +206,16 @@ fn nearest(x: &Tensor, to: &[usize], index: impl Fn(usize, usize, usize) -> usiz
     Ok(x.pick(to, places)?)
 }
 
+/// The pixel in which the start of place `i` of `to` lies, among `from`.
+fn start(i: usize, to: usize, from: usize) -> usize {
+    (i as u128 * from as u128 / to as u128) as usize
+}
+
+/// The pixel nearest to a sample of a grid, of two the second.
+fn halfway(grid: Grid, i: usize, to: usize, from: usize) -> usize {
+    (grid.point(i, to, from as f64 - 1.0) + 0.5).floor() as usize
+}
+
 /// The pixel in which the middle of place `i` of `to` lies, among `from`.
 fn middle(i: usize, to: usize, from: usize) -> usize {
     ((2 * i as u128 + 1) * from as u128 / (2 * to as u128)) as usize
@@ -226,7 +235,6 @@ pub(super) fn compute_bilinear(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>
 pub(super) fn compute_nearest(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let x = args.tensor("x")?;
     let y = if args.op.name == "upsample_nearest_neighbor" {
-        let start = |i, to, from| (i as u128 * from as u128 / to as u128) as usize;
         nearest(x, &target(infer_by_factor(args))?, start)?
     } else {
         nearest(x, &target(infer_to_size(args))?, middle)?
@@ -242,24 +250,111 @@ pub(super) fn compute_resize(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, 
     let y = match (interpolation(args)?, grid) {
         (true, _) => linear(x, &to, args.int("resized_dims").unwrap_or(0) as usize, grid)?,
         (false, Grid::Default | Grid::Unalign) => nearest(x, &to, middle)?,
-        (false, _) => {
-            nearest(x, &to, |i, to, from| (grid.point(i, to, from as f64 - 1.0) + 0.5).floor() as usize)?
-        }
+        (false, _) => nearest(x, &to, |i, to, from| halfway(grid, i, to, from))?,
     };
     Ok(vec![y.into()])
 }
 
-/// Whole multiples by the nearest pixel: each pixel becomes a block of pixels.
+/// The axes that [`linear`] walks along. What shrinks comes first, so that nothing on the way is larger than `x` and
+/// the result.
+fn moving(from: &[usize], to: &[usize], resized: usize, grid: Grid) -> Vec<usize> {
+    // Only one grid has its samples beside the pixels where there are as many of the one as of the other.
+    let moves = |a: &usize| to[*a] != from[*a] || grid == Grid::Offset;
+    let mut axes: Vec<usize> = (to.len().saturating_sub(resized)..to.len()).filter(moves).collect();
+    axes.sort_by_key(|&a| to[a] > from[a]);
+    axes
+}
+
+/// The dimensions before, at and behind an axis.
+fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+    let count = |dims: &[usize]| dims.iter().product();
+    [count(&shape[..axis]), shape[axis], count(&shape[axis + 1..])]
+}
+
+/// As [`linear`], with the places along each axis computed once.
+fn fast_linear(args: &Args<'_>, types: &[Type], context: &Context<'_>, resized: usize, grid: Grid) -> Found {
+    let (x, to) = (args.tensor("x")?, shape_of(&types[0]));
+    if !x.dtype().is_float() || x.is_empty() || to.contains(&0) {
+        return Ok(None);
+    }
+    let mut shape = x.shape().to_vec();
+    let mut values = singles(x);
+    for axis in moving(x.shape(), &to, resized, grid) {
+        let (sizes, count) = (around(&shape, axis), to[axis]);
+        let last = shape[axis] - 1;
+        let tap = |i| {
+            let point = grid.point(i, count, last as f64);
+            let low = (point as usize).min(last);
+            let weight = point - low as f64;
+            Tap { between: [low, (low + 1).min(last)], weights: [(1.0 - weight) as f32, weight as f32] }
+        };
+        let taps: Vec<Tap> = (0..count).map(tap).collect();
+        shape[axis] = count;
+        let mut stretched = room(Fp32, &shape)?;
+        stretched.resize(shape.iter().product(), 0.0);
+        image::stretch(context.threads, &mut stretched, &values, sizes, &taps);
+        values = stretched.into();
+    }
+    for_float!(x.dtype(), T => filled(types, |y: &mut [T]| {
+        parallel_chunks(context.threads, y, 1 << 12, 8, |i, y| T::narrow(y, &values[i << 12..][..y.len()]));
+    }))
+}
+
+pub(super) fn fast_bilinear(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let upsamples = args.op.name == "upsample_bilinear";
+    fast_linear(args, types, context, 2, if upsamples { upsample_grid(args)? } else { Grid::read(args)? })
+}
+
+/// As [`nearest`], along one axis after the other.
+fn fast_by_nearest(
+    args: &Args<'_>,
+    types: &[Type],
+    context: &Context<'_>,
+    index: impl Fn(usize, usize, usize) -> usize,
+) -> Found {
+    let (mut x, to) = (args.tensor("x")?.clone(), shape_of(&types[0]));
+    if x.is_empty() || to.contains(&0) {
+        return Ok(None);
+    }
+    let axes = moving(&x.shape().to_vec(), &to, to.len(), Grid::Default);
+    for axis in axes {
+        let (sizes, mut shape) = (around(x.shape(), axis), x.shape().to_vec());
+        shape[axis] = to[axis];
+        let places: Vec<usize> =
+            (0..to[axis]).map(|i| index(i, to[axis], sizes[1]).min(sizes[1] - 1)).collect();
+        let picked = for_bits!(x.dtype(), E => moved(x.dtype(), &shape, |to: &mut [E]| {
+            layout::look_up(context.threads, to, bits(&x), &places, sizes);
+        })?);
+        let Some(picked) = picked.as_tensor() else { return Ok(None) };
+        x = picked.clone();
+    }
+    Ok(Some(vec![x.into()]))
+}
+
+/// Of whole multiples each pixel becomes a block of pixels.
 pub(super) fn fast_nearest(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let x = args.tensor("x")?;
     let shape = shape_of(&types[0]);
     let (mut dims, mut steps) = (Vec::new(), Vec::new());
     for ((&n, &to), step) in x.shape().iter().zip(&shape).zip(moves::strides(x.shape())) {
         if n == 0 || to % n != 0 {
-            return Ok(None);
+            return if args.op.name == "upsample_nearest_neighbor" {
+                fast_by_nearest(args, types, context, start)
+            } else {
+                fast_by_nearest(args, types, context, middle)
+            };
         }
         dims.extend([n, to / n]);
         steps.extend([step, 0]);
     }
     View { x, shape, start: 0, dims, steps }.copied(context.threads)
+}
+
+pub(super) fn fast_resize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let resized = args.int("resized_dims").unwrap_or(0) as usize;
+    match (interpolation(args)?, Grid::read(args)?) {
+        (true, grid) => fast_linear(args, types, context, resized, grid),
+        (false, Grid::Default | Grid::Unalign) => fast_by_nearest(args, types, context, middle),
+        (false, grid) => fast_by_nearest(args, types, context, |i, to, from| halfway(grid, i, to, from)),
+    }
 }

@@ -1,5 +1,11 @@
 //! Sampling at computed places: `resample`, `affine`, `crop_resize`.
 
+use std::ops::Range;
+
+use anemone_kernels::image::{self, Sample};
+
+use super::super::fast::{Found, elements, filled, for_float};
+use super::super::loops::shape_of;
 use super::super::row::*;
 use super::super::window::{not_known, room};
 use super::{Grid, ranked, size, word};
@@ -152,17 +158,94 @@ pub(super) fn infer_resample(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![Type::tensor(x.dtype, shape)])
 }
 
-pub(super) fn compute_resample(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    infer_resample(args)?;
-    let (bilinear, padding, coordinates) = resample_modes(args)?;
-    let align = args.bool("align_corners").ok_or_else(|| not_known(args, "align_corners"))?;
-    let outside = args.float("padding_value").ok_or_else(|| not_known(args, "padding_value"))?;
-    let (x, at) = (args.tensor("x")?, args.tensor("coordinates")?);
-    let shape = [x.shape()[0], x.shape()[1], at.shape()[1], at.shape()[2]];
+/// Where an op samples which images, and how.
+struct Samples {
+    /// Whether it samples between pixels, and not the nearest.
+    bilinear: bool,
+    /// What lies outside.
+    outside: f64,
+    /// Images, and the places in each of them, as y and x, in the order of the result; nothing is a place outside.
+    parts: Vec<(Range<usize>, Vec<Option<[f64; 2]>>)>,
+}
+
+fn samples(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
+    match args.op.name {
+        "resample" => resample_places(args, shape),
+        "affine" => affine_places(args, shape),
+        _ => crop_resize_places(args, shape),
+    }
+}
+
+/// The meaning of all ops here.
+pub(super) fn compute(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let shape = shape_of(&(args.op.infer)(args)?[0]);
+    let x = args.tensor("x")?;
     let mut y = room(x.dtype(), &shape)?;
     if shape.contains(&0) {
         return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
     }
+    let Samples { bilinear, outside, parts } = samples(args, &shape)?;
+    let images = Images::of(x);
+    for (range, places) in parts {
+        for (n, c) in range.flat_map(|n| (0..images.channels).map(move |c| (n, c))) {
+            let plane = images.plane(n, c);
+            y.extend(places.iter().map(|place| match *place {
+                None => outside,
+                Some([at_y, at_x]) if bilinear => plane.between(at_y, at_x, outside),
+                Some([at_y, at_x]) => plane.pixel(at_y.round_ties_even(), at_x.round_ties_even(), outside),
+            }));
+        }
+    }
+    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+}
+
+/// The pixels and weights of each place, which are found once for all channels.
+pub(super) fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, shape) = (args.tensor("x")?, shape_of(&types[0]));
+    let (channels, height, width) = (x.shape()[1], x.shape()[2], x.shape()[3]);
+    let pixels = height * width;
+    if shape.contains(&0) || u32::try_from(pixels).is_err() {
+        return Ok(None);
+    }
+    let Samples { bilinear, outside, parts } = samples(args, &shape)?;
+    let sample = |place: Option<[f64; 2]>| {
+        let Some([at_y, at_x]) = place else {
+            return Sample { constant: outside as f32, ..Sample::default() };
+        };
+        let [top, left] = [at_y, at_x].map(|at| if bilinear { at.floor() } else { at.round_ties_even() });
+        let [down, right] = if bilinear { [at_y - top, at_x - left] } else { [0.0; 2] };
+        let mut sample = Sample::default();
+        for (k, (below, beside)) in [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().enumerate() {
+            let part = |far: u8, weight: f64| if far == 1 { weight } else { 1.0 - weight };
+            let weight = (part(below, down) * part(beside, right)) as f32;
+            let (y, x) = (top + f64::from(below), left + f64::from(beside));
+            if (0.0..height as f64).contains(&y) && (0.0..width as f64).contains(&x) {
+                (sample.pixels[k], sample.weights[k]) = ((y as usize * width + x as usize) as u32, weight);
+            } else if weight != 0.0 {
+                sample.constant += weight * outside as f32;
+            }
+        }
+        sample
+    };
+    for_float!(x.dtype(), T => filled(types, |mut y: &mut [T]| {
+        let x = elements::<T>(x);
+        for (range, places) in parts {
+            let places: Vec<Sample> = places.into_iter().map(sample).collect();
+            for n in range {
+                let (part, rest) = std::mem::take(&mut y).split_at_mut(channels * places.len());
+                let image = &x[n * channels * pixels..][..channels * pixels];
+                image::sample(context.threads, part, image, channels, &places);
+                y = rest;
+            }
+        }
+    }))
+}
+
+fn resample_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
+    let (bilinear, padding, coordinates) = resample_modes(args)?;
+    let align = args.bool("align_corners").ok_or_else(|| not_known(args, "align_corners"))?;
+    let outside = args.float("padding_value").ok_or_else(|| not_known(args, "padding_value"))?;
+    let (x, at) = (args.tensor("x")?, args.tensor("coordinates")?);
     if padding != Padding::Constant && x.is_empty() {
         return Err(Fault::of(
             "x",
@@ -170,23 +253,16 @@ pub(super) fn compute_resample(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>
             format!("`x` of `resample` is of shape {:?}, which has no pixel to sample", x.shape()),
         ));
     }
-    let (images, places) = (Images::of(x), at.to_f64s());
-    let count = shape[2] * shape[3];
-    for n in 0..shape[0] {
-        for c in 0..shape[1] {
-            let plane = images.plane(n, c);
-            for place in places[n * count * 2..][..count * 2].chunks_exact(2) {
-                let at_x = padding.inside(coordinates.index(place[0], images.width, align), images.width);
-                let at_y = padding.inside(coordinates.index(place[1], images.height, align), images.height);
-                y.push(if bilinear {
-                    plane.between(at_y, at_x, outside)
-                } else {
-                    plane.pixel(at_y.round_ties_even(), at_x.round_ties_even(), outside)
-                });
-            }
-        }
-    }
-    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+    let (height, width) = (x.shape()[2], x.shape()[3]);
+    let place = |at: &[f64]| {
+        let at_x = padding.inside(coordinates.index(at[0], width, align), width);
+        let at_y = padding.inside(coordinates.index(at[1], height, align), height);
+        Some([at_y, at_x])
+    };
+    let all = at.to_f64s();
+    let parts = all.chunks_exact(shape[2] * shape[3] * 2).enumerate();
+    let parts = parts.map(|(n, places)| (n..n + 1, places.chunks_exact(2).map(place).collect())).collect();
+    Ok(Samples { bilinear, outside, parts })
 }
 
 pub(super) fn infer_affine(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -227,17 +303,11 @@ pub(super) fn infer_affine(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![Type::tensor(x.dtype, shape)])
 }
 
-pub(super) fn compute_affine(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    infer_affine(args)?;
+fn affine_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
     let align = args.bool("align_corners").ok_or_else(|| not_known(args, "align_corners"))?;
-    let (height, width) = (size(args, "output_height")? as usize, size(args, "output_width")? as usize);
     let (x, matrix) = (args.tensor("x")?, args.tensor("transform_matrix")?);
-    let shape = [x.shape()[0], x.shape()[1], height, width];
-    let mut y = room(x.dtype(), &shape)?;
-    if shape.contains(&0) {
-        return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
-    }
-    let (images, rows) = (Images::of(x), matrix.to_f64s());
+    let (height, width) = (shape[2], shape[3]);
+    let rows = matrix.to_f64s();
     let units = Coordinates::MinusOneToOne;
     // The coordinate of an index; the only pixel of a line lies in its middle.
     let unit = |i: usize, size: usize| match (align, size) {
@@ -245,21 +315,21 @@ pub(super) fn compute_affine(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, 
         (true, _) => 2.0 * i as f64 / (size as f64 - 1.0) - 1.0,
         (false, _) => (2.0 * i as f64 + 1.0) / size as f64 - 1.0,
     };
-    for n in 0..shape[0] {
-        let row = &rows[if matrix.shape()[0] == 1 { 0 } else { n } * 6..][..6];
-        for c in 0..shape[1] {
-            let plane = images.plane(n, c);
-            for i in 0..height {
-                for j in 0..width {
-                    let (v, u) = (unit(i, height), unit(j, width));
-                    let at_x = units.index(row[0] * u + row[1] * v + row[2], images.width, align);
-                    let at_y = units.index(row[3] * u + row[4] * v + row[5], images.height, align);
-                    y.push(plane.between(at_y, at_x, 0.0));
-                }
-            }
-        }
-    }
-    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+    let places = |row: &[f64]| {
+        let place = |i: usize, j: usize| {
+            let (v, u) = (unit(i, height), unit(j, width));
+            let at_x = units.index(row[0] * u + row[1] * v + row[2], x.shape()[3], align);
+            let at_y = units.index(row[3] * u + row[4] * v + row[5], x.shape()[2], align);
+            Some([at_y, at_x])
+        };
+        (0..height).flat_map(|i| (0..width).map(move |j| (i, j))).map(|(i, j)| place(i, j)).collect()
+    };
+    let parts = if matrix.shape()[0] == 1 {
+        vec![(0..shape[0], places(&rows))]
+    } else {
+        rows.chunks_exact(6).enumerate().map(|(n, row)| (n..n + 1, places(row))).collect()
+    };
+    Ok(Samples { bilinear: true, outside: 0.0, parts })
 }
 
 /// Whether the boxes give a centre and a size, and not two corners; and whether the width comes first.
@@ -364,20 +434,13 @@ fn image_of(index: f64, images: usize, param: &'static str) -> Result<usize, Fau
 }
 
 /// A sample that lies outside the image is the padding value, and is not mixed with pixels.
-pub(super) fn compute_crop_resize(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let types = infer_crop_resize(args)?;
-    let shape = super::super::loops::shape_of(&types[0]);
+fn crop_resize_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
     let x = args.tensor("x")?;
-    let mut y = room(x.dtype(), &shape)?;
-    if shape.contains(&0) {
-        return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
-    }
     let number = |param| args.float(param).unwrap_or(0.0);
     let (outside, scale) = (number("pad_value"), number("spatial_scale"));
     let normalized = args.bool("normalized_coordinates").unwrap_or(false);
     let ((centred, width_first), grid) = (box_mode(args)?, Grid::read(args)?);
-    let images = Images::of(x);
-    let batch = x.shape()[0];
+    let (batch, height, width) = (x.shape()[0], x.shape()[2], x.shape()[3]);
     let (boxes, per_box, indices) = if args.opset < Ios17 {
         (args.tensor("roi")?, args.tensor("roi")?.shape()[2], None)
     } else {
@@ -386,6 +449,7 @@ pub(super) fn compute_crop_resize(args: &Args<'_>, _: &[Type]) -> Result<Vec<Dat
         (args.tensor("boxes")?, 4, indices)
     };
     let (target_height, target_width) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+    let mut parts = Vec::new();
     for (i, numbers) in boxes.to_f64s().chunks_exact(per_box).enumerate() {
         let every_image = args.opset < Ios17 && per_box == 4;
         let first = match (&indices, per_box) {
@@ -403,26 +467,15 @@ pub(super) fn compute_crop_resize(args: &Args<'_>, _: &[Type]) -> Result<Vec<Dat
         let place = |side: (f64, f64), size: usize, count: usize| {
             let unit = scale * if normalized { size as f64 - 1.0 } else { 1.0 };
             let (start, length) = (side.0 * unit, (side.1 - side.0) * unit);
-            (0..count)
-                .map(|i| start + grid.point(i, count, length.abs()).copysign(length))
-                .collect::<Vec<f64>>()
+            let at = move |i| start + grid.point(i, count, length.abs()).copysign(length);
+            let inside = move |at: &f64| *at >= 0.0 && *at <= size as f64 - 1.0;
+            (0..count).map(|i| Some(at(i)).filter(inside)).collect::<Vec<Option<f64>>>()
         };
-        let rows = place(h, images.height, target_height);
-        let columns = place(w, images.width, target_width);
-        for n in if every_image { 0..batch } else { first..first + 1 } {
-            for channel in 0..images.channels {
-                let plane = images.plane(n, channel);
-                for &at_y in &rows {
-                    for &at_x in &columns {
-                        let inside = at_y >= 0.0
-                            && at_y <= images.height as f64 - 1.0
-                            && at_x >= 0.0
-                            && at_x <= images.width as f64 - 1.0;
-                        y.push(if inside { plane.between(at_y, at_x, outside) } else { outside });
-                    }
-                }
-            }
-        }
+        let rows = place(h, height, target_height);
+        let columns = place(w, width, target_width);
+        let both = |y: Option<f64>, x: Option<f64>| y.zip(x).map(|(y, x)| [y, x]);
+        let places = rows.iter().flat_map(|&y| columns.iter().map(move |&x| both(y, x))).collect();
+        parts.push((if every_image { 0..batch } else { first..first + 1 }, places));
     }
-    Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
+    Ok(Samples { bilinear: true, outside, parts })
 }
