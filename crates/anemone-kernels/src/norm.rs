@@ -112,12 +112,19 @@ pub enum Reduction {
     L1,
     /// The square root of the sum of the squares.
     L2,
+    /// The logarithm of the sum.
+    LogSum,
+    /// The logarithm of the sum of the powers of e, from which the largest is taken out first; that element itself
+    /// where it is infinite.
+    LogSumExp,
     /// The largest element, NaN if there is one; negative infinity of none.
     Max,
     /// The sum divided by the number of elements; NaN of none.
     Mean,
     /// The smallest element, NaN if there is one; infinity of none.
     Min,
+    /// The product; 1 of none.
+    Product,
     /// The sum; 0 of none.
     Sum,
     /// The sum of the squares.
@@ -413,13 +420,19 @@ impl Kernel for Reduce<'_> {
         let finish = |sum: f64| match reduction {
             Reduction::Mean => sum / length as f64,
             Reduction::L2 => sum.sqrt(),
+            Reduction::LogSum => sum.ln(),
             _ => sum,
         } as f32;
         if let [result] = results {
             *result = match reduction {
                 Reduction::Max => extreme!(rows, f32::NEG_INFINITY, maximum),
                 Reduction::Min => extreme!(rows, f32::INFINITY, minimum),
-                Reduction::Sum | Reduction::Mean => finish(sum!(rows, |x| x)),
+                Reduction::LogSumExp => {
+                    let top = extreme!(rows, f32::NEG_INFINITY, maximum);
+                    log_sum_exp(rows.iter().fold(0.0, |sum, &x| sum + above(x, top)), top)
+                }
+                Reduction::Product => finish(rows.iter().fold(1.0, |product, &x| product * f64::from(x))),
+                Reduction::Sum | Reduction::Mean | Reduction::LogSum => finish(sum!(rows, |x| x)),
                 Reduction::L1 => finish(sum!(rows, |x| x.abs())),
                 Reduction::SumSquare | Reduction::L2 => finish(sum!(rows, |x| x * x)),
             };
@@ -447,7 +460,25 @@ impl Kernel for Reduce<'_> {
                 each_row!(results, |x, best| minimum(*best, x));
                 return;
             }
-            Reduction::Sum | Reduction::Mean => each_row!(sums, |x, sum| *sum + f64::from(x)),
+            Reduction::LogSumExp => {
+                let mut tops = [f32::NEG_INFINITY; WIDTH];
+                each_row!(tops, |x, top| maximum(x, *top));
+                for row in rows.chunks_exact(width) {
+                    for ((sum, &top), &x) in sums.iter_mut().zip(&tops).zip(row) {
+                        *sum += above(x, top);
+                    }
+                }
+                let lanes = results.iter_mut().zip(&sums).zip(&tops);
+                lanes.for_each(|((result, &sum), &top)| *result = log_sum_exp(sum, top));
+                return;
+            }
+            Reduction::Product => {
+                sums.fill(1.0);
+                each_row!(sums, |x, product| *product * f64::from(x));
+            }
+            Reduction::Sum | Reduction::Mean | Reduction::LogSum => {
+                each_row!(sums, |x, sum| *sum + f64::from(x));
+            }
             Reduction::L1 => each_row!(sums, |x, sum| *sum + f64::from(x.abs())),
             Reduction::SumSquare | Reduction::L2 => {
                 each_row!(sums, |x, sum| *sum + f64::from(x) * f64::from(x));
@@ -457,6 +488,18 @@ impl Kernel for Reduce<'_> {
             *result = finish(sum);
         }
     }
+}
+
+/// The power of e of how far an element lies above the largest.
+#[inline(always)]
+fn above(x: f32, top: f32) -> f64 {
+    (f64::from(x) - f64::from(top)).exp()
+}
+
+/// The logarithm of a sum that was divided by the power of e of `top`.
+#[inline(always)]
+fn log_sum_exp(sum: f64, top: f32) -> f32 {
+    if top.is_infinite() { top } else { (sum.ln() + f64::from(top)) as f32 }
 }
 
 struct Softmax<'a> {
@@ -601,7 +644,9 @@ mod tests {
         for reduction in [
             Reduction::L1,
             Reduction::L2,
+            Reduction::LogSumExp,
             Reduction::Max,
+            Reduction::Product,
             Reduction::Mean,
             Reduction::Min,
             Reduction::Sum,
@@ -617,6 +662,9 @@ mod tests {
                 let exact = match reduction {
                     Reduction::L1 => sum(f64::abs),
                     Reduction::L2 => sum(|x| x * x).sqrt(),
+                    Reduction::LogSum => sum(|x| x).ln(),
+                    Reduction::LogSumExp => sum(f64::exp).ln(),
+                    Reduction::Product => lane.iter().product(),
                     Reduction::Max => lane.iter().copied().fold(f64::NEG_INFINITY, f64::max),
                     Reduction::Mean => sum(|x| x) / lane.len() as f64,
                     Reduction::Min => lane.iter().copied().fold(f64::INFINITY, f64::min),

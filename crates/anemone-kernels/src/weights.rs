@@ -322,6 +322,72 @@ impl<F: Fn(f32, f32) -> f32> Kernel for Apply<'_, F> {
     }
 }
 
+/// Writes `x / scale`, rounded to the nearest whole number (of two to the even one), plus the zero point and held to
+/// the range of a byte, which is signed or not. A NaN becomes 0.
+///
+/// Quotients are those of `f64`, so that none is rounded to the middle between two whole numbers.
+///
+/// ```
+/// use anemone_kernels::weights::{Blocks, quantize};
+/// let mut codes = [0; 3];
+/// quantize(1, &mut codes, &[1.25f32, -0.75, 1000.0], &Blocks::one(3), &[0.5], None, true);
+/// assert_eq!(codes, [2, 0xfe, 127]);
+/// ```
+///
+/// # Panics
+///
+/// When there is not a code for each element, or not as many scales or zero points as blocks.
+pub fn quantize<T: Float>(
+    threads: usize,
+    codes: &mut [u8],
+    x: &[T],
+    blocks: &Blocks,
+    scale: &[f32],
+    zero: Option<&[f32]>,
+    signed: bool,
+) {
+    assert_eq!(codes.len(), x.len(), "there is a code for each element");
+    assert!(
+        scale.len() == blocks.count && zero.is_none_or(|z| z.len() == blocks.count),
+        "there is a scale for each block"
+    );
+    let (low, high) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
+    parallel_chunks(threads, codes, BLOCK, GRAIN, |i, codes| {
+        let n = codes.len();
+        let (mut wide, mut scales, mut zeros) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
+        T::widen(&mut wide[..n], &x[i * BLOCK..][..n]);
+        blocks.spread(&mut scales[..n], i * BLOCK, scale);
+        if let Some(zero) = zero {
+            blocks.spread(&mut zeros[..n], i * BLOCK, zero);
+        }
+        simd::dispatch(Quantize { codes, x: &wide, scales: &scales, zeros: &zeros, low, high });
+    });
+}
+
+struct Quantize<'a> {
+    codes: &'a mut [u8],
+    x: &'a [f32],
+    scales: &'a [f32],
+    zeros: &'a [f32],
+    low: f64,
+    high: f64,
+}
+
+impl Kernel for Quantize<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let operands = self.x.iter().zip(self.scales).zip(self.zeros);
+        for (code, ((&x, &scale), &zero)) in self.codes.iter_mut().zip(operands) {
+            let v = (f64::from(x) / f64::from(scale)).round_ties_even() + f64::from(zero);
+            let v = if v < self.low { self.low } else { v };
+            let v = if v > self.high { self.high } else { v };
+            *code = v as i32 as u8;
+        }
+    }
+}
+
 /// Writes the entries of palettes that codes of `bits` bits name. Each block has its table of 2^bits entries.
 ///
 /// ```

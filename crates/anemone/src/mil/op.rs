@@ -49,8 +49,9 @@ pub enum Fast {
     /// With the kernels.
     Kernels(Kernels),
     /// By its meaning, which is as fast as it gets: the op only names, shares or reshapes values, so that no element
-    /// is copied (`identity`, `reshape`, `read_state`); it gives a few numbers (`shape`, `list_length`); or it runs
-    /// blocks, whose steps are fast by themselves (`cond`).
+    /// is copied (`identity`, `reshape`, `read_state`); it gives a few numbers (`shape`, `list_length`); it runs
+    /// blocks, whose steps are fast by themselves (`cond`); or each of its steps depends on the one before
+    /// (`non_maximum_suppression`, `random_categorical`).
     Meaning,
     /// By its meaning, element by element: nobody has written a fast way.
     None,

@@ -1,12 +1,15 @@
 //! Activations: elementwise ops that stand after a layer, and softmax.
 
+use anemone_kernels::math::{self, Unary};
 use anemone_kernels::norm;
+use anemone_kernels::threads::parallel_chunks;
 
 use super::elementwise::{FLOAT_X, erfc, larger, map, parametric, same_as_x_with_scalars, smaller, unary};
-use super::fast::{Found, elements, filled, for_float};
+use super::fast::{Found, elements, filled, for_float, singles};
 use super::lanes::{Lanes, axis_of};
 use super::loops::{floats, from_floats, number, same_as_x, strides};
 use super::row::*;
+use crate::types::Element;
 use Tolerance::{Exact, Sum, Ulp};
 
 /// `x` and one number or one number for each channel; as of iOS 17 their dtypes may differ.
@@ -63,15 +66,20 @@ fn with_alpha_beta(
 }
 
 pub(super) static OPS: &[Op] = &[
-    parametric(
-        "clamped_relu",
-        "x, or alpha * x where x is negative; at most beta",
-        WITH_ALPHA_BETA,
-        Ulp(1),
-        |args, types| {
-            with_alpha_beta(args, types, |x, alpha, beta| smaller(beta, if x < 0.0 { alpha * x } else { x }))
-        },
-    ),
+    Op {
+        fast: Fast::Kernels(fast_clamped_relu),
+        ..parametric(
+            "clamped_relu",
+            "x, or alpha * x where x is negative; at most beta",
+            WITH_ALPHA_BETA,
+            Ulp(1),
+            |args, types| {
+                with_alpha_beta(args, types, |x, alpha, beta| {
+                    smaller(beta, if x < 0.0 { alpha * x } else { x })
+                })
+            },
+        )
+    },
     parametric("elu", "x, or alpha * (e^x - 1) where x is negative", WITH_ALPHA, Ulp(4), |args, types| {
         with_alpha(args, types, |x, alpha| if x < 0.0 { alpha * x.exp_m1() } else { x })
     }),
@@ -96,6 +104,7 @@ pub(super) static OPS: &[Op] = &[
     }),
     Op {
         infer: infer_prelu,
+        fast: Fast::Kernels(fast_prelu),
         ..parametric(
             "prelu",
             "x, or alpha * x where x is negative, with an alpha for each channel",
@@ -137,6 +146,7 @@ pub(super) static OPS: &[Op] = &[
     unary("softplus", "ln(1 + e^x)", FLOAT_X, Ulp(4), softplus),
     Op {
         infer: infer_softplus_parametric,
+        fast: Fast::Kernels(fast_softplus_parametric),
         ..parametric(
             "softplus_parametric",
             "alpha * ln(1 + e^(beta * x)), with an alpha and a beta for each channel",
@@ -249,6 +259,52 @@ pub(super) fn map_channels(
     let x = floats(args, "x")?;
     let y: Vec<f64> = x.into_iter().enumerate().map(|(i, x)| f(x, i / inner % channels)).collect();
     from_floats(types, &y)
+}
+
+fn fast_clamped_relu(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let x = args.tensor("x")?;
+    let (alpha, beta) = (number(args, "alpha")? as f32, number(args, "beta")? as f32);
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| math::map(context.threads, y, x, |x| {
+            let x = if x < 0.0 { alpha * x } else { x };
+            if beta < x || beta.is_nan() { beta } else { x }
+        }))
+    })
+}
+
+fn fast_prelu(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, alpha) = (args.tensor("x")?, singles(args.tensor("alpha")?));
+    for_float!(x.dtype(), T => by_channels(types, context, x, |y: &mut [T], x, c| {
+        math::unary(1, y, x, Unary::LeakyRelu { alpha: alpha[c] });
+    }))
+}
+
+/// In f64, since the power of e makes much of what is lost in `beta * x`.
+fn fast_softplus_parametric(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (x, alpha, beta) = (args.tensor("x")?, floats(args, "alpha")?, floats(args, "beta")?);
+    for_float!(x.dtype(), T => by_channels(types, context, x, |y: &mut [T], x, c| {
+        math::map(1, y, x, |x| (alpha[c] * softplus(beta[c] * f64::from(x))) as f32);
+    }))
+}
+
+/// Calls `f` with the results, the elements and the number of each channel of each sample.
+fn by_channels<T: Element + Send + Sync>(
+    types: &[Type],
+    context: &Context<'_>,
+    x: &Tensor,
+    f: impl Fn(&mut [T], &[T], usize) + Sync,
+) -> Found {
+    if x.is_empty() {
+        return Ok(None);
+    }
+    let (channels, inner) = (x.shape()[1], strides(x.shape())[1]);
+    let x = elements::<T>(x);
+    filled(types, |y: &mut [T]| {
+        parallel_chunks(context.threads, y, inner, (1usize << 14).div_ceil(inner), |i, y| {
+            f(y, &x[i * inner..][..inner], i % channels);
+        });
+    })
 }
 
 fn infer_softmax(args: &Args<'_>) -> Result<Vec<Type>, Fault> {

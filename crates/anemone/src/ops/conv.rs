@@ -435,6 +435,11 @@ fn compute_conv(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    convolve(args, &dequantized(args)?)
+}
+
+/// The weights of a quantised convolution.
+fn dequantized(args: &Args<'_>) -> Result<Vec<f64>, Fault> {
     infer_conv_quantized(args)?;
     if args.str("quantization_type") == Some("lut") {
         return Err(Fault::of(
@@ -448,7 +453,7 @@ fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
     let per_output = weight.len() / weight.shape()[0].max(1);
     let (scale, bias) = (args.tensor("quant_scale")?.to_f64s(), args.tensor("quant_bias")?.to_f64s());
     let of = |values: &[f64], output: usize| values.get(output).or(values.first()).copied().unwrap_or(0.0);
-    let weights: Vec<f64> = weight
+    let weights = weight
         .to_f64s()
         .into_iter()
         .enumerate()
@@ -457,7 +462,7 @@ fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
             w * of(&scale, output) + of(&bias, output)
         })
         .collect();
-    convolve(args, &weights)
+    Ok(weights)
 }
 
 fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
@@ -478,7 +483,20 @@ fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
 fn fast_conv(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
     let layer = Layer::read(args, false)?;
     let windows = layer.forward(args.tensor("x")?, args.tensor("weight")?)?;
-    with_kernels(args, types, ctx, &layer, &windows, false)
+    with_kernels(args, types, ctx, &layer, &windows, args.tensor("weight")?, false)
+}
+
+/// A convolution with weights in single precision, which are computed again in each run.
+fn fast_conv_quantized(
+    args: &Args<'_>,
+    types: &[Type],
+    ctx: &Context<'_>,
+) -> Result<Option<Vec<Datum>>, Fault> {
+    let layer = Layer::read(args, false)?;
+    let weight = args.tensor("weight")?;
+    let windows = layer.forward(args.tensor("x")?, weight)?;
+    let weight = Tensor::from_f64s(Fp32, weight.shape(), &dequantized(args)?)?;
+    with_kernels(args, types, ctx, &layer, &windows, &weight, false)
 }
 
 fn fast_conv_transpose(
@@ -488,7 +506,7 @@ fn fast_conv_transpose(
 ) -> Result<Option<Vec<Datum>>, Fault> {
     let layer = Layer::read(args, true)?;
     let windows = layer.transposed(args, args.tensor("x")?, args.tensor("weight")?)?;
-    with_kernels(args, types, ctx, &layer, &windows, true)
+    with_kernels(args, types, ctx, &layer, &windows, args.tensor("weight")?, true)
 }
 
 /// The kernels choose the way: products of matrices, with the windows written out or not, or sums over taps.
@@ -498,9 +516,10 @@ fn with_kernels(
     ctx: &Context<'_>,
     layer: &Layer,
     windows: &[Window; SPATIAL],
+    weight: &Tensor,
     transposed: bool,
 ) -> Result<Option<Vec<Datum>>, Fault> {
-    let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
+    let x = args.tensor("x")?;
     let shape = shape_of(&types[0]);
     let Some(window) = for_kernels(windows) else { return Ok(None) };
     if shape.contains(&0) || x.shape().contains(&0) || weight.shape().contains(&0) {
@@ -529,7 +548,7 @@ const fn convolution(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Fast,
+    fast: Kernels,
 ) -> Op {
     Op {
         name,
@@ -538,7 +557,7 @@ const fn convolution(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast,
+        fast: Fast::Kernels(fast),
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),
@@ -553,7 +572,7 @@ pub(super) static OPS: &[Op] = &[
         CONV,
         infer_conv,
         compute_conv,
-        Fast::Kernels(fast_conv),
+        fast_conv,
     ),
     convolution(
         "conv_transpose",
@@ -561,7 +580,7 @@ pub(super) static OPS: &[Op] = &[
         CONV_TRANSPOSE,
         infer_conv_transpose,
         compute_conv_transpose,
-        Fast::Kernels(fast_conv_transpose),
+        fast_conv_transpose,
     ),
     convolution(
         "conv_quantized",
@@ -569,6 +588,6 @@ pub(super) static OPS: &[Op] = &[
         CONV_QUANTIZED,
         infer_conv_quantized,
         compute_conv_quantized,
-        Fast::None,
+        fast_conv_quantized,
     ),
 ];

@@ -1,6 +1,6 @@
 //! Non-maximum suppression: of boxes that overlap, the one with the highest score.
 
-use super::moves::{bad_value, exact, known_int, of_rank, tensor_type};
+use super::moves::{bad_value, exact, known_int, meant, of_rank, tensor_type};
 use super::row::*;
 
 const NON_MAXIMUM_SUPPRESSION: &[Edition] = &[
@@ -96,15 +96,7 @@ fn overlap(a: [f64; 4], b: [f64; 4]) -> f64 {
 ///
 /// A box counts with its best class. If no score passes the threshold, the best box stays all the same, as Core ML
 /// does it.
-fn survivors(args: &Args<'_>, boxes: &[[f64; 4]], scores: &[Vec<f64>], most: usize) -> Vec<usize> {
-    let best: Vec<(f64, usize)> = scores
-        .iter()
-        .map(|classes| {
-            classes.iter().enumerate().fold((f64::NEG_INFINITY, 0), |best, (class, &score)| {
-                if score > best.0 { (score, class) } else { best }
-            })
-        })
-        .collect();
+fn survivors(args: &Args<'_>, boxes: &[[f64; 4]], best: &[(f64, usize)], most: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     order.sort_by(|&a, &b| best[b].0.total_cmp(&best[a].0));
     let threshold = args.float("score_threshold");
@@ -151,9 +143,14 @@ fn compute_nms(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     for image in 0..batches {
         let of = |b: usize| [0, 1, 2, 3].map(|f| all_boxes[at(image, b, f, n, 4)]);
         let image_boxes: Vec<[f64; 4]> = (0..n).map(of).collect();
-        let image_scores: Vec<Vec<f64>> =
-            (0..n).map(|b| (0..classes).map(|c| all_scores[at(image, b, c, n, classes)]).collect()).collect();
-        let kept = survivors(args, &image_boxes, &image_scores, most);
+        let score = |b: usize, c: usize| all_scores[at(image, b, c, n, classes)];
+        let best_class = |b: usize| {
+            (0..classes)
+                .map(|c| (score(b, c), c))
+                .fold((f64::NEG_INFINITY, 0), |best, next| if next.0 > best.0 { next } else { best })
+        };
+        let best: Vec<(f64, usize)> = (0..n).map(best_class).collect();
+        let kept = survivors(args, &image_boxes, &best, most);
         counts[image] = kept.len() as i64;
         for (to, b) in kept.into_iter().enumerate() {
             places[image * most + to] = b as i64;
@@ -161,7 +158,7 @@ fn compute_nms(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
                 kept_boxes[at(image, to, f, most, 4)] = image_boxes[b][f];
             }
             for c in 0..classes {
-                kept_scores[at(image, to, c, most, classes)] = image_scores[b][c];
+                kept_scores[at(image, to, c, most, classes)] = score(b, c);
             }
         }
     }
@@ -177,14 +174,14 @@ fn compute_nms(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     Ok(results)
 }
 
-pub(super) static OPS: &[Op] = &[exact(
+pub(super) static OPS: &[Op] = &[meant(exact(
     "non_maximum_suppression",
     "of boxes that overlap, those with the highest score",
     NON_MAXIMUM_SUPPRESSION,
     Results::Inferred,
     infer_nms,
     compute_nms,
-)];
+))];
 
 #[cfg(test)]
 mod tests {

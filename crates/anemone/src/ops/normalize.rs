@@ -1,6 +1,8 @@
 //! Normalisations: elements, measured against others of the same tensor or against statistics.
 
+use anemone_kernels::Float as _;
 use anemone_kernels::norm::{self, Affine};
+use anemone_kernels::threads::parallel_chunks;
 
 use super::activation::{check_channels, check_rank, map_channels};
 use super::fast::{Found, elements, filled, for_float, neighbours, singles_of};
@@ -234,13 +236,14 @@ fn infer_local_response_norm(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     }
 }
 
-/// The normalisations that programs are full of.
 fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let x = args.tensor("x")?;
     match args.op.name {
         "batch_norm" => fast_batch_norm(args, types, context, x),
         "instance_norm" => fast_instance_norm(args, types, context, x),
+        "l2_norm" => fast_l2_norm(args, types, context, x),
         "layer_norm" => fast_layer_norm(args, types, context, x),
+        "local_response_norm" => fast_local_response_norm(args, types, context, x),
         _ => Ok(None),
     }
 }
@@ -286,6 +289,59 @@ fn fast_layer_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &T
         let x = elements::<T>(x);
         filled(types, |y: &mut [T]| {
             norm::layer_norm(context.threads, y, x, lanes, affine, epsilon);
+        })
+    })
+}
+
+fn fast_l2_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+    let epsilon = number(args, "epsilon")?;
+    let length: usize = x.shape()[x.rank().saturating_sub(3)..].iter().product();
+    if x.is_empty() {
+        return Ok(None);
+    }
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| {
+            parallel_chunks(context.threads, y, length, (1usize << 14).div_ceil(length), |i, y| {
+                let mut wide = vec![0.0; length];
+                T::widen(&mut wide, &x[i * length..][..length]);
+                let sum = wide.iter().fold(0.0, |sum, &x| sum + f64::from(x) * f64::from(x));
+                let scale = 1.0 / (sum + epsilon).sqrt();
+                wide.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+                T::narrow(y, &wide);
+            });
+        })
+    })
+}
+
+/// Row by row, where a row is what lies behind a channel.
+fn fast_local_response_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+    let size = number(args, "size")?;
+    let (alpha, beta, k) = (number(args, "alpha")?, number(args, "beta")?, number(args, "k")?);
+    let (back, forward) = ((size / 2.0) as usize, ((size - 1.0) / 2.0) as usize);
+    let (channels, inner) = (x.shape()[1], x.shape()[2..].iter().product::<usize>());
+    if x.is_empty() {
+        return Ok(None);
+    }
+    // Most networks have a beta of 3/4, for which two roots are faster than a power.
+    let powered = |v: f64| if beta == 0.75 { v.sqrt() * v.sqrt().sqrt() } else { v.powf(beta) };
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        filled(types, |y: &mut [T]| {
+            parallel_chunks(context.threads, y, inner, (1usize << 14).div_ceil(inner), |i, y| {
+                let (first, c) = (i / channels * channels, i % channels);
+                let window = c.saturating_sub(back)..(c.saturating_add(forward).saturating_add(1)).min(channels);
+                let (mut row, mut sums) = (vec![0.0; inner], vec![0.0; inner]);
+                for other in window {
+                    T::widen(&mut row, &x[(first + other) * inner..][..inner]);
+                    sums.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
+                }
+                T::widen(&mut row, &x[i * inner..][..inner]);
+                for (x, &sum) in row.iter_mut().zip(&sums) {
+                    *x = (f64::from(*x) / powered(k + alpha / size * sum)) as f32;
+                }
+                T::narrow(y, &row);
+            });
         })
     })
 }

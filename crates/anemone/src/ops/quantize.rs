@@ -1,5 +1,8 @@
 //! Quantisation: real numbers as scaled whole numbers, and back.
 
+use anemone_kernels::weights::{self, Blocks, Codes};
+
+use super::fast::{Found, elements, filled, for_float, moved, singles, singles_of};
 use super::loops::{check_scalar, floats, from_floats, strides};
 use super::row::*;
 
@@ -12,6 +15,7 @@ const fn row(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
+    fast: Kernels,
 ) -> Op {
     Op {
         name,
@@ -20,7 +24,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::None,
+        fast: Fast::Kernels(fast),
         tolerance: Tolerance::Ulp(1),
         scalar: Scalar::None,
     }
@@ -42,6 +46,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         infer_quantize,
         compute_quantize,
+        fast_quantize,
     ),
     row(
         "dequantize",
@@ -57,6 +62,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         infer_dequantize,
         compute_dequantize,
+        fast_dequantize,
     ),
 ];
 
@@ -149,6 +155,42 @@ fn compute_quantize(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault
 
 fn compute_dequantize(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
     map(args, types, |x, scale, zero| scale * (x - zero))
+}
+
+/// The places along the axis as blocks; a scalar is one block.
+fn blocks(args: &Args<'_>, input: &Tensor) -> Result<Blocks, Fault> {
+    let axis = args.has("axis").then(|| axis_of(args)).transpose()?;
+    Ok(axis.map_or_else(|| Blocks::one(input.len()), |axis| Blocks::along(input.shape(), axis)))
+}
+
+fn fast_quantize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let input = args.tensor("input")?;
+    let Some(dtype) = types[0].as_tensor().map(|t| t.dtype).filter(|_| !input.is_empty()) else {
+        return Ok(None);
+    };
+    let blocks = blocks(args, input)?;
+    let (scale, zero) = (singles(args.tensor("scale")?), singles_of(args, "zero_point")?);
+    Ok(Some(vec![for_float!(input.dtype(), T => moved(dtype, input.shape(), |y: &mut [u8]| {
+        let (x, zero) = (elements::<T>(input), zero.as_deref());
+        weights::quantize(context.threads, y, x, &blocks, &scale, zero, dtype == Int8);
+    })?)]))
+}
+
+/// Differences of bytes, and their products with a scale, are exact before the one rounding.
+fn fast_dequantize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    let (input, scale) = (args.tensor("input")?, args.tensor("scale")?);
+    if input.is_empty() {
+        return Ok(None);
+    }
+    let codes = if input.dtype() == Int8 {
+        Codes::Signed(input.bytes(), 8)
+    } else {
+        Codes::Unsigned(input.bytes(), 8)
+    };
+    let (blocks, scales, zero) = (blocks(args, input)?, singles(scale), singles_of(args, "zero_point")?);
+    for_float!(scale.dtype(), T => filled(types, |y: &mut [T]| {
+        weights::shift_scale(context.threads, y, codes, &blocks, &scales, zero.as_deref(), false);
+    }))
 }
 
 #[cfg(test)]

@@ -4,15 +4,21 @@
 //! mix of the state. Each call of an op starts anew, so that its results are a function of its arguments. Core ML has
 //! another generator: results agree with it in their distribution, not in their values.
 
+use anemone_kernels::threads::parallel_chunks;
+
 use super::elementwise::larger;
+use super::fast::{Found, filled};
 use super::lanes::Lanes;
 use super::loops::{check_scalar, floats, from_floats, number, room, shape_of};
 use super::moves::{as_declared, known_int, result};
 use super::row::*;
-use crate::types::MAX_RANK;
+use crate::types::{MAX_RANK, f16};
 
 /// The seed that stands for -1, which asks for any: 2^64 divided by the golden ratio.
 const ANY_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What a draw adds to the state.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The generator SplitMix64 (Steele, Lea and Flood, 2014).
 struct Generator(u64);
@@ -25,8 +31,13 @@ impl Generator {
         })
     }
 
+    /// The generator after so many draws.
+    fn after(&self, draws: u64) -> Self {
+        Self(self.0.wrapping_add(draws.wrapping_mul(STEP)))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -52,6 +63,7 @@ const fn row(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
+    fast: Fast,
 ) -> Op {
     Op {
         name,
@@ -60,7 +72,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::None,
+        fast,
         tolerance: Tolerance::Exact,
         scalar: Scalar::None,
     }
@@ -79,10 +91,8 @@ pub(super) static OPS: &[Op] = &[
             ],
         )],
         |args| infer_shape(args, &["prob"]),
-        |args, types| {
-            let prob = number(args, "prob")?;
-            draw(args, types, |random| f64::from(u8::from(random.unit() < prob)))
-        },
+        draw,
+        Fast::Kernels(fast_draw),
     ),
     row(
         "random_categorical",
@@ -98,6 +108,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         infer_categorical,
         compute_categorical,
+        Fast::Meaning,
     ),
     row(
         "random_normal",
@@ -112,10 +123,8 @@ pub(super) static OPS: &[Op] = &[
             ],
         )],
         |args| infer_shape(args, &["mean", "stddev"]),
-        |args, types| {
-            let (mean, deviation) = (number(args, "mean")?, number(args, "stddev")?);
-            draw(args, types, |random| mean + deviation * random.normal())
-        },
+        draw,
+        Fast::Kernels(fast_draw),
     ),
     row(
         "random_uniform",
@@ -130,10 +139,8 @@ pub(super) static OPS: &[Op] = &[
             ],
         )],
         |args| infer_shape(args, &["low", "high"]),
-        |args, types| {
-            let (low, high) = (number(args, "low")?, number(args, "high")?);
-            draw(args, types, |random| low + (high - low) * random.unit())
-        },
+        draw,
+        Fast::Kernels(fast_draw),
     ),
 ];
 
@@ -165,13 +172,53 @@ fn dimension(args: &Args<'_>, dim: i64) -> Result<Dim, Fault> {
     })
 }
 
+/// A distribution: how many draws a number of it takes, and the number.
+type Law = (u64, Box<dyn Fn(&mut Generator) -> f64 + Sync>);
+
+fn law(args: &Args<'_>) -> Result<Law, Fault> {
+    Ok(match args.op.name {
+        "random_bernoulli" => {
+            let prob = number(args, "prob")?;
+            (1, Box::new(move |random| f64::from(u8::from(random.unit() < prob))))
+        }
+        "random_normal" => {
+            let (mean, deviation) = (number(args, "mean")?, number(args, "stddev")?);
+            (2, Box::new(move |random| mean + deviation * random.normal()))
+        }
+        _ => {
+            let (low, high) = (number(args, "low")?, number(args, "high")?);
+            (1, Box::new(move |random| low + (high - low) * random.unit()))
+        }
+    })
+}
+
+/// On several threads, each of which starts the generator where its numbers begin.
+fn fast_draw(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+    const BLOCK: usize = 1 << 12;
+    let (draws, one) = law(args)?;
+    let random = Generator::of(args);
+    let from = |block: usize| random.after((block * BLOCK) as u64 * draws);
+    match types[0].as_tensor().map(|t| t.dtype) {
+        Some(Fp32) => filled(types, |y: &mut [f32]| {
+            parallel_chunks(context.threads, y, BLOCK, 1, |i, y| {
+                let mut random = from(i);
+                y.iter_mut().for_each(|y| *y = one(&mut random) as f32);
+            });
+        }),
+        Some(Fp16) => filled(types, |y: &mut [f16]| {
+            parallel_chunks(context.threads, y, BLOCK, 1, |i, y| {
+                let mut random = from(i);
+                y.iter_mut().for_each(|y| *y = f16::from_f64(Fp16.round(one(&mut random))));
+            });
+        }),
+        _ => Ok(None),
+    }
+}
+
 /// Fills the result with draws, in row-major order.
-fn draw(
-    args: &Args<'_>,
-    types: &[Type],
-    mut one: impl FnMut(&mut Generator) -> f64,
-) -> Result<Vec<Datum>, Fault> {
+fn draw(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
     let shape = shape_of(&types[0]);
+    let (_, one) = law(args)?;
     let mut random = Generator::of(args);
     let mut values = room(&shape)?;
     values.extend((0..shape.iter().product()).map(|_| one(&mut random)));
@@ -215,16 +262,19 @@ fn compute_categorical(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fa
     let logits = args.str("mode") != Some("probs");
     let size = shape_of(&types[0]).last().copied().unwrap_or(0);
     let mut random = Generator::of(args);
+    let mut weights: Vec<f64> = Vec::new();
     let mut out: Vec<f64> = room(&shape_of(&types[0]))?;
     Lanes::along(shape, &[shape.len().saturating_sub(1)])?.reduce(&x, |lane| {
         let top = lane.iter().copied().fold(f64::NEG_INFINITY, larger);
         // A weight that is not a number, or is below 0, is never drawn.
         let weight = |x: f64| if logits { (x - top).exp() } else { x }.max(0.0);
-        let total = lane.iter().fold(0.0, |sum, &x| sum + weight(x));
+        weights.clear();
+        weights.extend(lane.iter().map(|&x| weight(x)));
+        let total = weights.iter().fold(0.0, |sum, w| sum + w);
         for _ in 0..size {
             let mut left = random.unit() * total;
-            let drawn = lane.iter().position(|&x| {
-                left -= weight(x);
+            let drawn = weights.iter().position(|w| {
+                left -= w;
                 left < 0.0
             });
             out.push(drawn.unwrap_or(0) as f64);

@@ -1,11 +1,13 @@
 //! Reductions: one value from all elements along some axes, and running sums.
 
+use anemone_kernels::Float as _;
 use anemone_kernels::norm::{self, Reduction};
 
 use super::elementwise::{larger, smaller};
-use super::fast::{Found, elements, filled, for_float, neighbours};
+use super::fast::{Found, elements, filled, for_float, neighbours, result};
 use super::lanes::{Lanes, axes_of, axis_of};
-use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x};
+use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x, shape_of};
+use super::moves::permuted;
 use super::row::*;
 use Tolerance::{Exact, Sum};
 
@@ -259,19 +261,39 @@ fn arg(
     from_ints(types, &indices)
 }
 
-/// Reductions of floats along neighbouring axes.
+/// Reductions along neighbouring axes; others are brought together first.
 fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     let x = args.tensor("x")?;
+    if args.op.name == "cumsum" {
+        return fast_cumsum(args, types);
+    }
     let axes =
         if args.op.name.starts_with("reduce_arg") { vec![axis_of(args)?] } else { axes_of(args, x.rank())? };
-    let Some(lanes) = neighbours(x.shape(), &axes) else { return Ok(None) };
+    let together;
+    let (x, lanes) = match neighbours(x.shape(), &axes) {
+        Some(lanes) => (x, lanes),
+        None => {
+            let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
+            let perm: Vec<usize> = kept.chain(axes.iter().copied()).collect();
+            let shape: Vec<usize> = perm.iter().map(|&axis| x.shape()[axis]).collect();
+            together = permuted(x, x.shape(), &perm, &shape).copied(context.threads)?;
+            let Some(x) = together.as_ref().and_then(|t| t[0].as_tensor()) else { return Ok(None) };
+            (x, norm::Lanes::along(&shape, shape.len() - axes.len()..shape.len()))
+        }
+    };
+    if x.dtype() == Int32 {
+        return fast_ints(args, types, x, lanes);
+    }
     let reduction = match args.op.name {
         "reduce_argmax" | "reduce_argmin" => return fast_arg(args, types, context, lanes),
         "reduce_l1_norm" => Reduction::L1,
         "reduce_l2_norm" => Reduction::L2,
+        "reduce_log_sum" => Reduction::LogSum,
+        "reduce_log_sum_exp" => Reduction::LogSumExp,
         "reduce_max" => Reduction::Max,
         "reduce_mean" => Reduction::Mean,
         "reduce_min" => Reduction::Min,
+        "reduce_prod" => Reduction::Product,
         "reduce_sum" => Reduction::Sum,
         "reduce_sum_square" => Reduction::SumSquare,
         _ => return Ok(None),
@@ -282,16 +304,64 @@ fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
     })
 }
 
-fn fast_arg(args: &Args<'_>, types: &[Type], context: &Context<'_>, lanes: norm::Lanes) -> Found {
-    let x = args.tensor("x")?;
-    if types[0].as_tensor().is_none_or(|t| t.dtype != Int32) {
+/// Reductions of whole numbers, which wrap around.
+fn fast_ints(args: &Args<'_>, types: &[Type], x: &Tensor, lanes: norm::Lanes) -> Found {
+    let x = elements::<i32>(x);
+    let n = lanes.length as i64;
+    match args.op.name {
+        "reduce_l1_norm" => folded(types, x, lanes, 0, |sum: i64, x| sum.wrapping_add(x.abs()), |sum| sum),
+        "reduce_max" => folded(types, x, lanes, i64::MIN, i64::max, |max| max),
+        "reduce_mean" => folded(types, x, lanes, 0, i64::wrapping_add, |sum| sum.checked_div(n).unwrap_or(0)),
+        "reduce_min" => folded(types, x, lanes, i64::MAX, i64::min, |min| min),
+        "reduce_prod" => folded(types, x, lanes, 1, i64::wrapping_mul, |product| product),
+        "reduce_sum" => folded(types, x, lanes, 0, i64::wrapping_add, |sum| sum),
+        "reduce_sum_square" => {
+            folded(types, x, lanes, 0, |sum: i64, x| sum.wrapping_add(x.wrapping_mul(x)), |sum| sum)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Folds each lane of whole numbers.
+fn folded(
+    types: &[Type],
+    x: &[i32],
+    lanes: norm::Lanes,
+    start: i64,
+    f: impl Fn(i64, i64) -> i64,
+    finish: impl Fn(i64) -> i64,
+) -> Found {
+    let norm::Lanes { length, inner, .. } = lanes;
+    if x.is_empty() {
         return Ok(None);
     }
-    let smallest = args.op.name == "reduce_argmin";
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [i32]| norm::arg_max(context.threads, y, x, lanes, smallest))
+    filled(types, |y: &mut [i32]| {
+        let mut all = vec![start; inner];
+        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(length * inner)) {
+            all.fill(start);
+            for row in x.chunks_exact(inner) {
+                all.iter_mut().zip(row).for_each(|(all, &x)| *all = f(*all, x.into()));
+            }
+            y.iter_mut().zip(&all).for_each(|(y, &all)| *y = finish(all) as i32);
+        }
     })
+}
+
+fn fast_arg(args: &Args<'_>, types: &[Type], context: &Context<'_>, lanes: norm::Lanes) -> Found {
+    let x = args.tensor("x")?;
+    let smallest = args.op.name == "reduce_argmin";
+    let shape = shape_of(&types[0]);
+    let found = for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        result(&shape, |y: &mut [i32]| norm::arg_max(context.threads, y, x, lanes, smallest))?
+    });
+    match types[0].as_tensor().map(|t| t.dtype) {
+        Some(Int32) => Ok(Some(vec![found])),
+        _ => {
+            let wide = found.as_tensor().and_then(|t| t.as_slice::<i32>()).unwrap_or_default();
+            filled(types, |y: &mut [u16]| y.iter_mut().zip(wide).for_each(|(y, &at)| *y = at as u16))
+        }
+    }
 }
 
 /// Core ML takes the last axis as -1, and no other axis counted from the back.
@@ -335,6 +405,51 @@ fn compute_cumsum(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> 
         let mut x = ints(args, "x")?;
         lanes.update(&mut x, |lane| run(lane, 0, i64::wrapping_add, exclusive, reverse))?;
         from_ints(types, &x)
+    }
+}
+
+fn fast_cumsum(args: &Args<'_>, types: &[Type]) -> Found {
+    let x = args.tensor("x")?;
+    let axis = axis_of(args)?;
+    let lanes = norm::Lanes::along(x.shape(), axis..axis + 1);
+    let way = (args.bool("exclusive").unwrap_or(false), args.bool("reverse").unwrap_or(false));
+    if x.is_empty() {
+        return Ok(None);
+    }
+    if x.dtype() == Int32 {
+        let x = elements::<i32>(x);
+        return filled(types, |y: &mut [i32]| running(y, x, lanes, 0, i32::wrapping_add, |sum| sum, way));
+    }
+    for_float!(x.dtype(), T => {
+        let x = elements::<T>(x);
+        let add = |sum: f64, x: T| sum + f64::from(x.to_f32());
+        filled(types, |y: &mut [T]| running(y, x, lanes, 0.0, add, |sum| T::from_f32(sum as f32), way))
+    })
+}
+
+/// Writes the running sums of each lane, row by row.
+fn running<T: Copy, S: Copy>(
+    y: &mut [T],
+    x: &[T],
+    lanes: norm::Lanes,
+    zero: S,
+    add: impl Fn(S, T) -> S,
+    give: impl Fn(S) -> T,
+    (exclusive, reverse): (bool, bool),
+) {
+    let norm::Lanes { length, inner, .. } = lanes;
+    let mut sums = vec![zero; inner];
+    for (y, x) in y.chunks_exact_mut(length * inner).zip(x.chunks_exact(length * inner)) {
+        sums.fill(zero);
+        for i in 0..length {
+            let row = if reverse { length - 1 - i } else { i } * inner;
+            let elements = y[row..][..inner].iter_mut().zip(&x[row..]);
+            for ((y, &x), sum) in elements.zip(&mut sums) {
+                let before = *sum;
+                *sum = add(before, x);
+                *y = give(if exclusive { before } else { *sum });
+            }
+        }
     }
 }
 

@@ -199,8 +199,74 @@ fn softmax_and_reductions() {
                 agree(&format!("reduce_{name}"), Ios15, &args);
             }
         }
-        leaves("reduce_sum", Ios15, &[("x", x.clone()), ("axes", ints(&[0, 3]))]);
     }
+    let whole = spread(Int32, &[3, 5, 20, 11], 90_000.0, 1);
+    for dtype in [Fp16, Fp32, Int32] {
+        let x = if dtype == Int32 { whole.clone() } else { spread(dtype, &[3, 5, 20, 11], 2.0, 1) };
+        for axes in [&[0, 3][..], &[0, 2], &[1, 3], &[-1], &[0, 1, 3], &[1, 2]] {
+            let float = if dtype == Int32 { &[][..] } else { &["l2_norm", "log_sum_exp", "log_sum"] };
+            for name in ["l1_norm", "max", "mean", "min", "prod", "sum", "sum_square"].iter().chain(float) {
+                agree(&format!("reduce_{name}"), Ios15, &[("x", x.clone()), ("axes", ints(axes))]);
+            }
+        }
+        for axis in [0, 1, 2, 3, -1] {
+            for (exclusive, reverse) in [(false, false), (true, false), (false, true), (true, true)] {
+                let rest = [("axis", int(axis)), ("exclusive", bool(exclusive)), ("reverse", bool(reverse))];
+                agree("cumsum", Ios15, &[&[("x", x.clone())], &rest[..]].concat());
+            }
+        }
+        if dtype != Int32 {
+            let edges = [f64::INFINITY, 1.0, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::NAN, 2.0];
+            let edges = Tensor::from_f64s(dtype, &[3, 2], &edges).expect("six numbers");
+            for axis in [0, 1] {
+                agree("reduce_log_sum_exp", Ios15, &[("x", edges.clone().into()), ("axes", ints(&[axis]))]);
+            }
+            agree("reduce_argmax", Ios17, &[("x", x), ("axis", int(2)), ("output_dtype", word("uint16"))]);
+        }
+    }
+}
+
+#[test]
+fn activations_by_channel() {
+    for dtype in FLOATS {
+        let x = ("x", spread(dtype, &[2, 6, 9, 11], 5.0, 1));
+        let (alpha, beta) = (spread(dtype, &[6], 2.0, 2), spread(dtype, &[6], 2.0, 3));
+        agree("prelu", Ios15, &[x.clone(), ("alpha", alpha.clone())]);
+        agree("softplus_parametric", Ios15, &[x.clone(), ("alpha", alpha), ("beta", beta)]);
+        let scalar = |value| Datum::from(Tensor::scalar(dtype, value));
+        agree("clamped_relu", Ios15, &[x.clone(), ("alpha", scalar(0.25)), ("beta", scalar(1.5))]);
+        agree("l2_norm", Ios15, &[x.clone(), ("epsilon", scalar(1e-3))]);
+        for (size, beta) in [(5, 0.75), (2, 0.6)] {
+            let rest =
+                [("size", int(size)), ("alpha", scalar(0.5)), ("beta", scalar(beta)), ("k", scalar(1.5))];
+            agree("local_response_norm", Ios15, &[&[x.clone()], &rest[..]].concat());
+        }
+    }
+}
+
+#[test]
+fn random_numbers() {
+    for dtype in FLOATS {
+        let scalar = |value| Datum::from(Tensor::scalar(dtype, value));
+        let shape = [("shape", ints(&[3, 5000])), ("seed", int(7))];
+        agree("random_bernoulli", Ios15, &[&shape[..], &[("prob", scalar(0.25))]].concat());
+        agree(
+            "random_uniform",
+            Ios15,
+            &[&shape[..], &[("low", scalar(-1.0)), ("high", scalar(3.0))]].concat(),
+        );
+        agree(
+            "random_normal",
+            Ios15,
+            &[&shape[..], &[("mean", scalar(-1.0)), ("stddev", scalar(3.0))]].concat(),
+        );
+    }
+}
+
+#[test]
+fn every_op_has_a_fast_way() {
+    let slow: Vec<&str> = crate::ops::all().filter(|op| !op.fast.exists()).map(|op| op.name).collect();
+    assert!(slow.is_empty(), "{slow:?} are computed element by element");
 }
 
 #[test]

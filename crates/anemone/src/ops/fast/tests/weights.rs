@@ -128,3 +128,54 @@ fn palettes() {
         }
     }
 }
+
+#[test]
+fn convolutions_of_bytes() {
+    for dtype in FLOATS {
+        for scales in [&[][..], &[6]] {
+            let args = [
+                ("x", spread(dtype, &[2, 4, 7, 8], 2.0, 1)),
+                ("weight", codes(UInt8, &[6, 2, 3, 3])),
+                ("groups", int(2)),
+                ("quantization_type", word("linear")),
+                ("nbits", int(8)),
+                ("quant_scale", spread(dtype, scales, 0.01, 2)),
+                ("quant_bias", spread(dtype, scales, 1.0, 3)),
+            ];
+            agree("conv_quantized", Ios15, &args);
+        }
+    }
+}
+
+#[test]
+fn quantised() {
+    for dtype in FLOATS {
+        for (byte, name) in [(Int8, "int8"), (UInt8, "uint8")] {
+            for shape in [&[5000][..], &[3, 40, 7], &[6, 5, 3, 3]] {
+                let scales = |shape: &[usize]| {
+                    let n = shape.iter().product::<usize>();
+                    let values: Vec<f64> = (0..n).map(|i| 0.125 + (i % 7) as f64 / 3.0).collect();
+                    Datum::from(Tensor::from_f64s(dtype, shape, &values).expect("a small vector"))
+                };
+                let edges = [f64::NAN, f64::INFINITY, -0.0, 0.5, 1.5, -2.5, 1e30];
+                let mut x = spread(dtype, shape, 60.0, 1).as_tensor().expect("a tensor").to_f64s();
+                x.iter_mut().step_by(11).zip(edges.into_iter().cycle()).for_each(|(x, e)| *x = e);
+                let x = Datum::from(Tensor::from_f64s(dtype, shape, &x).expect("a small tensor"));
+                let to = ("output_dtype", word(name));
+                let all = [("input", x), to, ("scale", scales(&[])), ("zero_point", codes(byte, &[]))];
+                agree("quantize", Ios17, &all[..3]);
+                agree("quantize", Ios17, &all);
+                let back = [("input", codes(byte, shape)), ("scale", scales(&[]))];
+                agree("dequantize", Ios17, &back);
+                for axis in 0..shape.len() {
+                    let n = &[shape[axis]];
+                    let along =
+                        [("scale", scales(n)), ("axis", int(axis as i64)), ("zero_point", codes(byte, n))];
+                    agree("quantize", Ios17, &[&all[..2], &along].concat());
+                    agree("dequantize", Ios17, &[&back[..1], &along].concat());
+                    agree("dequantize", Ios17, &[&back[..1], &along[..2]].concat());
+                }
+            }
+        }
+    }
+}
