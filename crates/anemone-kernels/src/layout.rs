@@ -187,7 +187,7 @@ pub fn runs<E: Pod + Send + Sync>(
     if to.is_empty() {
         return;
     }
-    assert!(run > 0 && to.len() % run == 0, "the result is made of whole runs");
+    assert!(run > 0 && to.len().is_multiple_of(run), "the result is made of whole runs");
     parallel_chunks(threads, to, run, TASK.div_ceil(run), |i, to| {
         match (start(i), &mut *to) {
             (None, _) => {}

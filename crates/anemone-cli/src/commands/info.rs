@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     writeln!(terminal, "opsets    {}", info.opsets.join(", "))?;
     writeln!(
         terminal,
-        "ops       {}; {} can be run, {} of them with kernels",
+        "ops       {}; {} can be run, {} of them in a fast way",
         info.ops, info.ops_with_reference, info.ops_with_kernels
     )?;
     Ok(())

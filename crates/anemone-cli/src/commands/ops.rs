@@ -84,7 +84,7 @@ fn print_all(ops: &[&'static Op], terminal: &mut Terminal) -> Result<(), Failure
     if !terminal.is_quiet() {
         let meanings = ops.iter().filter(|o| o.has_meaning()).count();
         let fast = ops.iter().filter(|o| o.fast.exists()).count();
-        writeln!(terminal, "\n{} ops; {meanings} can be run, {fast} of them with kernels", ops.len())?;
+        writeln!(terminal, "\n{} ops; {meanings} can be run, {fast} of them in a fast way", ops.len())?;
     }
     Ok(())
 }

@@ -239,7 +239,7 @@ fn activations_by_channel() {
         for (size, beta) in [(5, 0.75), (2, 0.6)] {
             let rest =
                 [("size", int(size)), ("alpha", scalar(0.5)), ("beta", scalar(beta)), ("k", scalar(1.5))];
-            agree("local_response_norm", Ios15, &[&[x.clone()], &rest[..]].concat());
+            agree("local_response_norm", Ios15, &[std::slice::from_ref(&x), &rest[..]].concat());
         }
     }
 }

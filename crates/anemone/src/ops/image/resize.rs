@@ -316,7 +316,7 @@ fn fast_by_nearest(
     if x.is_empty() || to.contains(&0) {
         return Ok(None);
     }
-    let axes = moving(&x.shape().to_vec(), &to, to.len(), Grid::Default);
+    let axes = moving(x.shape(), &to, to.len(), Grid::Default);
     for axis in axes {
         let (sizes, mut shape) = (around(x.shape(), axis), x.shape().to_vec());
         shape[axis] = to[axis];

@@ -158,14 +158,17 @@ pub(super) fn infer_resample(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![Type::tensor(x.dtype, shape)])
 }
 
+/// The y and x of a sample; nothing is a place outside.
+type Place = Option<[f64; 2]>;
+
 /// Where an op samples which images, and how.
 struct Samples {
     /// Whether it samples between pixels, and not the nearest.
     bilinear: bool,
     /// What lies outside.
     outside: f64,
-    /// Images, and the places in each of them, as y and x, in the order of the result; nothing is a place outside.
-    parts: Vec<(Range<usize>, Vec<Option<[f64; 2]>>)>,
+    /// Images, and the places in each of them, in the order of the result.
+    parts: Vec<(Range<usize>, Vec<Place>)>,
 }
 
 fn samples(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
@@ -208,7 +211,7 @@ pub(super) fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Fo
         return Ok(None);
     }
     let Samples { bilinear, outside, parts } = samples(args, &shape)?;
-    let sample = |place: Option<[f64; 2]>| {
+    let sample = |place: Place| {
         let Some([at_y, at_x]) = place else {
             return Sample { constant: outside as f32, ..Sample::default() };
         };

@@ -7,6 +7,7 @@ use super::*;
 use crate::ops::testing::{by_kernels, by_meaning, ints as whole};
 
 /// Prints the time of the meaning and of the kernels on one thread, each the best of a few runs.
+#[allow(clippy::print_stdout)] // It is run by hand, to read what it prints.
 fn gain(what: &str, op: &str, opset: Opset, arguments: &[(&str, Datum)]) {
     let best = |run: &dyn Fn() -> Vec<Datum>| {
         let once = || {
@@ -78,7 +79,12 @@ fn moves() {
 fn images() {
     let x = ("x", spread(Fp16, &[1, 64, 64, 64], 1.0, 1));
     let twice = [("scale_factor_height", int(2)), ("scale_factor_width", int(2))];
-    gain("fp16, 64 x 64 x 64 doubled", "upsample_bilinear", Ios15, &[&[x.clone()], &twice[..]].concat());
+    gain(
+        "fp16, 64 x 64 x 64 doubled",
+        "upsample_bilinear",
+        Ios15,
+        &[std::slice::from_ref(&x), &twice[..]].concat(),
+    );
     let rest = [
         ("coordinates", spread(Fp32, &[1, 64, 64, 2], 1.0, 2)),
         ("sampling_mode", word("bilinear")),
@@ -87,7 +93,7 @@ fn images() {
         ("coordinates_mode", word("normalized_minus_one_to_one")),
         ("align_corners", bool(true)),
     ];
-    gain("fp16, 64 x 64 x 64", "resample", Ios15, &[&[x.clone()], &rest[..]].concat());
+    gain("fp16, 64 x 64 x 64", "resample", Ios15, &[std::slice::from_ref(&x), &rest[..]].concat());
     let bytes = [("scale", Datum::from(Tensor::scalar(Fp16, 0.02))), ("output_dtype", word("int8"))];
     gain("fp16, 64 x 64 x 64", "quantize", Ios17, &[&[("input", x.1.clone())], &bytes[..]].concat());
     let codes = ("input", codes(Int8, &[1, 64, 64, 64]));

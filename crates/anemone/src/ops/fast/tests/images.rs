@@ -16,10 +16,10 @@ fn resized() {
         let x = ("x", spread(dtype, &[2, 3, 7, 10], 9.0, 1));
         for (height, width) in [(7, 10), (14, 10), (3, 25), (1, 1), (20, 4)] {
             let size = [("target_size_height", int(height)), ("target_size_width", int(width))];
-            agree("resize_nearest_neighbor", Ios15, &[&[x.clone()], &size[..]].concat());
+            agree("resize_nearest_neighbor", Ios15, &[std::slice::from_ref(&x), &size[..]].concat());
             for grid in GRIDS {
                 let mode = [("sampling_mode", word(grid))];
-                agree("resize_bilinear", Ios15, &[&[x.clone()], &size[..], &mode].concat());
+                agree("resize_bilinear", Ios15, &[std::slice::from_ref(&x), &size[..], &mode].concat());
                 for (way, dims) in [("LINEAR", 2), ("NEAREST_NEIGHBOR", 2), ("LINEAR", 4)] {
                     let to = [0, 4, height, width];
                     let rest = [
@@ -27,16 +27,16 @@ fn resized() {
                         ("resized_dims", whole(UInt32, &[], &[dims as i64])),
                         ("interpolation_mode", word(way)),
                     ];
-                    agree("resize", Ios17, &[&[x.clone()], &rest[..], &mode].concat());
+                    agree("resize", Ios17, &[std::slice::from_ref(&x), &rest[..], &mode].concat());
                 }
             }
         }
         for (height, width) in [(2.0, 3.0), (1.5, 0.7), (1.0, 1.0)] {
             let factors = [("scale_factor_height", single(height)), ("scale_factor_width", single(width))];
-            agree("upsample_nearest_neighbor", Ios15, &[&[x.clone()], &factors[..]].concat());
+            agree("upsample_nearest_neighbor", Ios15, &[std::slice::from_ref(&x), &factors[..]].concat());
             for align in [false, true] {
                 let align = [("align_corners", bool(align))];
-                agree("upsample_bilinear", Ios15, &[&[x.clone()], &factors[..], &align].concat());
+                agree("upsample_bilinear", Ios15, &[std::slice::from_ref(&x), &factors[..], &align].concat());
             }
         }
     }

@@ -22,8 +22,7 @@ pub(super) fn mask(shape: &[usize]) -> (Datum, usize) {
 fn affine() {
     for dtype in FLOATS {
         for (data, shape) in [(Int8, &[5, 7, 3][..]), (UInt8, &[40, 70]), (Int8, &[3000]), (UInt8, &[1])] {
-            for axis in 0..shape.len() {
-                let n = shape[axis];
+            for (axis, &n) in shape.iter().enumerate() {
                 for (scales, zeros) in [(&[][..], &[][..]), (&[n], &[n]), (&[n], &[]), (&[], &[n])] {
                     let args = [
                         ("quantized_data", codes(data, shape)),
@@ -167,8 +166,8 @@ fn quantised() {
                 agree("quantize", Ios17, &all);
                 let back = [("input", codes(byte, shape)), ("scale", scales(&[]))];
                 agree("dequantize", Ios17, &back);
-                for axis in 0..shape.len() {
-                    let n = &[shape[axis]];
+                for (axis, &n) in shape.iter().enumerate() {
+                    let n = &[n];
                     let along =
                         [("scale", scales(n)), ("axis", int(axis as i64)), ("zero_point", codes(byte, n))];
                     agree("quantize", Ios17, &[&all[..2], &along].concat());
