@@ -412,8 +412,21 @@ impl Loaded {
             Some(results) => results,
             None => compute(&args, types).map_err(fault)?,
         };
-        let ty = |d: &Datum| (!planned.fixed).then(|| d.ty());
-        Ok(results.into_iter().map(|datum| Computed { ty: ty(&datum), datum }).collect())
+        if planned.fixed {
+            return Ok(results.into_iter().map(|datum| Computed { datum, ty: None }).collect());
+        }
+        // What inference leaves open, such as how many elements are not zero, the program may have promised. A list
+        // may grow beyond the length that it is declared with.
+        let kept = |(&o, datum): (&ValueId, Datum)| {
+            let (declared, ty) = (self.function.value(o), datum.ty());
+            match (&declared.ty, &ty) {
+                (Type::Tensor(promised), Type::Tensor(found)) if !promised.shape.fits(&found.shape) => {
+                    Err(broken_promise(&declared.name, &ty, &declared.ty, step))
+                }
+                _ => Ok(Computed { datum, ty: Some(ty) }),
+            }
+        };
+        step.outputs.iter().zip(results).map(kept).collect()
     }
 
     /// Refuses results that would take more memory than the run may use.

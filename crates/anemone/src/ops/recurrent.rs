@@ -200,6 +200,16 @@ impl Activation {
             }
         }
     }
+
+    /// What is left of 1, without the loss of digits that the difference has where the function is near 1.
+    fn rest_f32(self, x: f32) -> f32 {
+        match self {
+            Activation::Tanh => 2.0 / (1.0 + (2.0 * x).exp()),
+            Activation::Sigmoid => 1.0 / (1.0 + x.exp()),
+            Activation::HardSigmoid => (0.5 - 0.2 * x).clamp(0.0, 1.0),
+            Activation::Linear | Activation::Relu => 1.0 - self.of_f32(x),
+        }
+    }
 }
 
 /// Refuses an argument that is not of this shape; `words` say it in letters.

@@ -91,8 +91,8 @@ pub(super) fn fast_gru(
         let h = &mut *step.h;
         Step::numbers(hidden, rows, count, |at, row, _| {
             let output = act.of_f32(sums[row + hidden] + reset[at] * of_state[row + hidden]);
-            let update = gate.of_f32(sums[row + 2 * hidden] + of_state[row + 2 * hidden]);
-            h[at] = (1.0 - update) * output + update * h[at];
+            let update = sums[row + 2 * hidden] + of_state[row + 2 * hidden];
+            h[at] = gate.rest_f32(update) * output + gate.of_f32(update) * h[at];
         });
     })
 }
