@@ -99,7 +99,7 @@ impl Chosen {
     ) -> Result<Ready, Refusal> {
         let framework = match self {
             Chosen::Software(engine) => {
-                return Ok(Ready::Software(device::load(function, *engine, options)?));
+                return Ok(Ready::Software(Box::new(device::load(function, *engine, options)?)));
             }
             Chosen::Ane(framework) => framework,
         };
@@ -118,7 +118,7 @@ impl std::fmt::Display for Chosen {
 /// A function that an engine is ready to run.
 pub(crate) enum Ready {
     /// On the software ANE.
-    Software(device::Loaded),
+    Software(Box<device::Loaded>),
     /// On the engine of this Mac.
     Ane {
         /// The program that holds it.
