@@ -29,5 +29,13 @@ fuzz SECONDS="60":
 golden *ARGS:
     cargo xtask golden {{ARGS}}
 
+# Executables for macOS, linked here, and what they are linked to.
+macos:
+    cargo xtask macos
+
+# The tests that matter on ARM, on an emulated one.
+aarch64:
+    cargo xtask aarch64
+
 bench:
     cargo bench --workspace

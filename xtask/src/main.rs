@@ -3,9 +3,13 @@
 // A task is a terminal program.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod aarch64;
 mod corpus;
 mod fuzz;
 mod golden;
+mod macho;
+mod macos;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,33 +42,72 @@ enum Task {
         /// Only this target.
         target: Option<String>,
     },
-    /// Computes the golden vectors and models anew, in a fresh Python environment (needs python3 and the network).
+    /// Computes the golden vectors and models anew, in a Python environment of their own (needs python3 and the network).
     ///
     /// The exit code is 1 when `--check` found a difference.
     Golden {
         /// Compares with the committed files instead of writing them.
         #[arg(long)]
         check: bool,
-        /// An interpreter that has golden/requirements.txt already, instead of a fresh environment.
+        /// An interpreter that has golden/requirements.txt already, instead of an environment below target/.
         #[arg(long)]
         python: Option<PathBuf>,
         /// Only these families (names of files in golden/cases), and no models.
         families: Vec<String>,
     },
+    /// Builds and links everything for macOS on Apple silicon, on any system, and checks what is linked: no framework.
+    ///
+    /// Needs python3 and the network once: zig, which links, is installed below target/.
+    Macos,
+    /// Runs what has parts of its own for ARM on an emulated one: the kernels, the seam over the fake, the engines.
+    ///
+    /// Needs qemu-aarch64 (in Debian: qemu-user-static).
+    Aarch64,
 }
 
+/// Why a task did not come to its end.
+enum Stop {
+    /// Something failed.
+    Failed(String),
+    /// This machine lacks what the task needs.
+    Lacking(String),
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Failed(because) | Self::Lacking(because)) = self;
+        f.write_str(because)
+    }
+}
+
+impl From<String> for Stop {
+    fn from(because: String) -> Self {
+        Self::Failed(because)
+    }
+}
+
+/// The exit code is 0 when all is well, 1 when something was found, 2 when the task failed, and 3 when this machine lacks
+/// what it needs.
 fn main() -> ExitCode {
     let result = match Task::parse() {
-        Task::Corpus { folder, output, only } => corpus::run(&folder, output.as_deref(), only.as_deref()),
-        Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
+        Task::Corpus { folder, output, only } => {
+            corpus::run(&folder, output.as_deref(), only.as_deref()).map_err(Stop::from)
+        }
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()).map_err(Stop::from),
         Task::Golden { check, python, families } => golden::run(check, python.as_deref(), &families),
+        Task::Macos => macos::run(),
+        Task::Aarch64 => aarch64::run(),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(e) => {
-            eprintln!("error: {e}");
+        Err(Stop::Failed(because)) => {
+            eprintln!("error: {because}");
             ExitCode::from(2)
+        }
+        Err(Stop::Lacking(because)) => {
+            eprintln!("left out: {because}");
+            ExitCode::from(3)
         }
     }
 }

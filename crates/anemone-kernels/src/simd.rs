@@ -56,6 +56,11 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
             return unsafe { x86::avx2(kernel) };
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    if arm::Neon::detected() {
+        // SAFETY: the processor has NEON.
+        return unsafe { arm::neon(kernel) };
+    }
     kernel.run(Portable)
 }
 
@@ -279,6 +284,103 @@ mod x86 {
         fn sum(self, v: Self::V) -> f32 {
             // SAFETY: as in `splat`.
             unsafe { _mm512_reduce_add_ps(v) }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use half::f16;
+
+    use super::{Kernel, Simd};
+
+    /// NEON. It is made only in [`neon`].
+    ///
+    /// A vector is two registers, which take the eight halves of a third one. Halves are widened and rounded by
+    /// instructions that every NEON has; those for arithmetic on halves (FP16) are not used, since kernels compute in
+    /// `f32`.
+    #[derive(Clone, Copy)]
+    pub(super) struct Neon(());
+
+    impl Neon {
+        pub(super) fn detected() -> bool {
+            std::arch::is_aarch64_feature_detected!("neon")
+        }
+    }
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn neon<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Neon(()))
+    }
+
+    impl Simd for Neon {
+        const LANES: usize = 8;
+        type V = [float32x4_t; 2];
+
+        #[inline(always)]
+        fn splat(self, v: f32) -> Self::V {
+            // SAFETY: `self` shows that the processor has NEON.
+            [unsafe { vdupq_n_f32(v) }; 2]
+        }
+
+        #[inline(always)]
+        fn load(self, from: &[f32]) -> Self::V {
+            let from = &from[..8];
+            // SAFETY: as in `splat`; the slice has 8 elements, and the loads need no alignment beyond theirs.
+            unsafe { [vld1q_f32(from.as_ptr()), vld1q_f32(from[4..].as_ptr())] }
+        }
+
+        #[inline(always)]
+        fn load_f16(self, from: &[f16]) -> Self::V {
+            let from = &from[..8];
+            // SAFETY: as in `load`; an `f16` is a `u16` in memory.
+            unsafe {
+                let halves = vreinterpretq_f16_u16(vld1q_u16(from.as_ptr().cast()));
+                [vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves)]
+            }
+        }
+
+        #[inline(always)]
+        fn store(self, to: &mut [f32], v: Self::V) {
+            let to = &mut to[..8];
+            // SAFETY: as in `load`.
+            unsafe {
+                vst1q_f32(to.as_mut_ptr(), v[0]);
+                vst1q_f32(to[4..].as_mut_ptr(), v[1]);
+            }
+        }
+
+        #[inline(always)]
+        fn store_f16(self, to: &mut [f16], v: Self::V) {
+            let to = &mut to[..8];
+            // SAFETY: as in `load_f16`. Rounding is to nearest even, as the system sets it and Rust demands it.
+            unsafe {
+                let halves = vcvt_high_f16_f32(vcvt_f16_f32(v[0]), v[1]);
+                vst1q_u16(to.as_mut_ptr().cast(), vreinterpretq_u16_f16(halves));
+            }
+        }
+
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { [vaddq_f32(a[0], b[0]), vaddq_f32(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn sum(self, v: Self::V) -> f32 {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let v = vaddq_f32(v[0], v[1]);
+                vpadds_f32(vadd_f32(vget_low_f32(v), vget_high_f32(v)))
+            }
         }
     }
 }
