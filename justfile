@@ -37,5 +37,13 @@ macos:
 aarch64:
     cargo xtask aarch64
 
+# Unsafe code, interpreted.
+miri:
+    cargo xtask miri
+
+# Threads in every order.
+loom:
+    cargo xtask loom
+
 bench:
     cargo bench --workspace

@@ -7,8 +7,10 @@ mod aarch64;
 mod corpus;
 mod fuzz;
 mod golden;
+mod loom;
 mod macho;
 mod macos;
+mod miri;
 mod tools;
 
 use std::path::PathBuf;
@@ -63,6 +65,12 @@ enum Task {
     ///
     /// Needs qemu-aarch64 (in Debian: qemu-user-static).
     Aarch64,
+    /// Interprets the seam over the fake, and the kernels without vector instructions, with Miri.
+    ///
+    /// Needs a nightly Rust with Miri, which rustup adds.
+    Miri,
+    /// Tries every order in which threads may meet in the seam.
+    Loom,
 }
 
 /// Why a task did not come to its end.
@@ -97,6 +105,8 @@ fn main() -> ExitCode {
         Task::Golden { check, python, families } => golden::run(check, python.as_deref(), &families),
         Task::Macos => macos::run(),
         Task::Aarch64 => aarch64::run(),
+        Task::Miri => miri::run(),
+        Task::Loom => loom::run(),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -26,6 +26,7 @@ pub mod messages;
 pub mod neural;
 mod recording;
 mod surface;
+mod sync;
 mod system;
 pub mod worker;
 

@@ -2,12 +2,13 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::abi::{Abi, SurfaceRef};
 use crate::error::Error;
 use crate::foundation;
 use crate::framework::Framework;
+use crate::sync::AtomicI32;
 
 /// `kIOSurfaceLockReadOnly`.
 const READ_ONLY: u32 = 1;
@@ -209,7 +210,7 @@ impl Surface {
     ///
     /// [`Error::Surface`] when an evaluation or a writer has it, or when the lock fails.
     pub fn read(&self) -> Result<ReadGuard<'_>, Error> {
-        self.take(|uses| (uses >= 0).then_some(uses + 1))?;
+        self.take(|uses| uses.checked_add(1).filter(|_| uses >= 0))?;
         match self.lock(READ_ONLY) {
             Ok(()) => Ok(ReadGuard { surface: self }),
             Err(e) => {

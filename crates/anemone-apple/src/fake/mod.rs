@@ -300,7 +300,7 @@ impl Drop for Fake {
         let client = lock(&self.world.daemon).client.take();
         if let Some(client) = client {
             // SAFETY: the daemon held a count of its client.
-            unsafe { object::release(crate::abi::Id(std::ptr::with_exposed_provenance_mut(client))) };
+            unsafe { object::release(client) };
         }
         self.world.empty_quarantine();
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::ane::{self, daemon::Daemon};
 use super::runtime::{ClassTable, FakeClass};
 use super::{Faults, Machine};
-use crate::abi::Id;
+use crate::abi::{Id, SurfaceRef};
 
 /// What an object begins with while it is alive, after it has died, and what a class begins with.
 pub(super) const ALIVE: u64 = 0xa11e_0bec_7000_0001;
@@ -274,6 +274,15 @@ pub(super) unsafe fn release(id: Id) {
         drop(unsafe { Box::from_raw(oldest) });
     }
 }
+
+/// An object or a surface that another thread may find.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<T>(pub(super) T);
+
+// SAFETY: objects of the fake may be used from any thread.
+unsafe impl Send for Kept<Id> {}
+// SAFETY: as above.
+unsafe impl Send for Kept<SurfaceRef> {}
 
 // Readers of payloads, for objects that the caller knows to be alive.
 

@@ -70,8 +70,9 @@ impl Tables {
 
     /// The newest macOS that there are tables of.
     pub fn newest() -> Self {
-        Self::parse(include_str!("../../../../fixtures/runtime/macos-26.5.json"))
-            .expect("the file is checked by a test")
+        static NEWEST: OnceLock<Tables> = OnceLock::new();
+        let parse = || Self::parse(include_str!("../../../../fixtures/runtime/macos-26.5.json"));
+        NEWEST.get_or_init(|| parse().expect("the file is checked by a test")).clone()
     }
 }
 
@@ -174,12 +175,15 @@ impl Implementations {
     }
 }
 
-fn implementations() -> HashMap<(String, bool, String), Imp> {
-    let mut all = Implementations(HashMap::new());
-    foundation::implement(&mut all);
-    ane::implement(&mut all);
-    event::implement(&mut all);
-    all.0
+fn implementations() -> &'static HashMap<(String, bool, String), Imp> {
+    static ALL: OnceLock<HashMap<(String, bool, String), Imp>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all = Implementations(HashMap::new());
+        foundation::implement(&mut all);
+        ane::implement(&mut all);
+        event::implement(&mut all);
+        all.0
+    })
 }
 
 /// The rows of the message table that the fake does not implement.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::event::Event;
-use super::object::{World, entries_of, lock, number_of, object};
+use super::object::{Kept, World, entries_of, lock, number_of, object};
 use crate::abi::{Id, SurfaceRef};
 
 /// The page of the system.
@@ -39,15 +39,15 @@ fn layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes, 64).expect("a surface is small")
 }
 
-/// Surfaces by number, for the whole process; the address is that of a surface that is alive.
-fn numbered() -> &'static Mutex<HashMap<u32, usize>> {
-    static NUMBERED: OnceLock<Mutex<HashMap<u32, usize>>> = OnceLock::new();
+/// Surfaces by number, for the whole process; each is alive.
+fn numbered() -> &'static Mutex<HashMap<u32, Kept<SurfaceRef>>> {
+    static NUMBERED: OnceLock<Mutex<HashMap<u32, Kept<SurfaceRef>>>> = OnceLock::new();
     NUMBERED.get_or_init(Mutex::default)
 }
 
 /// What a port leads to.
 pub(super) enum Target {
-    Surface(usize),
+    Surface(Kept<SurfaceRef>),
     Event(Arc<Event>),
 }
 
@@ -81,7 +81,7 @@ pub(super) fn close_port(name: u32) -> bool {
     if let Target::Surface(surface) = port.target {
         port.world.ports.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: the port held a count of the surface.
-        unsafe { cf_release(std::ptr::with_exposed_provenance(surface)) };
+        unsafe { cf_release(surface.0.0) };
     }
     true
 }
@@ -166,7 +166,7 @@ pub(super) unsafe extern "C" fn io_surface_create(properties: Id) -> SurfaceRef 
         allocated,
         locks: Mutex::default(),
     }));
-    lock(numbered()).insert(id, surface.expose_provenance());
+    lock(numbered()).insert(id, Kept(SurfaceRef(surface.cast())));
     SurfaceRef(surface.cast())
 }
 
@@ -181,16 +181,20 @@ pub(super) unsafe extern "C" fn cf_retain(cf: *const c_void) -> *const c_void {
 pub(super) unsafe extern "C" fn cf_release(cf: *const c_void) {
     // SAFETY: as in `cf_retain`.
     let Some(s) = (unsafe { FakeSurface::of(SurfaceRef(cf.cast_mut())) }) else { return };
-    if s.count.fetch_sub(1, Ordering::AcqRel) > 1 {
-        return;
+    {
+        // While it is held nobody can find the surface, and count it, between its last count and its end.
+        let mut numbered = lock(numbered());
+        if s.count.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        numbered.remove(&s.id);
     }
-    lock(numbered()).remove(&s.id);
     if s.is_locked() {
         s.world.wrong("a surface was released while it was locked");
     }
     // SAFETY: the memory behind the bytes is the surface's own.
     let behind = unsafe { std::slice::from_raw_parts(s.address.add(s.bytes), s.allocated - s.bytes) };
-    if behind.iter().any(|&b| b != PATTERN) {
+    if behind != &[PATTERN; PAGE][..behind.len()] {
         s.world.wrong("something was written behind the bytes of a surface");
     }
     s.world.surfaces.fetch_sub(1, Ordering::Relaxed);
@@ -249,27 +253,26 @@ pub(super) unsafe extern "C" fn io_surface_get_id(surface: SurfaceRef) -> u32 {
 }
 
 /// A surface with a count more.
-fn counted(address: usize) -> SurfaceRef {
-    let surface: *const c_void = std::ptr::with_exposed_provenance(address);
+fn counted(surface: Kept<SurfaceRef>) -> Kept<SurfaceRef> {
     // SAFETY: the tables hold surfaces that are alive.
-    unsafe { cf_retain(surface) };
-    SurfaceRef(surface.cast_mut())
+    unsafe { cf_retain(surface.0.0) };
+    surface
 }
 
 pub(super) unsafe extern "C" fn io_surface_lookup(id: u32) -> SurfaceRef {
     let numbered = lock(numbered());
-    numbered.get(&id).map_or(SurfaceRef(std::ptr::null_mut()), |&s| counted(s))
+    numbered.get(&id).map_or(SurfaceRef(std::ptr::null_mut()), |&s| counted(s).0)
 }
 
 pub(super) unsafe extern "C" fn io_surface_create_mach_port(surface: SurfaceRef) -> u32 {
     // SAFETY: the caller gives a live surface; the port holds a count of it.
     let Some(s) = (unsafe { FakeSurface::of(surface) }) else { return 0 };
-    open_port(&s.world, Target::Surface(counted(surface.0.expose_provenance()).0.addr()))
+    open_port(&s.world, Target::Surface(counted(Kept(surface))))
 }
 
 pub(super) unsafe extern "C" fn io_surface_lookup_from_mach_port(port: u32) -> SurfaceRef {
     match lock(ports()).get(&port) {
-        Some(FakePort { target: Target::Surface(s), .. }) => counted(*s),
+        Some(FakePort { target: Target::Surface(s), .. }) => counted(*s).0,
         _ => SurfaceRef(std::ptr::null_mut()),
     }
 }

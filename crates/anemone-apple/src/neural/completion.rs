@@ -8,9 +8,9 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::event::Attached;
 use super::request::{Bound, Dispatched, Path, Request};
@@ -22,6 +22,7 @@ use crate::framework::Framework;
 use crate::message::Feature;
 use crate::messages::*;
 use crate::surface::Share;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// An evaluation that is under way. It can be asked, waited for, or awaited as a future.
 ///
@@ -120,7 +121,7 @@ impl Flight {
         // Let go before anybody hears of the end, so that who has the request is the last to have it. If nobody has it,
         // the model is unloaded now; not on a thread of the system, which might be the one that the unloading waits for.
         if let Some(last) = bound.and_then(Arc::into_inner) {
-            let _ = std::thread::Builder::new().spawn(move || drop(last));
+            let _ = thread::Builder::new().spawn(move || drop(last));
         }
         let waker = {
             let mut state = self.lock();
@@ -173,16 +174,18 @@ impl Pending {
     ///
     /// [`Error::TimedOut`] when it has not come, and as [`Pending::wait`].
     pub fn wait_for(&self, time: Duration) -> Result<(), Error> {
-        let state = self.0.lock();
-        let (state, _) = self
-            .0
-            .ended
-            .wait_timeout_while(state, time, |s| s.result.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        state
-            .result
-            .clone()
-            .unwrap_or_else(|| Err(Error::TimedOut { what: "an evaluation".into(), within: time }))
+        let begin = Instant::now();
+        let mut state = self.0.lock();
+        loop {
+            if let Some(result) = &state.result {
+                return result.clone();
+            }
+            let left = time.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Err(Error::TimedOut { what: "an evaluation".into(), within: time });
+            }
+            (state, _) = self.0.ended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 

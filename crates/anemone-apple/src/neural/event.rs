@@ -1,7 +1,7 @@
 //! Shared events: values that the CPU, the GPU and the engine raise and wait for.
 
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::options::EvaluateOptions;
@@ -14,6 +14,7 @@ use crate::framework::{Framework, Retained};
 use crate::message::Feature;
 use crate::messages::*;
 use crate::surface::Share;
+use crate::sync::{Mutex, MutexGuard, thread};
 
 /// An `IOSurfaceSharedEvent`: a value that only grows, and that devices signal and wait for. Copies are the same event.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ impl SharedEvent {
 
     fn of(object: Option<Retained>, message: &'static str) -> Result<Self, Error> {
         let object = object.ok_or_else(|| Error::Unexpected { message, gave: "nil".into() })?;
-        Ok(Self { object, promised: Arc::default() })
+        Ok(Self { object, promised: Arc::new(Mutex::new(None)) })
     }
 
     /// The Mach port by which Metal or another process opens the event. The event owns it.
@@ -458,7 +459,7 @@ impl Drop for EventRun {
         }
         // The thread may not come into being, or give up: then what the engine uses stays for ever.
         let held = ManuallyDrop::new(self.0.take());
-        let _ = std::thread::Builder::new().spawn(move || {
+        let _ = thread::Builder::new().spawn(move || {
             if held.as_ref().is_some_and(|h| h.wait(PATIENCE)) {
                 drop(ManuallyDrop::into_inner(held));
             }

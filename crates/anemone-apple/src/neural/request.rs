@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::attributes::{Procedure, Symbol};
 use super::event::Attached;
@@ -16,6 +16,7 @@ use crate::framework::{Framework, Retained};
 use crate::message::Feature;
 use crate::messages::*;
 use crate::surface::{Share, Surface};
+use crate::sync::AtomicBool;
 
 /// A function of a loaded model with surfaces for its inputs and outputs.
 ///

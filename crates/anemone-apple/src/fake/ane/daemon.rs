@@ -40,14 +40,13 @@ pub(in crate::fake) struct Daemon {
     /// The folders of models that are there.
     folders: Vec<PathBuf>,
     /// The shared client, which is never released.
-    pub(in crate::fake) client: Option<usize>,
+    pub(in crate::fake) client: Option<Id>,
 }
 
 /// A chain of a program.
-#[derive(Default)]
 pub(super) struct Chain {
     /// The request, of which it holds a count.
-    pub(super) request: usize,
+    pub(super) request: Id,
     /// The values of the output sets that are enqueued.
     pub(super) enqueued: Vec<u64>,
     /// How often inputs are ready that were not used.
@@ -58,7 +57,7 @@ impl Chain {
     /// Gives the request up.
     pub(super) fn end(self) {
         // SAFETY: the chain has a count of it.
-        unsafe { release(Id(std::ptr::with_exposed_provenance_mut(self.request))) }
+        unsafe { release(self.request) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::request::{Request, evaluate_request};
 use super::{Failure, Payload, answer, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
 use crate::fake::object::{
-    Payload as ObjectPayload, World, items_of, lock, number_of, release, retain, str_of,
+    Kept, Payload as ObjectPayload, World, items_of, lock, number_of, release, retain, str_of,
 };
 use crate::fake::runtime::{Implementations, world_of};
 use crate::fake::surface::FakeSurface;
@@ -269,19 +269,17 @@ pub(super) unsafe fn evaluate_with_events(
         world.in_flight.fetch_add(1, Ordering::Relaxed);
         // Not the objects of the request are held, but what they stand for: whoever starts an evaluation with events
         // has to keep them. They are looked at again when it ends.
-        let kept = events.0.expose_provenance();
         retain(request);
-        let request = request.0.expose_provenance();
+        let kept = [Kept(events), Kept(request)];
         let world = world.clone();
-        std::thread::spawn(move || {
-            let request = Id(std::ptr::with_exposed_provenance_mut(request));
+        crate::sync::thread::spawn(move || {
+            let [events, request] = { kept }.map(|k| k.0);
             let abi = super::super::runtime::abi();
             let pool = (abi.objc_autorelease_pool_push)();
             let in_time = waits.iter().all(|(event, value)| event.wait(*value, PATIENCE));
             if !in_time || evaluate_request(&world, handle, request).is_err() {
                 world.wrong("an evaluation with events failed, and those who wait will not hear of it");
             }
-            let events = Id(std::ptr::with_exposed_provenance_mut(kept));
             if part_of(events, "_ANESharedEvents").is_none() {
                 world.wrong("the events of an evaluation ended before it did");
             }
@@ -441,7 +439,7 @@ unsafe extern "C" fn prepare_chaining(
             }
             Some((_, m)) => {
                 retain(request);
-                let chain = daemon::Chain { request: request.0.expose_provenance(), ..Default::default() };
+                let chain = daemon::Chain { request, enqueued: Vec::new(), ready: 0 };
                 let old = lock(&world.daemon).chains.insert(m.handle(), chain);
                 old.into_iter().for_each(daemon::Chain::end);
                 Ok(())
@@ -470,7 +468,7 @@ unsafe fn advance(
             return Ok(());
         }
         chain.ready -= 1;
-        (Id(std::ptr::with_exposed_provenance_mut(chain.request)), chain.enqueued.remove(0))
+        (chain.request, chain.enqueued.remove(0))
     };
     // SAFETY: the daemon holds the chain, that its parts, and those their surfaces.
     unsafe {

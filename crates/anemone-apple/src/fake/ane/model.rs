@@ -290,10 +290,10 @@ unsafe extern "C" fn shared_connection(this: Id, _: Sel) -> Id {
     let world = unsafe { world_of(this) };
     let known = lock(&world.daemon).client;
     if let Some(client) = known {
-        return Id(std::ptr::with_exposed_provenance_mut(client));
+        return client;
     }
     let client = object::make(&world, "_ANEClient", ObjectPayload::Ane(Payload::Client));
-    lock(&world.daemon).client = Some(client.0.expose_provenance());
+    lock(&world.daemon).client = Some(client);
     client
 }
 

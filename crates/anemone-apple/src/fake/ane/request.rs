@@ -10,7 +10,7 @@ use super::memory::all_are;
 use super::{Failure, Payload, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
 use crate::encoding::BlockRef;
-use crate::fake::object::{Payload as ObjectPayload, World, items_of, lock, number_of, retain};
+use crate::fake::object::{Kept, Payload as ObjectPayload, World, items_of, lock, number_of, retain};
 use crate::fake::runtime::{Implementations, world_of};
 use crate::fake::surface::FakeSurface;
 use crate::messages::*;
@@ -147,15 +147,15 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
     world.in_flight.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the caller's promise; the thread gives the count up.
     unsafe { retain(request) };
-    let held = Held(request);
+    let held = Kept(request);
     let world = world.clone();
-    std::thread::spawn(move || {
-        let held = held;
+    crate::sync::thread::spawn(move || {
+        let Kept(request) = { held };
         let abi = super::super::runtime::abi();
         // SAFETY: pushed and popped on this thread.
         let token = unsafe { (abi.objc_autorelease_pool_push)() };
         // SAFETY: the thread holds a count of the request.
-        let Some((_, r)) = (unsafe { request_of(held.0) }) else { return };
+        let Some((_, r)) = (unsafe { request_of(request) }) else { return };
         // SAFETY: as above.
         let result = daemon::evaluate(&world, handle, &unsafe { r.work() });
         if result.is_ok() {
@@ -171,18 +171,12 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
         drop(handler);
         // SAFETY: the count that was taken above, and the pool that was opened above.
         unsafe {
-            object::release(held.0);
+            object::release(request);
             (abi.objc_autorelease_pool_pop)(token);
         }
     });
     Ok(())
 }
-
-/// An object that another thread holds a count of.
-struct Held(Id);
-
-// SAFETY: objects of the fake may be used from any thread.
-unsafe impl Send for Held {}
 
 /// Maps the surfaces of a request.
 ///
