@@ -6,7 +6,7 @@
 //! From below: [`Abi`] is the seam, one struct of C functions; [`messages`] is the table of every message that is
 //! sent; [`Framework`] is the opened framework, with every prototype compared with the running system's; [`Surface`]
 //! and the types of [`neural`] are what a program is compiled to and run on. With the feature `fake` there is
-//! [`fake`], which stands in for everything behind the seam.
+//! `fake`, which stands in for everything behind the seam.
 //!
 //! Nothing of this has run on hardware yet. What lies behind each message, and how sure that is, is said where it is
 //! written.
