@@ -45,5 +45,9 @@ miri:
 loom:
     cargo xtask loom
 
+# What other interfaces offer and no test holds here yet: `just rows`, `just rows --write`.
+rows *ARGS:
+    cargo xtask rows {{ARGS}}
+
 bench:
     cargo bench --workspace

@@ -11,6 +11,7 @@ mod loom;
 mod macho;
 mod macos;
 mod miri;
+mod rows;
 mod tools;
 
 use std::path::PathBuf;
@@ -71,6 +72,20 @@ enum Task {
     Miri,
     /// Tries every order in which threads may meet in the seam.
     Loom,
+    /// Says which rows of a table of features have a test, by docs/rows.md and the comments of tests.
+    ///
+    /// The table has its rows below headings such as `### 1.H Compile`. Without it the rows of docs/rows.md are taken. The
+    /// exit code is 1 when a row has neither a test nor a reason, or when page and tests disagree.
+    Rows {
+        /// The table of features, in Markdown.
+        features: Option<PathBuf>,
+        /// Only these sections, such as A,D-P.
+        #[arg(long)]
+        sections: Option<String>,
+        /// First writes the tests into docs/rows.md, with lines for rows that it lacks.
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 /// Why a task did not come to its end.
@@ -107,6 +122,9 @@ fn main() -> ExitCode {
         Task::Aarch64 => aarch64::run(),
         Task::Miri => miri::run(),
         Task::Loom => loom::run(),
+        Task::Rows { features, sections, write } => {
+            rows::run(features.as_deref(), sections.as_deref(), write)
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -58,6 +58,7 @@ fn first(bytes: &[u8]) -> f32 {
     f32::from_le_bytes(bytes[..4].try_into().unwrap())
 }
 
+/// Rows G18, T12: in every order.
 #[test]
 fn a_surface_has_one_writer_or_many_readers() {
     Scene::new().explore(|framework, _| {
@@ -86,6 +87,7 @@ fn a_surface_has_one_writer_or_many_readers() {
     });
 }
 
+/// Rows G18, H14: in every order.
 #[test]
 fn an_evaluation_has_its_surfaces_alone() {
     Scene::new().explore(|_, model| {
@@ -105,6 +107,7 @@ fn an_evaluation_has_its_surfaces_alone() {
     });
 }
 
+/// Row K4: in every order.
 #[test]
 fn two_evaluations_that_write_one_surface_never_meet() {
     Scene::new().explore(|_, model| {
@@ -117,6 +120,7 @@ fn two_evaluations_that_write_one_surface_never_meet() {
     });
 }
 
+/// Rows K1, K2: in every order.
 #[test]
 fn the_end_is_told_once_and_nobody_waits_for_ever() {
     Scene::new().explore(|_, model| {
@@ -134,6 +138,7 @@ fn the_end_is_told_once_and_nobody_waits_for_ever() {
     });
 }
 
+/// Row K1: in every order.
 #[test]
 fn a_future_is_woken() {
     Scene::new().explore(|_, model| {
@@ -143,6 +148,7 @@ fn a_future_is_woken() {
     });
 }
 
+/// Rows K1, H7: in every order.
 #[test]
 fn what_is_dropped_under_way_is_given_back_at_the_end() {
     Scene::new().explore(|_, model| {
@@ -154,6 +160,7 @@ fn what_is_dropped_under_way_is_given_back_at_the_end() {
     });
 }
 
+/// Row J3: in every order.
 #[test]
 fn a_promised_value_is_signalled_by_its_evaluation_alone() {
     let folder = tempfile::Builder::new().suffix(".mlmodelc").tempdir().unwrap();

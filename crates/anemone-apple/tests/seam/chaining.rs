@@ -15,9 +15,9 @@ fn chain(job: &Job) -> Result<Chain, Error> {
     Chain::new(job.request.model(), "main", &[("x", &job.x)], &[("y", &job.y)])
 }
 
+/// Rows L6, L7, L8, U7, U8, U9, T2: a chain is described as it should be, and refused with error 15.
 #[test]
 fn a_process_without_entitlements_is_refused_with_advice() {
-    // L6, L7, L8
     let scene = Scene::new();
     let folder = Folder::new("chaining-refused", COPY);
     for model in [scene.text("chaining refused", COPY), scene.package(&folder).unwrap()] {
@@ -46,9 +46,9 @@ fn a_process_without_entitlements_is_refused_with_advice() {
     scene.end();
 }
 
+/// Rows K8, L9, L10, L11, U9: a round enqueues its outputs, then says that its inputs are ready.
 #[test]
 fn rounds_are_run_where_chains_are_accepted() {
-    // L9, L10, L11, K8
     let scene = Scene::on(entitled(), Faults::default());
     let job = Job::new(&scene.text("chaining", COPY));
     let mut chain = chain(&job).unwrap().prepare().unwrap();
@@ -79,9 +79,9 @@ fn rounds_are_run_where_chains_are_accepted() {
     scene.end();
 }
 
+/// Row L11: what may still be written is never given back.
 #[test]
 fn a_round_that_fails_is_never_taken_for_done() {
-    // L11
     let scene = Scene::on(entitled(), Faults { evaluate_status: Some(0x1d), ..Faults::default() });
     let job = Job::new(&scene.text("chaining that fails", COPY));
     let mut chain = chain(&job).unwrap().prepare().unwrap();
@@ -96,9 +96,9 @@ fn a_round_that_fails_is_never_taken_for_done() {
     scene.fake.report().files.iter().for_each(|f| std::fs::remove_dir_all(f).unwrap());
 }
 
+/// Rows L6, L15: by name, and completely.
 #[test]
 fn a_chain_binds_what_a_request_binds() {
-    // L6, L15
     let scene = Scene::new();
     let model = scene.text("chaining bound", COPY);
     let job = Job::new(&model);
@@ -115,9 +115,9 @@ fn a_chain_binds_what_a_request_binds() {
     scene.end();
 }
 
+/// Row T10: a class that is missing turns off chains, and nothing else.
 #[test]
 fn a_macos_without_chains_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables.classes.remove("_ANEChainingRequest");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

@@ -13,9 +13,9 @@ use anemone_apple::{Error, Feature};
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, PATIENCE, Scene, get};
 
+/// Rows K1, K2, U5: the handler is set, the call returns, the callback comes once.
 #[test]
 fn the_end_is_told_once_and_then_the_surfaces_are_free() {
-    // K1, K2, U(_ANERequest)
     let scene = Scene::new();
     let folder = Folder::new("completion", COPY);
     let models = [scene.text("completion", COPY), scene.package(&folder).unwrap()];
@@ -51,9 +51,9 @@ fn the_end_is_told_once_and_then_the_surfaces_are_free() {
     scene.end();
 }
 
+/// Row K2: also when nothing was sent.
 #[test]
 fn a_failure_is_told_as_well() {
-    // K2
     let faults = Faults { evaluate_status: Some(0x1d), ..Faults::default() };
     let scene = Scene::on(machine(), faults);
     let mut job = Job::new(&scene.text("completion that fails", COPY));
@@ -80,9 +80,9 @@ fn a_failure_is_told_as_well() {
     scene.end();
 }
 
+/// Rows K4, K7, G18: two in flight on one output are noticed.
 #[test]
 fn while_it_is_under_way_nobody_has_the_surfaces_or_the_request() {
-    // K4, K7
     let hang = Duration::from_millis(300);
     let scene = Scene::on(machine(), Faults { hang: Some(hang), ..Faults::default() });
     let model = scene.text("completion under way", COPY);
@@ -110,9 +110,9 @@ fn while_it_is_under_way_nobody_has_the_surfaces_or_the_request() {
     scene.end();
 }
 
+/// Rows K1, K2, H7: the model is unloaded after the last evaluation.
 #[test]
 fn what_is_dropped_under_way_stays_until_the_end() {
-    // K1, K2, H7
     let hang = Duration::from_millis(100);
     let scene = Scene::on(machine(), Faults { hang: Some(hang), ..Faults::default() });
     let Job { mut request, x, y } = Job::new(&scene.text("completion dropped", COPY));
@@ -127,9 +127,9 @@ fn what_is_dropped_under_way_stays_until_the_end() {
     scene.end();
 }
 
+/// Row K2: the callback is called where nothing is locked.
 #[test]
 fn a_callback_may_run_the_request_again_and_may_panic() {
-    // K2
     let scene = Scene::new();
     let job = Job::new(&scene.text("completion again", COPY));
     job.put(5.0);
@@ -160,9 +160,9 @@ impl Wake for Counted {
     }
 }
 
+/// Row K1: a waker of the standard library is all that it needs.
 #[test]
 fn it_is_a_future_of_no_runtime() {
-    // K1
     let scene = Scene::on(machine(), Faults { hang: Some(Duration::from_millis(50)), ..Faults::default() });
     let mut job = Job::new(&scene.text("completion awaited", COPY));
     let mut pending = pin!(job.request.start());
@@ -186,9 +186,9 @@ fn it_is_a_future_of_no_runtime() {
     scene.end();
 }
 
+/// Row T10: a selector that is missing turns off the waiting for it only.
 #[test]
 fn a_macos_without_completion_handlers_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables.classes.get_mut("_ANERequest").unwrap().to_object.remove("setCompletionHandler:");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

@@ -7,9 +7,9 @@ use anemone_apple::neural::{Cache, ClientInfo, DeviceInfo, Diagnostics, Model, P
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, Scene};
 
+/// Rows I1, U14: each field is one message to the class.
 #[test]
 fn the_machine_says_what_it_is() {
-    // I1, H20, N8
     let scene = Scene::new();
     let info = DeviceInfo::read(&scene.framework);
     let expected = DeviceInfo {
@@ -29,9 +29,9 @@ fn the_machine_says_what_it_is() {
     scene.end();
 }
 
+/// Rows I1, T10: a missing or changed selector is an unknown field.
 #[test]
 fn what_the_machine_does_not_say_is_unknown_and_not_wrong() {
-    // I1, N6, T10
     let mut tables = Tables::newest();
     let device = tables.classes.get_mut("_ANEDeviceInfo").unwrap();
     device.to_class.remove("numANEs");
@@ -47,9 +47,9 @@ fn what_the_machine_does_not_say_is_unknown_and_not_wrong() {
     scene.end();
 }
 
+/// Row I4: by the machine and by the client.
 #[test]
 fn a_virtual_machine_is_told_from_a_mac() {
-    // I4, I6
     for virtual_machine in [false, true] {
         let scene = Scene::on(Machine { virtual_machine, ..machine() }, Faults::default());
         let info = DeviceInfo::read(&scene.framework);
@@ -63,9 +63,9 @@ fn a_virtual_machine_is_told_from_a_mac() {
     }
 }
 
+/// Rows H29, H30: whether a program is compiled, and away with it.
 #[test]
 fn the_cache_is_asked_by_identity() {
-    // H29, H30, N8
     let scene = Scene::new();
     let text = format!("# cache\n{COPY}");
     let quality = QualityOfService::Default;
@@ -96,9 +96,9 @@ fn the_cache_is_asked_by_identity() {
     scene.end();
 }
 
+/// Rows N6, O9, U3, U4, U10: depths, states, handles and what is in flight.
 #[test]
 fn a_loaded_model_says_how_its_queues_are() {
-    // N6, O9
     let scene = Scene::new();
     let folder = Folder::new("diagnostics", COPY);
     let (text, package) = (scene.text("diagnostics", COPY), scene.package(&folder).unwrap());
@@ -124,9 +124,9 @@ fn a_loaded_model_says_how_its_queues_are() {
     scene.end();
 }
 
+/// Rows N6, T10: absent is not zero.
 #[test]
 fn what_a_model_does_not_say_is_unknown() {
-    // N6, T10
     let mut tables = Tables::newest();
     tables
         .classes
@@ -144,9 +144,9 @@ fn what_a_model_does_not_say_is_unknown() {
     scene.end();
 }
 
+/// Rows K3, O9: other depths are refused before anything is sent.
 #[test]
 fn a_queue_has_one_to_127_places() {
-    // K3, O9
     let scene = Scene::new();
     let text = format!("# depth\n{COPY}");
     let describe = || Model::describe(&scene.framework, &Program { text: &text, weights: &[] }).unwrap();
@@ -163,9 +163,9 @@ fn a_queue_has_one_to_127_places() {
     scene.end();
 }
 
+/// Rows I1, T2: no engine is an answer and not a failure.
 #[test]
 fn a_framework_without_an_engine_opens_and_says_so() {
-    // I1
     let fake = Fake::new(Machine { virtual_machine: true, engine: None, ..machine() });
     let framework = fake.open().unwrap();
     assert_eq!(DeviceInfo::read(&framework).has_engine, Some(false));

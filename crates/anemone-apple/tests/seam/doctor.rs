@@ -33,6 +33,7 @@ fn finds(checkup: &Checkup, check: &str, state: State, words: &str) {
     assert!(item.says.contains(words), "{checkup}");
 }
 
+/// Row I1: the checkup ends with a dispatch whose output is compared.
 #[test]
 fn a_sound_machine_is_said_to_be_sound() {
     let checkup = examine_sound(machine());
@@ -44,6 +45,7 @@ fn a_sound_machine_is_said_to_be_sound() {
     assert!(checkup.to_string().starts_with("ok       classes       all "), "{checkup}");
 }
 
+/// Row T10: class, selector, expected and found prototype.
 #[test]
 fn what_is_missing_or_has_changed_is_named() {
     let with = |name: &str| examine_sound(Machine { tables: tables(name), ..machine() });
@@ -65,6 +67,7 @@ fn what_is_missing_or_has_changed_is_named() {
     finds(&checkup, "features", State::Warning, "chaining");
 }
 
+/// Row I4: a compilation there may hang.
 #[test]
 fn a_virtual_machine_is_not_asked_to_compile() {
     let checkup = examine_sound(Machine { virtual_machine: true, ..machine() });
@@ -74,6 +77,7 @@ fn a_virtual_machine_is_not_asked_to_compile() {
     finds(&checkup, "dispatch", State::Skipped, "no engine");
 }
 
+/// Rows L14, N14: a dispatch counts when its output is right, and not before.
 #[test]
 fn an_engine_that_is_out_of_order_is_found() {
     let with = |faults: Faults| examine(machine(), faults);
@@ -86,6 +90,7 @@ fn an_engine_that_is_out_of_order_is_found() {
     finds(&checkup, "dispatch", State::Failed, "0x1d");
 }
 
+/// Row T9: the temporary directory, and that of caches.
 #[test]
 fn folders_that_cannot_be_written_are_found() {
     let nowhere = std::path::PathBuf::from("/nowhere/at/all");
@@ -97,6 +102,7 @@ fn folders_that_cannot_be_written_are_found() {
     fake.finish().check();
 }
 
+/// Row P13: elsewhere nothing pretends.
 #[test]
 fn off_a_mac_a_checkup_says_what_it_would_do() {
     if cfg!(target_vendor = "apple") {
@@ -115,6 +121,7 @@ fn logs() -> std::path::PathBuf {
 
 /// Every log below `fixtures/logs` is replayed: the same is done over a fake with the tables of the system on which it
 /// was recorded, and what is sent must be the same. `BLESS=1` records those anew that are of the fake.
+/// Rows H8, T10: a log is a test of the whole protocol.
 #[test]
 fn what_was_recorded_is_sent_again() {
     if std::env::var_os("BLESS").is_some() {
@@ -141,6 +148,7 @@ fn what_was_recorded_is_sent_again() {
     assert!(replayed >= 2, "{replayed}");
 }
 
+/// Row H8: the first message that differs.
 #[test]
 fn a_difference_to_what_was_recorded_is_named() {
     let one = examine_sound(machine()).recording.unwrap();

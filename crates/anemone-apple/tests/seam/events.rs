@@ -11,9 +11,9 @@ use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
 
 const NOT_LONG: Duration = Duration::from_millis(20);
 
+/// Rows J1, J3, J4: signalled, read, waited for with an end.
 #[test]
 fn a_value_only_grows() {
-    // J1, J3, J4, J5
     let scene = Scene::new();
     let event = SharedEvent::new(&scene.framework).unwrap();
     assert_eq!(event.value(), 0);
@@ -31,9 +31,9 @@ fn a_value_only_grows() {
     scene.end();
 }
 
+/// Rows J3, J4: every waiter, at its own value.
 #[test]
 fn who_waits_is_woken_by_another_thread() {
-    // J3, J4
     let scene = Scene::new();
     let event = SharedEvent::new(&scene.framework).unwrap();
     std::thread::scope(|s| {
@@ -54,9 +54,9 @@ fn who_waits_is_woken_by_another_thread() {
     scene.end();
 }
 
+/// Row J2: two objects of one event.
 #[test]
 fn an_event_is_opened_by_its_port() {
-    // J2, J11, J14
     let scene = Scene::new();
     let event = SharedEvent::new(&scene.framework).unwrap();
     let port = event.port();
@@ -78,9 +78,9 @@ fn an_event_is_opened_by_its_port() {
     scene.end();
 }
 
+/// Row J10: events need a model from a folder.
 #[test]
 fn programs_of_text_are_refused_before_anything_is_sent() {
-    // J10
     let scene = Scene::new();
     let event = SharedEvent::new(&scene.framework).unwrap();
     let mut job = Job::new(&scene.text("events of text", COPY));
@@ -95,9 +95,9 @@ fn programs_of_text_are_refused_before_anything_is_sent() {
     scene.end();
 }
 
+/// Rows J6, J8, J9, J13, U13: kind 5 at the first output; objects are used again with other values.
 #[test]
 fn an_evaluation_signals_its_end() {
-    // J6, J8, J9, J13, N9
     let scene = Scene::new();
     let folder = Folder::new("events-signal", COPY);
     let event = SharedEvent::new(&scene.framework).unwrap();
@@ -136,9 +136,9 @@ fn an_evaluation_signals_its_end() {
     scene.end_with(1);
 }
 
+/// Rows J7, J8, J13, U13: nothing begins before what is waited for has come.
 #[test]
 fn an_evaluation_waits_for_events_and_signals_others() {
-    // J7, J8, J12
     let scene = Scene::new();
     let folder = Folder::new("events-both", COPY);
     let (before, after) =
@@ -170,9 +170,9 @@ fn an_evaluation_waits_for_events_and_signals_others() {
     scene.end_with(1);
 }
 
+/// Row J8: an event of ours tells the end.
 #[test]
 fn an_evaluation_that_only_waits_has_an_end_of_its_own() {
-    // J8
     let scene = Scene::new();
     let folder = Folder::new("events-wait", COPY);
     let before = SharedEvent::new(&scene.framework).unwrap();
@@ -192,9 +192,9 @@ fn an_evaluation_that_only_waits_has_an_end_of_its_own() {
     scene.end_with(1);
 }
 
+/// Rows J7, L13: what one writes the other reads, in order.
 #[test]
 fn one_evaluation_waits_for_another_on_one_surface() {
-    // J7, L13
     let scene = Scene::new();
     let folder = Folder::new("events-chain", COPY);
     let (first, second) =
@@ -217,9 +217,9 @@ fn one_evaluation_waits_for_another_on_one_surface() {
     scene.end_with(1);
 }
 
+/// Rows J3, J7: an evaluation that would wait for itself, or signal what has come.
 #[test]
 fn events_that_cannot_work_are_refused() {
-    // J3, J7
     let scene = Scene::new();
     let folder = Folder::new("events-refused", COPY);
     let (one, two) =
@@ -252,9 +252,9 @@ fn events_that_cannot_work_are_refused() {
     scene.end_with(1);
 }
 
+/// Rows J6, H7: the engine keeps what it uses.
 #[test]
 fn what_is_dropped_under_way_stays_until_its_events_came() {
-    // J6, H7
     let scene = Scene::new();
     let folder = Folder::new("events-dropped", COPY);
     let before = SharedEvent::new(&scene.framework).unwrap();
@@ -273,9 +273,9 @@ fn what_is_dropped_under_way_stays_until_its_events_came() {
     scene.end_with(1);
 }
 
+/// Row T10: a class that is missing turns off events only.
 #[test]
 fn a_macos_without_events_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables.classes.remove("_ANESharedEvents");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

@@ -38,6 +38,7 @@ fn finish(fake: Fake, framework: Framework) {
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Rows T1, T4: the words of the compiler are kept.
 #[test]
 fn a_compiler_that_fails_is_quoted_and_can_be_asked_again() {
     let words = "_ANECompiler : ANECCompile() FAILED: err=()";
@@ -50,6 +51,7 @@ fn a_compiler_that_fails_is_quoted_and_can_be_asked_again() {
     finish(fake, framework);
 }
 
+/// Rows O1, T1: NO without an error.
 #[test]
 fn a_compiler_that_says_nothing_is_an_error_that_says_what_is_known() {
     let (fake, framework) = with(Faults { compile_silently_fails: true, ..Faults::default() });
@@ -62,6 +64,7 @@ fn a_compiler_that_says_nothing_is_an_error_that_says_what_is_known() {
     finish(fake, framework);
 }
 
+/// Rows H4, T1: once, after a pause.
 #[test]
 fn a_load_that_is_refused_for_a_moment_is_tried_again() {
     let (fake, framework) = with(Faults { busy_loads: 1, ..Faults::default() });
@@ -76,6 +79,7 @@ fn a_load_that_is_refused_for_a_moment_is_tried_again() {
     finish(fake, framework);
 }
 
+/// Rows O7, T1, T2, T4: what compiles may still fail when it is run.
 #[test]
 fn a_status_of_the_driver_is_explained_and_gives_the_surfaces_back() {
     let faults = Faults { evaluate_status: Some(0x1d), after_evaluations: 2, ..Faults::default() };
@@ -110,6 +114,7 @@ fn bound(model: &Loaded) -> (Request, Vec<Surface>) {
     (model.request(&p.name, &inputs, &outputs).unwrap(), surfaces)
 }
 
+/// Rows L14, N14: results are compared before anything is believed.
 #[test]
 fn zeros_that_nobody_explains_are_found_by_the_first_dispatch() {
     let (fake, framework, _folder) = apart(Faults { zero_outputs: true, ..Faults::default() });
@@ -121,6 +126,7 @@ fn zeros_that_nobody_explains_are_found_by_the_first_dispatch() {
     finish(fake, framework);
 }
 
+/// Row T12: nothing is given back that may still be written.
 #[test]
 fn an_engine_that_hangs_keeps_what_it_may_still_write() {
     let hang = Duration::from_millis(300);
@@ -151,6 +157,7 @@ fn an_engine_that_hangs_keeps_what_it_may_still_write() {
     finish(fake, framework);
 }
 
+/// Row T1: the client gives up after half a minute.
 #[test]
 fn who_has_patience_hears_of_the_systems_own_time_out() {
     let (fake, framework) = with(Faults { hang: Some(Duration::from_millis(5)), ..Faults::default() });
@@ -166,6 +173,7 @@ fn who_has_patience_hears_of_the_systems_own_time_out() {
     finish(fake, framework);
 }
 
+/// Rows O1, T2: the 129th load.
 #[test]
 fn places_that_are_lost_end_in_an_error_that_says_so() {
     let (fake, framework) = with(Faults { budget_leaks: true, ..Faults::default() });
@@ -185,6 +193,7 @@ fn places_that_are_lost_end_in_an_error_that_says_so() {
     finish(fake, framework);
 }
 
+/// Rows O1, O2, O4, T2: counted, and refused while there is still a word to say.
 #[test]
 fn the_budget_ends_before_the_system_falls_silent() {
     let (fake, framework) = with(Faults::default());
@@ -201,6 +210,7 @@ fn the_budget_ends_before_the_system_falls_silent() {
     finish(fake, framework);
 }
 
+/// Row T8: programs of one process are not kept apart.
 #[test]
 fn a_process_that_a_tile_has_spoiled_says_so_and_another_is_sound() {
     let (fake, framework, _folder) = apart(Faults { tile_poisons: true, ..Faults::default() });
@@ -217,6 +227,7 @@ fn a_process_that_a_tile_has_spoiled_says_so_and_another_is_sound() {
     finish(fake, framework);
 }
 
+/// Rows G11, T1: too large, or not to be locked.
 #[test]
 fn surfaces_that_cannot_be_made_or_locked_are_errors() {
     let (fake, framework) = with(Faults { surface_limit: Some(1 << 20), ..Faults::default() });
@@ -231,6 +242,7 @@ fn surfaces_that_cannot_be_made_or_locked_are_errors() {
     finish(fake, framework);
 }
 
+/// Row T10: the whole table, one message after the other.
 #[test]
 fn each_selector_that_is_removed_turns_off_its_feature_and_no_other() {
     for (at, row) in MESSAGES.iter().enumerate() {
@@ -260,6 +272,7 @@ fn each_selector_that_is_removed_turns_off_its_feature_and_no_other() {
     }
 }
 
+/// Row T12: errors leak as little as successes.
 #[test]
 fn mixes_of_faults_are_reproducible_and_leave_nothing_behind() {
     let mut outcomes = [0; 2];

@@ -45,9 +45,9 @@ pub(crate) fn run_sum(model: &Loaded) -> Result<(), Error> {
     Ok(())
 }
 
+/// Rows H1, H2, H4, H5, H6, H7, H12, H25, D13: the whole way, and the folder is gone.
 #[test]
 fn a_program_is_compiled_loaded_run_and_leaves_nothing() {
-    // H1, H2, H3, H4, H5, H6, H7, H12, H19, H25
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let model = load(&framework, &SUM).unwrap();
@@ -65,9 +65,9 @@ fn a_program_is_compiled_loaded_run_and_leaves_nothing() {
     end.check();
 }
 
+/// Rows H3, H8, H9, H11, H13, L1, U2, U3, U5: in this order, and no other.
 #[test]
 fn the_messages_of_a_run_are_those_that_are_known_to_work() {
-    // H3, H8, H9, H11, H13, L1
     let fake = Fake::new(machine());
     let log = Log::new();
     let framework = fake.open_logged(&log).unwrap();
@@ -100,9 +100,9 @@ fn the_messages_of_a_run_are_those_that_are_known_to_work() {
     fake.finish().check();
 }
 
+/// Row H29: the identity is the text and its weights.
 #[test]
 fn what_was_compiled_is_not_compiled_again() {
-    // H29
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     for _ in 0..3 {
@@ -113,9 +113,9 @@ fn what_was_compiled_is_not_compiled_again() {
     fake.finish().check();
 }
 
+/// Rows D5, D10, H11, H29: other bytes are another program.
 #[test]
 fn weights_are_a_part_of_the_program() {
-    // H3, H11, H29
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let text = "main inputs x:1x1x1 outputs y:1x1x1";
@@ -132,9 +132,9 @@ fn weights_are_a_part_of_the_program() {
     fake.finish().check();
 }
 
+/// Rows H7, D13: who unloads takes nothing from the others.
 #[test]
 fn equal_programs_share_a_folder_in_peace() {
-    // H7
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let first = load(&framework, &SUM).unwrap();
@@ -149,9 +149,9 @@ fn equal_programs_share_a_folder_in_peace() {
     fake.finish().check();
 }
 
+/// Rows T1, T5: what it says comes through.
 #[test]
 fn the_compiler_has_its_say() {
-    // T1, T5
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     let e = load(&framework, &Program { text: "nonsense", weights: &[] }).unwrap_err();
@@ -160,9 +160,9 @@ fn the_compiler_has_its_say() {
     fake.finish().check();
 }
 
+/// Rows D3, D13, T11: no way out, nothing twice, nothing in the place of another.
 #[test]
 fn names_of_weight_files_stay_below_the_folder() {
-    // T11
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
     for name in [

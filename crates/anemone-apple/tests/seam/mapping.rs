@@ -19,9 +19,9 @@ fn mappings(scene: &Scene) -> Vec<String> {
     scene.lines().into_iter().filter_map(one).collect()
 }
 
+/// Row K5: once each, also when the request is dropped.
 #[test]
 fn what_is_mapped_is_unmapped_before_the_model_is_unloaded() {
-    // U(_ANEProgramIOSurfacesMapper), K5
     let scene = Scene::new();
     let folder = Folder::new("mapping", COPY);
     for model in [scene.text("mapping", COPY), scene.package(&folder).unwrap()] {
@@ -45,9 +45,9 @@ fn what_is_mapped_is_unmapped_before_the_model_is_unloaded() {
     scene.end();
 }
 
+/// Rows T2, U3: with the cache of the inference, then without; it runs all the same.
 #[test]
 fn mapping_is_tried_without_the_cache_and_may_fail() {
-    // T2, U(_ANEInMemoryModel)
     let scene = Scene::on(machine(), Faults { cached_mapping_fails: true, ..Faults::default() });
     let mut job = Job::new(&scene.text("mapping that fails", COPY));
     job.request.map().unwrap();
@@ -67,9 +67,9 @@ fn mapping_is_tried_without_the_cache_and_may_fail() {
     scene.end();
 }
 
+/// Rows G28, H9, U6: a surface object with a start.
 #[test]
 fn a_tensor_may_lie_behind_others_in_its_surface() {
-    // H9, U(_ANEIOSurfaceObject)
     let scene = Scene::new();
     let model = scene.text("parts", "main inputs a:1x1x4 b:1x1x4 outputs y:1x1x4");
     let all = Surface::new(&scene.framework, 3 * 64).unwrap();
@@ -100,9 +100,9 @@ fn a_tensor_may_lie_behind_others_in_its_surface() {
     scene.end();
 }
 
+/// Row T10: each by itself.
 #[test]
 fn a_macos_without_mapping_or_parts_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables
         .classes

@@ -228,6 +228,7 @@ fn the_bare_functions_used_well_break_no_rule() {
     .check();
 }
 
+/// Row T12: what is released too often or never is noticed.
 #[test]
 fn counts_of_objects() {
     breaks("was released too often", |b| {
@@ -280,6 +281,7 @@ fn what_raises_an_exception_ends_the_process() {
     }
 }
 
+/// Rows G13, G17, G18, G30: no byte without a lock, one release for each count.
 #[test]
 fn bytes_of_surfaces() {
     breaks("while it was not locked", |b| {
@@ -318,6 +320,7 @@ fn bytes_of_surfaces() {
     assert_eq!((report.ports, report.surfaces), (1, 1), "a port that is not closed keeps its surface");
 }
 
+/// Row A12: a surface has a width, a height, and rows that hold its elements.
 #[test]
 fn properties_of_surfaces() {
     let create = |b: &Bare, entries: &[(&CStr, Id)]| {
@@ -339,6 +342,7 @@ fn properties_of_surfaces() {
     });
 }
 
+/// Rows D5, H11: text is data, weights are a dictionary of offset 0 and data.
 #[test]
 fn descriptions_of_models() {
     let entry =
@@ -368,6 +372,7 @@ fn descriptions_of_models() {
     });
 }
 
+/// Row H3: never nil.
 #[test]
 fn options_are_dictionaries() {
     let words = "options must be a dictionary";
@@ -381,6 +386,7 @@ fn options_are_dictionaries() {
     });
 }
 
+/// Row H2: a model has one state at a time.
 #[test]
 fn models_are_loaded_once_and_unloaded() {
     breaks("a model was loaded twice", |b| {
@@ -413,6 +419,7 @@ fn models_are_loaded_once_and_unloaded() {
     });
 }
 
+/// Rows G18, H9: a wrong index, a small surface, a lock, a missing symbol.
 #[test]
 fn requests_name_their_symbols_and_hold_large_enough_surfaces_that_nobody_has_locked() {
     let refused = |name: &str, status: &str, request: &dyn Fn(&Bare, SurfaceRef, SurfaceRef) -> Id| {
@@ -454,6 +461,7 @@ fn requests_name_their_symbols_and_hold_large_enough_surfaces_that_nobody_has_lo
     });
 }
 
+/// Rows L2, K5: maps and tasks.
 #[test]
 fn what_is_begun_is_ended_once() {
     let mapped = |b: &Bare, name: &str, maps: usize, unmaps: usize| {
@@ -476,6 +484,7 @@ fn what_is_begun_is_ended_once() {
     });
 }
 
+/// Row J13: kinds and classes.
 #[test]
 fn events_and_statistics_are_made_of_what_they_are_made_of() {
     breaks("an event that is signalled", |b| {

@@ -9,9 +9,9 @@ use crate::scene::{COPY, Folder, Job, Scene};
 
 const QUALITY: QualityOfService = QualityOfService::Default;
 
+/// Rows H22, H28, H30, U1, U4: the messages, in order.
 #[test]
 fn a_folder_is_compiled_loaded_run_and_unloaded_through_the_client() {
-    // H22, H28, H30, H2, H7
     let scene = Scene::new();
     let folder = Folder::new("package", COPY);
     let model = scene.package(&folder).unwrap();
@@ -42,9 +42,9 @@ fn a_folder_is_compiled_loaded_run_and_unloaded_through_the_client() {
     scene.end();
 }
 
+/// Row H22: both ways, the same bytes.
 #[test]
 fn a_program_gives_the_same_results_from_a_folder_as_from_text() {
-    // H22
     let scene = Scene::new();
     let functions = "main inputs b:3x2x5 a:3x2x5 outputs y:3x2x5";
     let folder = Folder::new("package-same", functions);
@@ -72,9 +72,9 @@ fn a_program_gives_the_same_results_from_a_folder_as_from_text() {
     scene.end();
 }
 
+/// Rows H29, H30: by folder and key.
 #[test]
 fn what_is_cached_is_not_compiled_again_unless_it_is_purged() {
-    // H29, H30, U(_ANEModel)
     let scene = Scene::new();
     let folder = Folder::new("package-cached", COPY);
     let describe = |key| Package::describe(&scene.framework, folder.path(), key).unwrap();
@@ -92,9 +92,9 @@ fn what_is_cached_is_not_compiled_again_unless_it_is_purged() {
     scene.end();
 }
 
+/// Rows H28, T2: no file, no key, no folder.
 #[test]
 fn folders_without_a_model_are_refused_before_anything_is_sent() {
-    // H21, T2
     let scene = Scene::new();
     let (empty, full) = (Folder::empty("package-empty"), Folder::new("package-full", COPY));
     for (path, key, words) in [
@@ -109,9 +109,9 @@ fn folders_without_a_model_are_refused_before_anything_is_sent() {
     scene.end();
 }
 
+/// Rows H4, T2: a refusal costs no place among the loaded.
 #[test]
 fn the_daemon_has_its_say_and_the_place_is_given_back() {
-    // H4, T2, O1
     let scene = Scene::on(machine(), Faults { busy_loads: 1, ..Faults::default() });
     // A load that is refused for a moment is tried again.
     let folder = Folder::new("package-busy", COPY);
@@ -131,9 +131,9 @@ fn the_daemon_has_its_say_and_the_place_is_given_back() {
     scene.end();
 }
 
+/// Row T10: programs of text work on.
 #[test]
 fn a_macos_without_models_in_folders_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables.classes.get_mut("_ANEModel").unwrap().to_class.remove("modelAtURL:key:");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

@@ -11,19 +11,19 @@ type Run = fn(&mut Request) -> Result<(), Error>;
 
 /// Each way with the messages that it sends for a model of text and for one from a folder.
 const WAYS: [(Run, &[&str], &[&str]); 4] = [
-    // L1, H5, H8
+    // Row L1: through the model.
     (
         Request::run,
         &["-[_ANEInMemoryModel evaluateWithQoS:options:request:error:]"],
         &["-[_ANEClient evaluateWithModel:options:request:qos:error:]"],
     ),
-    // L4, H16
+    // Rows H16, L4: around the model, without the daemon.
     (
         Request::run_direct,
         &["-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]"],
         &["-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]"],
     ),
-    // L3
+    // Row L3: through the program.
     (
         Request::run_program,
         &[
@@ -37,7 +37,7 @@ const WAYS: [(Run, &[&str], &[&str]); 4] = [
             "-[_ANEProgramForEvaluation processRequest:model:qos:qIndex:modelStringID:options:returnValue:error:]",
         ],
     ),
-    // L2
+    // Row L2: at real-time priority.
     (
         Request::run_real_time,
         &["-[_ANEClient evaluateRealTimeWithModel:options:request:error:]"],
@@ -45,9 +45,9 @@ const WAYS: [(Run, &[&str], &[&str]); 4] = [
     ),
 ];
 
+/// Rows H9, H14, H16, L1, L2, L3, L4, U1, U10: one request, four ways.
 #[test]
 fn all_ways_give_the_same_results_with_the_messages_that_are_known() {
-    // L1, L2, L3, L4, L5, H9, H14
     let scene = Scene::new();
     let folder = Folder::new("paths", COPY);
     let text = scene.text("paths", COPY);
@@ -69,9 +69,9 @@ fn all_ways_give_the_same_results_with_the_messages_that_are_known() {
     scene.end();
 }
 
+/// Rows L1, L2, L3, L4: a lock that is held is an error and not a hang.
 #[test]
 fn every_way_tells_why_it_failed_and_gives_the_surfaces_back() {
-    // L1, L2, L3, L4
     let scene = Scene::on(machine(), Faults { evaluate_status: Some(0x12), ..Faults::default() });
     let model = scene.text("paths that fail", COPY);
     let mut job = Job::new(&model);
@@ -88,9 +88,9 @@ fn every_way_tells_why_it_failed_and_gives_the_surfaces_back() {
     scene.end();
 }
 
+/// Rows H27, J9: the number of the quality, the keys of the options.
 #[test]
 fn quality_and_options_are_sent_as_they_were_asked_for() {
-    // H3, H4, H27, J9
     let scene = Scene::new();
     let text = format!("# quality\n{COPY}");
     let program = anemone_apple::neural::Program { text: &text, weights: &[] };
@@ -112,9 +112,9 @@ fn quality_and_options_are_sent_as_they_were_asked_for() {
     scene.end();
 }
 
+/// Rows T2, T10: nothing is sent that is not there.
 #[test]
 fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
-    // I1, T2, T10
     let mut tables = Tables::newest();
     let client = tables.classes.get_mut("_ANEClient").unwrap();
     client.to_object.remove("doEvaluateDirectWithModel:options:request:qos:error:");

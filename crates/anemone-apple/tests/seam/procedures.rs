@@ -54,9 +54,9 @@ fn check(model: &Loaded) {
     assert_eq!((both.inputs().len(), both.outputs().len()), (2, 2));
 }
 
+/// Rows H1, U4: symbols are counted through all functions.
 #[test]
 fn each_function_has_its_indices_and_is_run_by_them() {
-    // H1, H12, B(multi-function), U(_ANEModel)
     let scene = Scene::new();
     let folder = Folder::new("procedures", MANY);
     check(&scene.text("procedures", MANY));
@@ -70,9 +70,9 @@ fn each_function_has_its_indices_and_is_run_by_them() {
     scene.end();
 }
 
+/// Rows L15, T6: with the names that there are.
 #[test]
 fn a_function_that_is_not_there_and_names_of_another_are_refused() {
-    // L15, T6
     let scene = Scene::new();
     let model = scene.text("procedures refused", MANY);
     let job = Job::of(&model, "one");
@@ -92,9 +92,9 @@ fn a_function_that_is_not_there_and_names_of_another_are_refused() {
     scene.end();
 }
 
+/// Rows D10, H29: until it is purged.
 #[test]
 fn a_folder_that_changes_under_a_cached_model_changes_nothing() {
-    // H29
     let scene = Scene::new();
     let folder = Folder::new("procedures-changed", MANY);
     drop(scene.package(&folder).unwrap());

@@ -19,9 +19,9 @@ fn tasks(scene: &Scene) -> Vec<String> {
 const BEGIN: &str = "-[_ANEClient beginRealTimeTask]";
 const END: &str = "-[_ANEClient endRealTimeTask]";
 
+/// Rows L2, U1: an error, a panic, a task within a task.
 #[test]
 fn a_task_ends_whatever_happens_in_it() {
-    // L2, U(_ANEClient)
     let scene = Scene::on(entitled(), Faults::default());
     let mut job = Job::new(&scene.text("real time", COPY));
     job.put(2.0);
@@ -57,9 +57,9 @@ fn a_task_ends_whatever_happens_in_it() {
     scene.end();
 }
 
+/// Row L2: the entitlement is for the task alone.
 #[test]
 fn a_task_that_was_not_begun_is_not_ended_and_evaluation_works_without() {
-    // L2
     let scene = Scene::new();
     let e = RealTimeTask::begin(&scene.framework).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::RealTime, .. }), "{e}");
@@ -73,9 +73,9 @@ fn a_task_that_was_not_begun_is_not_ended_and_evaluation_works_without() {
     scene.end();
 }
 
+/// Row L2: begin and end are counted.
 #[test]
 fn a_task_that_is_never_ended_is_noticed_by_the_fake() {
-    // L2
     let fake = Fake::new(entitled());
     let framework = fake.open().unwrap();
     std::mem::forget(RealTimeTask::begin(&framework).unwrap());

@@ -16,9 +16,9 @@ use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
 
 const QUALITY: QualityOfService = QualityOfService::Default;
 
+/// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each message of the table, by a safe type.
 #[test]
 fn every_row_of_the_table_is_sent() {
-    // U: each class of the table; H8, H30, L6 to L11, N1, J13
     let scene = Scene::on(Machine { entitled: true, ..machine() }, Faults::default());
     DeviceInfo::read(&scene.framework);
     ClientInfo::read(&scene.framework).unwrap();

@@ -9,9 +9,9 @@ use crate::scene::{COPY, Job, Scene};
 
 const MASK: StatisticsMask = StatisticsMask::ALL;
 
+/// Row N2: a load takes it back.
 #[test]
 fn the_mask_is_set_before_compilation_before_and_after_the_load_on_both_objects() {
-    // N2, H21
     let scene = Scene::new();
     let model = scene.text_with("statistics", COPY, MASK).unwrap();
     assert_eq!(model.statistics(), Some(MASK));
@@ -47,9 +47,9 @@ fn the_mask_is_set_before_compilation_before_and_after_the_load_on_both_objects(
     scene.end();
 }
 
+/// Rows H15, N1, N3, N4, U12: in nanoseconds, read without a message to the daemon.
 #[test]
 fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
-    // N1, N3, N4, H15
     let scene = Scene::new();
     for _ in 0..2 {
         let model = scene.text_with("statistics told", COPY, MASK).unwrap();
@@ -83,9 +83,9 @@ fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
     scene.end();
 }
 
+/// Rows N3, N5: and the placeholder is no name.
 #[test]
 fn counters_have_names_where_there_are_any() {
-    // N3, N5
     let scene = Scene::on(Machine { entitled: true, ..machine() }, Faults::default());
     let mut job = Job::new(&scene.text_with("statistics with counters", COPY, MASK).unwrap());
     job.request.run().unwrap();
@@ -107,9 +107,9 @@ fn counters_have_names_where_there_are_any() {
     scene.end();
 }
 
+/// Rows N1, N2: no counters, no object, no mask.
 #[test]
 fn what_is_not_told_is_unknown_and_not_zero() {
-    // N1, N2, N6
     let scene = Scene::on(machine(), Faults { no_counters: true, ..Faults::default() });
     let mut job = Job::new(&scene.text_with("statistics untold", COPY, MASK).unwrap());
     job.put(1.0);
@@ -126,9 +126,9 @@ fn what_is_not_told_is_unknown_and_not_zero() {
     scene.end();
 }
 
+/// Row N2: more bits would be taken for none.
 #[test]
 fn masks_have_four_bits() {
-    // N2, X11
     for bits in [0, 0x10, 0x1f, 0xff, u32::MAX] {
         assert!(matches!(StatisticsMask::new(bits), Err(Error::Invalid(_))), "{bits:#x}");
     }
@@ -142,9 +142,9 @@ fn masks_have_four_bits() {
     scene.end();
 }
 
+/// Row T10: nothing else is off.
 #[test]
 fn a_macos_without_statistics_says_so() {
-    // I1, T10
     let mut tables = Tables::newest();
     tables.classes.remove("_ANEPerformanceStats");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

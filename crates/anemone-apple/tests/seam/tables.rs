@@ -12,15 +12,15 @@ fn fake(name: &str) -> Fake {
     Fake::new(Machine { tables: tables(name), ..Machine::default() })
 }
 
+/// Row T10: so that no test can avoid one.
 #[test]
 fn the_fake_implements_every_message() {
-    // U
     assert_eq!(unimplemented(), [""; 0]);
 }
 
+/// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each prototype against the method tables.
 #[test]
 fn every_message_is_as_the_newest_system_has_it() {
-    // U
     let fake = fake("macos-26.5");
     let framework = fake.open().unwrap();
     let lacking: Vec<_> = framework
@@ -32,18 +32,18 @@ fn every_message_is_as_the_newest_system_has_it() {
     assert!(Feature::ALL.iter().all(|f| framework.require(*f).is_ok()));
 }
 
+/// Row T10: an error and not undefined behaviour.
 #[test]
 fn a_changed_prototype_of_the_core_keeps_it_closed() {
-    // U, T10
     let fake = fake("changed-encoding");
     let Err(Error::Drift { message, expected, found }) = fake.open() else { panic!("it has opened") };
     assert_eq!(message, "-[_ANEInMemoryModel compileWithQoS:options:error:]");
     assert_eq!((expected.as_str(), found.as_deref()), ("B@:I@^@", Some("B@:q@^@")));
 }
 
+/// Rows I1, T10: feature by feature.
 #[test]
 fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
-    // U, I1, T10
     let fake = fake("missing-selectors");
     let framework = fake.open().unwrap();
     for feature in Feature::ALL {
@@ -54,9 +54,9 @@ fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
     assert!(e.contains("mapIOSurfacesWithRequest:cacheInference:error:"), "{e}");
 }
 
+/// Row T10: without events, chains and hints.
 #[test]
 fn an_older_system_has_what_it_had() {
-    // U, T10
     let fake = fake("macos-13");
     let framework = fake.open().unwrap();
     for feature in Feature::ALL {

@@ -87,6 +87,7 @@ fn flat(times: usize, mut what: impl FnMut(usize)) {
     assert!(late <= early + SLACK, "{early} bytes after {} times, {late} after {times}", times / 10);
 }
 
+/// Rows G29, T12: objects, surfaces, files, memory.
 #[test]
 fn ten_thousand_programs_are_compiled_and_leave_nothing() {
     let _turn = turn();
@@ -113,6 +114,7 @@ fn ten_thousand_programs_are_compiled_and_leave_nothing() {
     assert_eq!(compiled, CYCLES);
 }
 
+/// Rows G29, H29: a load from the cache is no compilation.
 #[test]
 fn ten_thousand_loads_from_the_cache_leave_nothing() {
     let _turn = turn();
@@ -126,6 +128,7 @@ fn ten_thousand_loads_from_the_cache_leave_nothing() {
     assert_eq!(finish(fake, &folder), texts.len());
 }
 
+/// Rows G29, H14: and memory stays flat.
 #[test]
 fn a_million_evaluations_leave_nothing() {
     let _turn = turn();
@@ -142,6 +145,7 @@ fn a_million_evaluations_leave_nothing() {
     finish(fake, &folder);
 }
 
+/// Row H14: what was bound is sent again.
 #[test]
 fn a_run_of_a_bound_request_is_one_message() {
     let _turn = turn();
@@ -165,6 +169,7 @@ fn a_run_of_a_bound_request_is_one_message() {
     finish(fake, &folder);
 }
 
+/// Rows H14, N4: nothing above the seam.
 #[test]
 fn a_run_of_a_bound_request_allocates_nothing() {
     let _turn = turn();

@@ -142,6 +142,7 @@ fn program(text: &str) -> Program<'_> {
     Program { text, weights: &[] }
 }
 
+/// Row O1: the compilation is not of this process.
 fn programs_are_compiled_elsewhere_and_loaded_here() {
     here(|fake, framework, folder| {
         let mut worker = worker("plain", folder, PATIENCE);
@@ -160,6 +161,7 @@ fn programs_are_compiled_elsewhere_and_loaded_here() {
     });
 }
 
+/// Rows O1, O4: and what it compiled stays in the cache.
 fn a_worker_that_has_used_its_budget_is_replaced() {
     here(|_, framework, folder| {
         let mut worker = worker("plain", folder, PATIENCE);
@@ -197,6 +199,7 @@ fn a_worker_that_falls_silent_is_replaced() {
     });
 }
 
+/// Row O8: a compilation that stalls takes a process that can be ended.
 fn a_worker_that_hangs_is_ended() {
     here(|_, framework, folder| {
         for kind in ["hangs", "hangs at once"] {
