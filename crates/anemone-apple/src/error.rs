@@ -108,6 +108,25 @@ pub struct Reported {
     pub description: String,
 }
 
+/// The domain of the framework's own errors.
+const DOMAIN: &str = "com.apple.appleneuralengine";
+/// The domain in which Foundation tells that the process at the other end of a connection is gone: 4097, 4099 and 4101.
+const HELPERS: &str = "NSCocoaErrorDomain";
+
+/// When a call that was refused is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At once, when the files of the model are there: two processes that compile the same program share a folder, which
+    /// the first to end removes.
+    WithFiles,
+    /// In a moment: a place was not free yet.
+    Soon,
+    /// After some seconds, if the program is not the reason: the compiler's process has ended.
+    Later,
+    /// Not at all: the answer would be the same.
+    Never,
+}
+
 impl Refusal {
     /// What is known of the cause and what to do, from [`CODES`] and [`STATUSES`].
     pub fn advice(&self) -> Option<&'static str> {
@@ -119,15 +138,29 @@ impl Refusal {
         if let Some(status) = STATUSES.iter().find(|s| e.description.contains(s.sign)) {
             return Some(status.advice);
         }
-        let known = |d: &str| d == "com.apple.appleneuralengine";
-        CODES.iter().find(|c| known(&e.domain) && c.code == e.code).map(|c| c.advice)
+        if self.again() == Again::Later {
+            return Some(
+                "the compiler's process has ended, perhaps of this program; it is there again after some seconds",
+            );
+        }
+        CODES.iter().find(|c| e.domain == DOMAIN && c.code == e.code).map(|c| c.advice)
     }
 
-    /// Whether the same call may succeed a little later.
-    pub fn may_pass(&self) -> bool {
-        self.error
-            .as_ref()
-            .is_some_and(|e| e.domain == "com.apple.appleneuralengine" && [3, 6].contains(&e.code))
+    /// When the same call is worth another try.
+    pub fn again(&self) -> Again {
+        match self.error.as_ref().map(|e| (e.domain.as_str(), e.code)) {
+            Some((DOMAIN, 9 | 16)) => Again::WithFiles,
+            Some((DOMAIN, 3 | 6)) => Again::Soon,
+            Some((HELPERS, 4097 | 4099 | 4101)) => Again::Later,
+            _ => Again::Never,
+        }
+    }
+
+    /// Whether the compiler has failed, and not what comes before or after it: its service starts anew then.
+    pub(crate) fn is_of_the_compiler(&self) -> bool {
+        let compilers =
+            |d: &str| d.strip_prefix(DOMAIN).is_some_and(|d| [".compiler", ".espresso"].contains(&d));
+        self.again() == Again::Later || self.error.as_ref().is_some_and(|e| compilers(&e.domain))
     }
 }
 
@@ -240,9 +273,11 @@ mod tests {
     #[test]
     fn foreign_domains_get_no_advice_of_ours() {
         let mut r = refusal(6, "x");
-        assert!(r.may_pass() && r.advice().is_some());
+        assert!(r.again() == Again::Soon && r.advice().is_some());
         r.error.as_mut().unwrap().domain = "com.apple.appleneuralengine.compiler".into();
-        assert!(!r.may_pass() && r.advice().is_none());
+        assert!(r.again() == Again::Never && r.advice().is_none());
+        r.error = Some(Reported { domain: HELPERS.into(), code: 4097, description: String::new() });
+        assert!(r.again() == Again::Later && r.to_string().contains("perhaps of this program"), "{r}");
     }
 
     #[test]

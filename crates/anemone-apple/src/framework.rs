@@ -13,6 +13,7 @@ use crate::foundation;
 use crate::log::Log;
 use crate::message::{ClassRef, Feature, Message, Row};
 use crate::messages::{CLASSES, CLIENT, MESSAGES, SHARED_CONNECTION};
+use crate::pace::{self, Clock, Pace};
 
 /// The opened framework. Copies share one.
 ///
@@ -29,6 +30,7 @@ struct Inner {
     findings: Vec<Finding>,
     log: Option<Log>,
     budget: Budget,
+    pace: Pace,
     client: OnceLock<Id>,
 }
 
@@ -115,6 +117,15 @@ impl Framework {
     ///
     /// [`Error::Drift`] when a message of [`Feature::Core`] is missing or has another prototype.
     pub fn over(abi: Abi, log: Option<Log>) -> Result<Self, Error> {
+        Self::over_in(abi, log, pace::system())
+    }
+
+    /// The same in another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Framework::over`].
+    pub fn over_in(abi: Abi, log: Option<Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let Resolved { classes, selectors, findings } = Resolved::of(&abi);
         for (row, finding) in MESSAGES.iter().zip(&findings) {
             if row.feature == Feature::Core && *finding != Finding::Found {
@@ -136,6 +147,7 @@ impl Framework {
             findings,
             log,
             budget: Budget::default(),
+            pace: Pace::new(clock),
             client: OnceLock::new(),
         };
         Ok(Self(Arc::new(inner)))
@@ -196,6 +208,10 @@ impl Framework {
 
     pub(crate) fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 
     pub(crate) fn class(&self, class: ClassRef) -> Class {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Refusal, Reported};
 use crate::framework::Framework;
 use crate::neural::{Loaded, Model, Program, QualityOfService};
+use crate::pace::{self, Clock, Pace};
 
 /// What a worker says first. It tells a worker from another program, and versions from each other.
 const GREETING: &[u8] = b"anemone worker 1\n";
@@ -213,6 +214,8 @@ pub struct Worker {
     patience: Duration,
     process: Option<Process>,
     started: usize,
+    /// Failures are remembered here, since a process may be replaced after one.
+    pace: Arc<Pace>,
 }
 
 struct Process {
@@ -233,7 +236,14 @@ impl Worker {
     /// A worker that is started by this command when it is needed, and may take so long for a program. The command's
     /// standard input and output become the worker's; the rest is left as it is.
     pub fn new(command: impl FnMut() -> Command + Send + 'static, patience: Duration) -> Self {
-        Self { command: Box::new(command), patience, process: None, started: 0 }
+        let pace = Arc::new(Pace::new(pace::system()));
+        Self { command: Box::new(command), patience, process: None, started: 0, pace }
+    }
+
+    /// The same in another time.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.pace = Arc::new(Pace::new(clock));
+        self
     }
 
     /// How many processes there have been.
@@ -244,13 +254,20 @@ impl Worker {
     /// Has a program compiled, and gives its identity: afterwards the system's cache has it.
     ///
     /// A process that has used up what it may compile, or died since its last answer, is replaced, and the program
-    /// given to the next one.
+    /// given to the next one. After a compilation that failed the next one waits for
+    /// [`AFTER_FAILURE`](crate::AFTER_FAILURE), whichever process it is of; that is not of the time that it may take.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] when the system refuses the program, [`Error::TimedOut`] when there is no answer in time,
     /// [`Error::Worker`] when the process cannot be started, dies of the program, or answers something else.
     pub fn compile(&mut self, program: &Program<'_>, quality: QualityOfService) -> Result<String, Error> {
+        let pace = self.pace.clone();
+        pace.compile(|| self.give(program, quality))
+    }
+
+    /// Gives a program to the process, or to the one that replaces it.
+    fn give(&mut self, program: &Program<'_>, quality: QualityOfService) -> Result<String, Error> {
         loop {
             let patience = self.patience;
             let process = self.process()?;

@@ -40,6 +40,7 @@ use crate::abi::Abi;
 use crate::error::Error;
 use crate::framework::Framework;
 use crate::log::Log;
+use crate::pace::Clock;
 
 /// What compiles programs, in place of Apple's compiler.
 pub trait Engine: Send + Sync {
@@ -153,6 +154,10 @@ impl Default for Machine {
 pub struct Faults {
     /// Compilations are refused with this description.
     pub compile_error: Option<String>,
+    /// So many compilations end the compiler's process.
+    pub dying_compiler: usize,
+    /// So many times another process removes a model's folder before the compiler reads it.
+    pub vanishing_folders: usize,
     /// Compilations answer `NO` without an error.
     pub compile_silently_fails: bool,
     /// So many loads are refused with code 6 before one succeeds.
@@ -181,6 +186,8 @@ pub struct Faults {
     pub cached_mapping_fails: bool,
     /// Statistics are written to the surface, and there is no object with them.
     pub no_stats_object: bool,
+    /// A model gives other symbol indices than its attributes have.
+    pub other_symbols: bool,
 }
 
 impl Faults {
@@ -216,6 +223,9 @@ impl Faults {
             mapping_fails: some(1).is_some(),
             cached_mapping_fails: some(1).is_some(),
             no_stats_object: some(1).is_some(),
+            dying_compiler: some(2).unwrap_or(0) as usize,
+            vanishing_folders: some(2).unwrap_or(0) as usize,
+            other_symbols: some(1).is_some(),
         }
     }
 }
@@ -245,7 +255,7 @@ impl Fake {
     ///
     /// As [`Framework::over`].
     pub fn open(&self) -> Result<Framework, Error> {
-        runtime::within(&self.world, || Framework::over(runtime::abi(), None))
+        runtime::within(&self.world, || Framework::over_in(runtime::abi(), None, self.clock()))
     }
 
     /// Opens its framework with a log of every message.
@@ -254,7 +264,12 @@ impl Fake {
     ///
     /// As [`Framework::over`].
     pub fn open_logged(&self, log: &Log) -> Result<Framework, Error> {
-        runtime::within(&self.world, || Framework::over(runtime::abi(), Some(log.clone())))
+        runtime::within(&self.world, || Framework::over_in(runtime::abi(), Some(log.clone()), self.clock()))
+    }
+
+    /// Its time, which passes when somebody waits, and only then. Its framework is opened in this time.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.world.clock.clone()
     }
 
     /// Does something with the bare functions of the machine, as whoever goes around the types of this crate would.

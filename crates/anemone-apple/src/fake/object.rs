@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::ane::{self, daemon::Daemon};
 use super::runtime::{ClassTable, FakeClass};
 use super::{Faults, Machine};
 use crate::abi::{Id, SurfaceRef};
+use crate::pace::Clock;
 
 /// What an object begins with while it is alive, after it has died, and what a class begins with.
 pub(super) const ALIVE: u64 = 0xa11e_0bec_7000_0001;
@@ -74,6 +76,7 @@ pub(super) struct World {
     pub(super) faults: Mutex<Faults>,
     pub(super) classes: ClassTable,
     pub(super) daemon: Mutex<Daemon>,
+    pub(super) clock: Arc<VirtualClock>,
     /// How many surfaces and ports are alive.
     pub(super) surfaces: AtomicUsize,
     pub(super) ports: AtomicUsize,
@@ -88,6 +91,20 @@ pub(super) struct World {
 unsafe impl Send for World {}
 // SAFETY: as above.
 unsafe impl Sync for World {}
+
+/// A time that passes when somebody waits.
+#[derive(Default)]
+pub(super) struct VirtualClock(Mutex<Duration>);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Duration {
+        *lock(&self.0)
+    }
+
+    fn sleep(&self, time: Duration) {
+        *lock(&self.0) += time;
+    }
+}
 
 #[derive(Default)]
 struct Heap {
@@ -109,6 +126,7 @@ impl World {
             faults: Mutex::new(faults),
             classes,
             daemon,
+            clock: Arc::default(),
             surfaces: AtomicUsize::new(0),
             ports: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::attributes::Attributes;
 use super::model::{Folder, Model, Program};
@@ -98,21 +97,14 @@ impl Drop for Opened {
     }
 }
 
-/// How long to wait before a load that was refused is tried again. A slot of the engine is given back a little after
-/// the unload (source: tmc/apple).
-const AGAIN: Duration = Duration::from_millis(100);
-
-/// Loads; once more when it was refused for a reason that may pass. A success takes a place of the process.
-pub(super) fn patiently(framework: &Framework, load: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+/// Loads, patiently. A success takes a place of the process.
+pub(super) fn patiently(
+    framework: &Framework,
+    files: Option<&dyn Fn() -> Result<(), Error>>,
+    load: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     framework.budget().load()?;
-    let mut result = load();
-    if let Err(Error::Refused(refusal)) = &result
-        && refusal.may_pass()
-    {
-        std::thread::sleep(AGAIN);
-        result = load();
-    }
-    result.inspect_err(|_| framework.budget().unload())
+    framework.pace().patiently(files, load).inspect_err(|_| framework.budget().unload())
 }
 
 impl Loaded {

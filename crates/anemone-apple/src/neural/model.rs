@@ -205,6 +205,9 @@ impl Model<Described> {
     ///
     /// [`Error::CompileBudgetExhausted`] before the system would stop to compile without a word, [`Error::Refused`]
     /// when it refuses the program, [`Error::Io`] when the files cannot be written.
+    ///
+    /// After a compilation that failed the next one waits for [`AFTER_FAILURE`](crate::AFTER_FAILURE), so that the
+    /// compiler's service is there again.
     pub fn compile(self, quality: QualityOfService) -> Result<Model<Compiled>, Error> {
         if self.is_cached().unwrap_or(false) {
             return Ok(Model { inner: self.inner, state: Compiled(()) });
@@ -240,25 +243,26 @@ impl Inner {
         let framework = self.object.framework();
         framework.budget().compile()?;
         let _turn = self.folder.turn();
-        self.write_files()?;
         let _pool = framework.pool();
         self.set_mask();
         let options = foundation::dictionary(framework, [])?;
         let object = self.object.id();
-        // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
-        unsafe { framework.try_send(COMPILE, object, |error| (quality.value(), options.id(), error)) }
+        let compile = || {
+            // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
+            unsafe { framework.try_send(COMPILE, object, |error| (quality.value(), options.id(), error)) }
+        };
+        framework.pace().compile(|| framework.pace().patiently(Some(&|| self.write_files()), compile))
     }
 
     fn load(self, quality: QualityOfService) -> Result<Loaded, Error> {
         let framework = self.object.framework().clone();
         let turn = self.folder.turn();
-        // Between the compilation and now the cache may have been emptied; then the load compiles, from the files.
-        self.write_files()?;
         let _pool = framework.pool();
         self.set_mask();
         let options = options::of_statistics(&framework, self.statistics)?;
         let object = self.object.id();
-        loaded::patiently(&framework, || {
+        // Between the compilation and now the cache may have been emptied; then the load compiles, from the files.
+        loaded::patiently(&framework, Some(&|| self.write_files()), || {
             // SAFETY: the object is a live _ANEInMemoryModel, the options are a dictionary.
             unsafe { framework.try_send(LOAD, object, |error| (quality.value(), options.id(), error)) }
         })?;

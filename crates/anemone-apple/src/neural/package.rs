@@ -97,12 +97,13 @@ impl Package<Described> {
             let framework = object.framework();
             framework.budget().compile()?;
             let _pool = framework.pool();
+            let client = framework.client()?;
             // SAFETY: live objects of the right classes.
-            unsafe {
-                framework.try_send(CLIENT_COMPILE, framework.client()?, |error| {
+            framework.pace().compile(|| unsafe {
+                framework.try_send(CLIENT_COMPILE, client, |error| {
                     (object.id(), options.id(), quality.value(), error)
-                })?;
-            }
+                })
+            })?;
         }
         Ok(Package { inner: self.inner, state: Compiled(()) })
     }
@@ -156,7 +157,7 @@ impl Package<Compiled> {
         let framework = object.framework().clone();
         let client = framework.client()?;
         let _pool = framework.pool();
-        loaded::patiently(&framework, || {
+        loaded::patiently(&framework, None, || {
             // SAFETY: live objects of the right classes.
             unsafe {
                 framework.try_send(CLIENT_LOAD, client, |error| {

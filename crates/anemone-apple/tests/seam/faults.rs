@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anemone_apple::fake::{Fake, Faults, Machine, Tables};
 use anemone_apple::messages::{CLASSES, MESSAGES};
 use anemone_apple::neural::{Loaded, Model, Program, QualityOfService, Request, first_dispatch};
-use anemone_apple::{COMPILES, Error, Feature, Finding, Framework, LOADED, Surface, survey};
+use anemone_apple::{AFTER_FAILURE, COMPILES, Error, Feature, Finding, Framework, LOADED, Surface, survey};
 
 use crate::engine::machine;
 use crate::lifecycle::{load, run_sum};
@@ -61,6 +61,62 @@ fn a_compiler_that_says_nothing_is_an_error_that_says_what_is_known() {
     assert!(e.to_string().contains("compiled too many programs"), "{e}");
     fake.set_faults(Faults::default());
     run_sum(&load(&framework, &p).unwrap()).unwrap();
+    finish(fake, framework);
+}
+
+/// Row O8: after a failure the next compilation waits, however the compiler has failed.
+#[test]
+fn a_compilation_waits_until_the_compiler_is_there_again() {
+    let p = program("# pace\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
+    for (faults, words) in [
+        (Faults { compile_error: Some("no".into()), ..Faults::default() }, "no ("),
+        (Faults { dying_compiler: 1, ..Faults::default() }, "it is there again after some seconds"),
+    ] {
+        let (fake, framework) = with(faults);
+        let e = load(&framework, &p).unwrap_err();
+        assert!(e.to_string().contains(words), "{e}");
+        fake.set_faults(Faults::default());
+        assert_eq!(fake.clock().now(), Duration::ZERO, "who is refused is told at once");
+        run_sum(&load(&framework, &p).unwrap()).unwrap();
+        assert_eq!(fake.clock().now(), AFTER_FAILURE);
+        // What is cached needs no compiler.
+        run_sum(&load(&framework, &p).unwrap()).unwrap();
+        assert_eq!(fake.clock().now(), AFTER_FAILURE);
+        finish(fake, framework);
+    }
+    // Whoever does not wait is noticed.
+    let (fake, framework) = with(Faults { compile_error: Some("no".into()), ..Faults::default() });
+    assert!(load(&framework, &p).is_err());
+    drop(framework);
+    let another = fake.open().unwrap();
+    assert!(load(&another, &p).is_err());
+    drop(another);
+    let report = fake.finish();
+    assert!(report.wrong[0].contains("was starting anew"), "{:?}", report.wrong);
+}
+
+/// Rows D13, T1: two processes with one program share its folder, and one may remove it while the other compiles.
+#[test]
+fn files_that_another_process_removes_are_written_once_more() {
+    let text = "# vanishing\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5";
+    let compile = |framework: &Framework| {
+        let quality = QualityOfService::Default;
+        Model::describe(framework, &program(text))?.compile(quality)
+    };
+    let (fake, framework) = with(Faults { vanishing_folders: 1, ..Faults::default() });
+    run_sum(&load(&framework, &program(text)).unwrap()).unwrap();
+    finish(fake, framework);
+    // Twice is no accident; the first time a file is gone, the second time the folder.
+    let (fake, framework) = with(Faults { vanishing_folders: 2, ..Faults::default() });
+    let e = compile(&framework).unwrap_err();
+    assert!(matches!(&e, Error::Refused(r) if r.error.as_ref().is_some_and(|e| e.code == 16)), "{e}");
+    assert!(e.to_string().contains("another model with the same program may have removed it"), "{e}");
+    assert_eq!(fake.clock().now(), Duration::ZERO);
+    // So in a load that has to compile, since the cache was emptied.
+    let compiled = compile(&framework).unwrap();
+    compiled.purge().unwrap();
+    fake.set_faults(Faults { vanishing_folders: 1, ..Faults::default() });
+    run_sum(&compiled.load(QualityOfService::Default).unwrap()).unwrap();
     finish(fake, framework);
 }
 

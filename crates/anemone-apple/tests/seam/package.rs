@@ -92,6 +92,22 @@ fn what_is_cached_is_not_compiled_again_unless_it_is_purged() {
     scene.end();
 }
 
+/// Row U4: a model whose symbols contradict its attributes cannot be bound, and gives its place back.
+#[test]
+fn symbols_that_contradict_the_attributes_are_refused() {
+    let scene = Scene::on(machine(), Faults { other_symbols: true, ..Faults::default() });
+    let folder = Folder::new("package-symbols", "main inputs b:1x1x4 a:1x1x4 outputs y:1x1x4");
+    let e = scene.package(&folder).unwrap_err();
+    let words = "no index 0 for `a` of `main`, which the attributes have";
+    assert!(matches!(&e, Error::Unexpected { gave, .. } if gave == words), "{e}");
+    assert_eq!((scene.framework.spent(), scene.fake.report().loaded), ((1, 0), 0));
+    // A model of text is not asked: its wrapper does not answer.
+    drop(scene.text("package symbols", COPY));
+    scene.fake.set_faults(Faults::default());
+    drop(scene.package(&folder).unwrap());
+    scene.end();
+}
+
 /// Rows H28, T2: no file, no key, no folder.
 #[test]
 fn folders_without_a_model_are_refused_before_anything_is_sent() {

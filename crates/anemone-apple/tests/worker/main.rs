@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anemone_apple::fake::{Fake, Faults, Machine};
 use anemone_apple::neural::{Program, QualityOfService};
 use anemone_apple::worker::{Worker, serve};
-use anemone_apple::{COMPILES, Error, Framework};
+use anemone_apple::{AFTER_FAILURE, COMPILES, Error, Framework};
 
 /// What says to a process that it is a worker, and of which kind; and where its machine has its files.
 const KIND: &str = "ANEMONE_TEST_WORKER";
@@ -223,18 +223,20 @@ fn another_program_is_no_worker() {
     });
 }
 
+/// Row O8: the pause after a failure is kept here, since the process may be replaced.
 fn refusals_come_through() {
-    here(|_, framework, folder| {
-        let mut worker = worker("plain", folder, PATIENCE);
+    here(|fake, framework, folder| {
+        let mut worker = worker("plain", folder, PATIENCE).with_clock(fake.clock());
         let e = worker.load(framework, &program("nonsense"), QUALITY).unwrap_err();
         assert!(matches!(&e, Error::Refused(r) if r.error.is_some()), "{e}");
         assert!(e.to_string().contains("InvalidMILProgram"), "{e}");
+        assert_eq!(fake.clock().now(), Duration::ZERO);
         let weights = [("weights/w.bin", &[1u8][..])];
         let e = worker.compile(&Program { text: &text(1), weights: &weights }, QUALITY).unwrap_err();
         assert!(e.to_string().contains("must be named @model_path/"), "{e}");
         // It works on.
         worker.compile(&program(&text(2)), QUALITY).unwrap();
-        assert_eq!(worker.started(), 1);
+        assert_eq!((worker.started(), fake.clock().now()), (1, AFTER_FAILURE));
     });
 }
 

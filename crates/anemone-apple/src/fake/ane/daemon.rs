@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::Failure;
 use crate::abi::Id;
 use crate::fake::object::{World, lock, release};
 use crate::fake::surface::FakeSurface;
 use crate::fake::{Instance, Procedure, Program, Tensor};
+use crate::pace::{AFTER_FAILURE, Clock};
 
 /// How many compilations one process may do before they fail without a word.
 const COMPILES: usize = 119;
@@ -28,6 +30,8 @@ pub(in crate::fake) struct Daemon {
     /// Loaded programs by handle.
     programs: BTreeMap<u64, Arc<LoadedProgram>>,
     compiles: usize,
+    /// When a compilation has failed.
+    failed: Option<Duration>,
     next_handle: u64,
     /// Places that were lost to programs that were unloaded.
     leaked: usize,
@@ -253,6 +257,20 @@ impl Daemon {
 
 /// Compiles what lies in a folder. `Ok(false)` is a failure of which nothing is said.
 pub(super) fn compile(world: &World, identity: &str, folder: &Path) -> Result<bool, Failure> {
+    let now = world.clock.now();
+    if lock(&world.daemon).failed.is_some_and(|failed| now < failed + AFTER_FAILURE) {
+        world.wrong(
+            "a compilation followed one that had failed while the compiler's service was starting anew",
+        );
+    }
+    let result = compile_now(world, identity, folder);
+    if result.as_ref().is_err_and(|f| f.domain != super::DOMAIN) {
+        lock(&world.daemon).failed = Some(now);
+    }
+    result
+}
+
+fn compile_now(world: &World, identity: &str, folder: &Path) -> Result<bool, Failure> {
     let faults = lock(&world.faults).clone();
     {
         let mut daemon = lock(&world.daemon);
@@ -266,8 +284,16 @@ pub(super) fn compile(world: &World, identity: &str, folder: &Path) -> Result<bo
         code: 1,
         description: description.to_string(),
     };
+    if faults.dying_compiler > 0 {
+        lock(&world.faults).dying_compiler -= 1;
+        let description = "Couldn’t communicate with a helper application.".to_string();
+        return Err(Failure { domain: "NSCocoaErrorDomain", code: 4097, description });
+    }
     if let Some(description) = &faults.compile_error {
         return Err(failure(description));
+    }
+    if !folder.exists() {
+        return Err(Failure::new(16, format!("there is no {}", folder.display())));
     }
     let text = std::fs::read_to_string(folder.join("model.mil"))
         .map_err(|_| Failure::new(9, format!("cannot read {}", folder.join("model.mil").display())))?;

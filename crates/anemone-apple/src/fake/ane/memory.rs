@@ -205,6 +205,7 @@ unsafe extern "C" fn compile(this: Id, _: Sel, _: u32, options: Id, error: *mut 
         }
         let model = Model::of_folder(world, &m.folder(world), &m.identity);
         replace(&mut state.model, model);
+        vanish(world, &m.folder(world));
         match daemon::compile(world, &m.identity, &m.folder(world)) {
             Ok(true) => Bool::YES,
             Ok(false) => Bool::NO,
@@ -227,6 +228,7 @@ unsafe extern "C" fn load(this: Id, _: Sel, _: u32, options: Id, error: *mut Id)
             if m.save_files(world, &mut state).is_err() {
                 return Bool::NO;
             }
+            vanish(world, &m.folder(world));
             match daemon::compile(world, &m.identity, &m.folder(world)) {
                 Ok(true) => {}
                 Ok(false) => return Bool::NO,
@@ -286,6 +288,19 @@ unsafe extern "C" fn unload(this: Id, _: Sel, _: u32, error: *mut Id) -> Bool {
         } else {
             answer(world, Err(Failure::new(23, "model was not loaded by the client")), error)
         }
+    }
+}
+
+/// Another process that has the same program removes its folder, or a file of it, if that is a fault of the machine.
+fn vanish(world: &World, folder: &Path) {
+    let mut faults = lock(&world.faults);
+    if faults.vanishing_folders > 0 {
+        faults.vanishing_folders -= 1;
+        // It may not be there: what matters is that it is gone.
+        let _ = match faults.vanishing_folders % 2 {
+            0 => std::fs::remove_dir_all(folder),
+            _ => std::fs::remove_file(folder.join("model.mil")),
+        };
     }
 }
 

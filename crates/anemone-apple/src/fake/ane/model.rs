@@ -200,7 +200,8 @@ unsafe fn indices(this: Id, procedure: u32, of: fn(&Procedure) -> &[Tensor]) -> 
     let Some(program) = state.loaded.as_ref().filter(|p| (procedure as usize) < p.procedures.len()) else {
         return Id::NIL;
     };
-    let set = program.symbols(procedure as usize, of).map(|i| i as u64).collect();
+    let other = usize::from(lock(&o.world.faults).other_symbols);
+    let set = program.symbols(procedure as usize, of).map(|i| (i + other) as u64).collect();
     object::make_autoreleased(&o.world, "NSIndexSet", ObjectPayload::IndexSet(set))
 }
 
