@@ -20,6 +20,7 @@ mod error;
 pub mod fake;
 mod foundation;
 mod framework;
+mod host;
 mod log;
 mod message;
 pub mod messages;

@@ -1,13 +1,15 @@
 //! Surfaces: memory that the CPU, the engine and other processes share.
 
+use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::abi::{Abi, SurfaceRef};
+use crate::abi::SurfaceRef;
 use crate::error::Error;
 use crate::foundation;
 use crate::framework::Framework;
+use crate::host;
 use crate::sync::AtomicI32;
 
 /// `kIOSurfaceLockReadOnly`.
@@ -17,7 +19,8 @@ const READ_ONLY: u32 = 1;
 /// than not (source: rane's own cap).
 pub const MAX_BYTES: usize = 256 << 20;
 
-/// An `IOSurface`: bytes that the engine reads and writes where they are.
+/// An `IOSurface`: bytes that the engine reads and writes where they are; or, where there is none, memory of the host
+/// under the same rules ([`Surface::host`]).
 ///
 /// Its bytes are reached through guards only, which hold the lock that keeps CPU and engine coherent. Copies are the
 /// same surface.
@@ -29,12 +32,19 @@ pub struct Surface {
 }
 
 struct Inner {
-    framework: Framework,
-    surface: SurfaceRef,
+    backing: Backing,
     bytes: usize,
     /// How the surface is in use: so many readers, -1 for a writer, [`DISPATCHED`] and below for the evaluations that
     /// share it, or [`ALONE`] for one that does not.
     uses: AtomicI32,
+}
+
+/// What the bytes lie in.
+enum Backing {
+    /// A surface of the system; the count of it is ours.
+    System { framework: Framework, surface: SurfaceRef },
+    /// Memory of the host.
+    Host(host::Memory),
 }
 
 /// The use of a surface that one evaluation has; each further one counts one less.
@@ -51,7 +61,8 @@ pub(crate) enum Share {
     Alone,
 }
 
-// SAFETY: an IOSurface may be used from any thread; what its bytes may be used for is decided by `uses`.
+// SAFETY: an IOSurface, as memory of the host, may be used from any thread; what its bytes may be used for is decided by
+// `uses`.
 unsafe impl Send for Inner {}
 // SAFETY: as above.
 unsafe impl Sync for Inner {}
@@ -77,9 +88,7 @@ impl Surface {
         rows: usize,
         element_bytes: usize,
     ) -> Result<Self, Error> {
-        let bytes = row_bytes.checked_mul(rows).filter(|&b| 0 < b && b <= MAX_BYTES).ok_or_else(|| {
-            Error::Surface(format!("a surface has 1 to {MAX_BYTES} bytes, not {rows} rows of {row_bytes}"))
-        })?;
+        let bytes = size_of_one(row_bytes, rows)?;
         let number = |n: usize| foundation::number(framework, n as u64);
         let width = number(row_bytes / element_bytes.max(1))?;
         let (height, element) = (number(rows)?, number(element_bytes.max(1))?);
@@ -102,6 +111,44 @@ impl Surface {
         }
         // SAFETY: IOSurfaceCreate gave us a count.
         unsafe { Self::own(framework, surface, bytes) }
+    }
+
+    /// Makes a surface of memory of the host, all zero: what the software engine runs on where there is no `IOSurface`.
+    ///
+    /// On Linux it is a sealed memory file, which another process can open: see [`Surface::file`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when it is empty, larger than [`MAX_BYTES`], or cannot be made.
+    ///
+    /// ```
+    /// use anemone_apple::Surface;
+    /// let surface = Surface::host(128)?;
+    /// surface.write()?[..2].copy_from_slice(&[1, 2]);
+    /// assert_eq!(surface.read()?[..3], [1, 2, 0]);
+    /// # Ok::<(), anemone_apple::Error>(())
+    /// ```
+    pub fn host(bytes: usize) -> Result<Self, Error> {
+        Self::of_host(host::Memory::new(size_of_one(bytes, 1)?)?)
+    }
+
+    /// The surface of memory of the host that another process has made, by the [`file`](Surface::file) that it sent.
+    ///
+    /// # Safety
+    ///
+    /// While a guard of the result is alive, no other holder of the surface writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when the file is none of those, or cannot be mapped.
+    pub unsafe fn from_file(file: File) -> Result<Self, Error> {
+        Self::of_host(host::Memory::from_file(file)?)
+    }
+
+    fn of_host(memory: host::Memory) -> Result<Self, Error> {
+        let bytes = size_of_one(memory.bytes(), 1)?;
+        let inner = Inner { backing: Backing::Host(memory), bytes, uses: AtomicI32::new(0) };
+        Ok(Self { inner: Arc::new(inner), start: 0 })
     }
 
     /// The surface of this number, which another part of the system has made.
@@ -150,7 +197,8 @@ impl Surface {
     ///
     /// The surface exists, has at least so many bytes, and the count is ours.
     unsafe fn own(framework: &Framework, surface: SurfaceRef, bytes: usize) -> Result<Self, Error> {
-        let inner = Inner { framework: framework.clone(), surface, bytes, uses: AtomicI32::new(0) };
+        let backing = Backing::System { framework: framework.clone(), surface };
+        let inner = Inner { backing, bytes, uses: AtomicI32::new(0) };
         // SAFETY: the surface exists.
         let allocated = unsafe { (framework.abi().io_surface_get_alloc_size)(surface) };
         if allocated < bytes {
@@ -184,10 +232,35 @@ impl Surface {
         self.start
     }
 
-    /// The number by which the whole system knows it.
+    /// The number by which the whole system knows it; one of memory of the host is known to this process only.
     pub fn id(&self) -> u32 {
-        // SAFETY: we hold a count.
-        unsafe { (self.abi().io_surface_get_id)(self.inner.surface) }
+        match &self.inner.backing {
+            // SAFETY: we hold a count.
+            Backing::System { framework, surface } => unsafe {
+                (framework.abi().io_surface_get_id)(*surface)
+            },
+            Backing::Host(memory) => memory.id(),
+        }
+    }
+
+    /// Whether it is memory of the host, which the engine cannot reach.
+    pub fn is_host(&self) -> bool {
+        matches!(self.inner.backing, Backing::Host(_))
+    }
+
+    /// The file that memory of the host lies in. Another process that gets it (it can be inherited, or sent through a
+    /// socket) opens the surface by [`Surface::from_file`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when it is a surface of the system, which is sent by its [`port`](Surface::port), or when this
+    /// system has no such files.
+    pub fn file(&self) -> Result<&File, Error> {
+        let none = |why: &str| Error::Surface(format!("the surface has no file: {why}"));
+        match &self.inner.backing {
+            Backing::System { .. } => Err(none("it is sent to another process by its port")),
+            Backing::Host(memory) => memory.file().ok_or_else(|| none("this system has none in memory")),
+        }
     }
 
     /// A Mach port that another process can open the surface by. It is closed when the guard is dropped.
@@ -196,12 +269,13 @@ impl Surface {
     ///
     /// [`Error::Surface`] when the system gives none.
     pub fn port(&self) -> Result<Port, Error> {
+        let (framework, surface) = self.system()?;
         // SAFETY: we hold a count.
-        let name = unsafe { (self.abi().io_surface_create_mach_port)(self.inner.surface) };
+        let name = unsafe { (framework.abi().io_surface_create_mach_port)(surface) };
         if name == 0 {
             return Err(Error::Surface("no port for the surface could be made".into()));
         }
-        Ok(Port { framework: self.inner.framework.clone(), name })
+        Ok(Port { framework: framework.clone(), name })
     }
 
     /// Locks the surface to read it.
@@ -209,10 +283,10 @@ impl Surface {
     /// # Errors
     ///
     /// [`Error::Surface`] when an evaluation or a writer has it, or when the lock fails.
-    pub fn read(&self) -> Result<ReadGuard<'_>, Error> {
+    pub fn read(&self) -> Result<ReadGuard, Error> {
         self.take(|uses| uses.checked_add(1).filter(|_| uses >= 0))?;
         match self.lock(READ_ONLY) {
-            Ok(()) => Ok(ReadGuard { surface: self }),
+            Ok(()) => Ok(ReadGuard { surface: self.clone() }),
             Err(e) => {
                 self.inner.uses.fetch_sub(1, Ordering::Release);
                 Err(e)
@@ -225,10 +299,10 @@ impl Surface {
     /// # Errors
     ///
     /// [`Error::Surface`] when an evaluation, a reader or a writer has it, or when the lock fails.
-    pub fn write(&self) -> Result<WriteGuard<'_>, Error> {
+    pub fn write(&self) -> Result<WriteGuard, Error> {
         self.take(|uses| (uses == 0).then_some(-1))?;
         match self.lock(0) {
-            Ok(()) => Ok(WriteGuard { surface: self }),
+            Ok(()) => Ok(WriteGuard { surface: self.clone() }),
             Err(e) => {
                 self.inner.uses.store(0, Ordering::Release);
                 Err(e)
@@ -259,15 +333,18 @@ impl Surface {
         taken.map(drop).map_err(|uses| {
             Error::Surface(match uses {
                 u if u <= DISPATCHED => "an evaluation has the surface: wait until it has ended".into(),
-                -1 => "the surface is locked for writing: drop the guard first".into(),
-                _ => "the surface is locked for reading: drop the guards first".to_string(),
+                -1 => "the surface is locked for writing: drop the guard, or wait for the evaluation, first"
+                    .into(),
+                _ => "the surface is locked for reading: drop the guards, or wait for the evaluation, first"
+                    .to_string(),
             })
         })
     }
 
     fn lock(&self, options: u32) -> Result<(), Error> {
+        let Backing::System { framework, surface } = &self.inner.backing else { return Ok(()) };
         // SAFETY: we hold a count; the seed is not wanted.
-        let code = unsafe { (self.abi().io_surface_lock)(self.inner.surface, options, std::ptr::null_mut()) };
+        let code = unsafe { (framework.abi().io_surface_lock)(*surface, options, std::ptr::null_mut()) };
         if code == 0 {
             return Ok(());
         }
@@ -275,30 +352,54 @@ impl Surface {
     }
 
     fn unlock(&self, options: u32) {
-        // SAFETY: we hold a count and the lock. A failure to unlock cannot be acted upon in a drop.
-        unsafe { (self.abi().io_surface_unlock)(self.inner.surface, options, std::ptr::null_mut()) };
+        if let Backing::System { framework, surface } = &self.inner.backing {
+            // SAFETY: we hold a count and the lock. A failure to unlock cannot be acted upon in a drop.
+            unsafe { (framework.abi().io_surface_unlock)(*surface, options, std::ptr::null_mut()) };
+        }
     }
 
     fn address(&self) -> *mut u8 {
-        // SAFETY: we hold a count and the lock.
-        let base: *mut u8 = unsafe { (self.abi().io_surface_get_base_address)(self.inner.surface) }.cast();
+        let base: *mut u8 = match &self.inner.backing {
+            // SAFETY: we hold a count and the lock.
+            Backing::System { framework, surface } => unsafe {
+                (framework.abi().io_surface_get_base_address)(*surface).cast()
+            },
+            Backing::Host(memory) => memory.address(),
+        };
         // SAFETY: it begins within the bytes of the surface.
         unsafe { base.add(self.start) }
     }
 
-    pub(crate) fn raw(&self) -> SurfaceRef {
-        self.inner.surface
+    /// The surface of the system, to bind it to a request.
+    pub(crate) fn raw(&self) -> Result<SurfaceRef, Error> {
+        self.system().map(|(_, surface)| surface)
     }
 
-    fn abi(&self) -> &Abi {
-        self.inner.framework.abi()
+    fn system(&self) -> Result<(&Framework, SurfaceRef), Error> {
+        match &self.inner.backing {
+            Backing::System { framework, surface } => Ok((framework, *surface)),
+            Backing::Host(_) => Err(Error::Surface(
+                "the surface is memory of the host, which the engine cannot reach: make it by `Surface::new`"
+                    .into(),
+            )),
+        }
     }
+}
+
+/// The bytes of a surface of so many rows.
+fn size_of_one(row_bytes: usize, rows: usize) -> Result<usize, Error> {
+    row_bytes.checked_mul(rows).filter(|&b| 0 < b && b <= MAX_BYTES).ok_or_else(|| {
+        Error::Surface(format!("a surface has 1 to {MAX_BYTES} bytes, not {rows} rows of {row_bytes}"))
+    })
 }
 
 impl PartialEq for Surface {
     /// Whether both are the same surface of the system, wherever they begin in it.
     fn eq(&self, other: &Self) -> bool {
-        self.inner.surface == other.inner.surface
+        match (&self.inner.backing, &other.inner.backing) {
+            (Backing::System { surface: a, .. }, Backing::System { surface: b, .. }) => a == b,
+            _ => Arc::ptr_eq(&self.inner, &other.inner),
+        }
     }
 }
 
@@ -310,18 +411,20 @@ impl std::fmt::Debug for Surface {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // SAFETY: the count is ours, and is given up once.
-        unsafe { (self.framework.abi().cf_release)(self.surface.0) }
+        if let Backing::System { framework, surface } = &self.backing {
+            // SAFETY: the count is ours, and is given up once.
+            unsafe { (framework.abi().cf_release)(surface.0) }
+        }
     }
 }
 
 /// The bytes of a surface that is locked to be read.
 #[derive(Debug)]
-pub struct ReadGuard<'a> {
-    surface: &'a Surface,
+pub struct ReadGuard {
+    surface: Surface,
 }
 
-impl Deref for ReadGuard<'_> {
+impl Deref for ReadGuard {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -331,7 +434,7 @@ impl Deref for ReadGuard<'_> {
     }
 }
 
-impl Drop for ReadGuard<'_> {
+impl Drop for ReadGuard {
     fn drop(&mut self) {
         self.surface.unlock(READ_ONLY);
         self.surface.inner.uses.fetch_sub(1, Ordering::Release);
@@ -340,11 +443,11 @@ impl Drop for ReadGuard<'_> {
 
 /// The bytes of a surface that is locked to be written.
 #[derive(Debug)]
-pub struct WriteGuard<'a> {
-    surface: &'a Surface,
+pub struct WriteGuard {
+    surface: Surface,
 }
 
-impl Deref for WriteGuard<'_> {
+impl Deref for WriteGuard {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -353,7 +456,7 @@ impl Deref for WriteGuard<'_> {
     }
 }
 
-impl DerefMut for WriteGuard<'_> {
+impl DerefMut for WriteGuard {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: the surface has `size` bytes at its base address, and while there is a writer nobody else has a
         // slice of them.
@@ -361,7 +464,7 @@ impl DerefMut for WriteGuard<'_> {
     }
 }
 
-impl Drop for WriteGuard<'_> {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
         self.surface.unlock(0);
         self.surface.inner.uses.store(0, Ordering::Release);

@@ -98,7 +98,7 @@ impl Chain {
         // SAFETY: a live surface and an array of buffers; as above.
         let set = unsafe {
             let class = framework.class(OUTPUT_SETS).id();
-            let made = framework.send(OUTPUT_SETS_WITH, class, (statistics.raw(), output_buffers.id()));
+            let made = framework.send(OUTPUT_SETS_WITH, class, (statistics.raw()?, output_buffers.id()));
             foundation::made(framework, made, "+[_ANEIOSurfaceOutputSets objectWithstatsSurRef:…]")?
         };
         let sets = foundation::array(framework, [&set])?;

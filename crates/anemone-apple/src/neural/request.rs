@@ -218,7 +218,7 @@ pub(super) fn surface_object(framework: &Framework, surface: &Surface) -> Result
     if surface.start() == 0 {
         // SAFETY: a live surface; a factory gives nil or an autoreleased object, and the pool is open.
         return unsafe {
-            let made = framework.send(OBJECT_WITH_IO_SURFACE, class, (surface.raw(),));
+            let made = framework.send(OBJECT_WITH_IO_SURFACE, class, (surface.raw()?,));
             foundation::made(framework, made, "+[_ANEIOSurfaceObject objectWithIOSurface:]")
         };
     }
@@ -226,7 +226,7 @@ pub(super) fn surface_object(framework: &Framework, surface: &Surface) -> Result
     let start = foundation::number(framework, surface.start() as u64)?;
     // SAFETY: as above, and a number.
     unsafe {
-        let made = framework.send(OBJECT_WITH_IO_SURFACE_AT, class, (surface.raw(), start.id()));
+        let made = framework.send(OBJECT_WITH_IO_SURFACE_AT, class, (surface.raw()?, start.id()));
         foundation::made(framework, made, "+[_ANEIOSurfaceObject objectWithIOSurface:startOffset:]")
     }
 }
