@@ -1,6 +1,6 @@
 //! Which engine runs, and how.
 
-use anemone::device::ane::{self, Framework, QualityOfService};
+use anemone::device::ane::{self, Framework};
 use anemone::device::{self, Engine, Options, Outputs, States};
 use anemone::source::Diagnostics;
 use anemone::types::Tensor;
@@ -104,7 +104,7 @@ impl Chosen {
             Chosen::Ane(framework) => framework,
         };
         let source = ane::Source::of(&model.program, verified, &model.weights).map_err(Refusal::Form)?;
-        let loaded = ane::load(framework, &source, QualityOfService::Default)?;
+        let loaded = ane::Compiled::of_source(framework, &source, ane::Settings::default())?.load()?;
         Ok(Ready::Ane { model: loaded, function: function.name.to_string() })
     }
 }

@@ -8,7 +8,10 @@
 pub mod source;
 pub mod types;
 
+pub mod chip;
+mod error;
 pub mod mil;
+pub mod surface;
 
 pub mod blob;
 pub mod bundle;
@@ -20,3 +23,13 @@ pub mod ops;
 pub mod verify;
 
 pub mod device;
+
+pub mod client;
+
+pub use chip::Chip;
+pub use client::{
+    Client, CompileOptions, CompileStats, DeviceInfo, MetricSink, Model, ModelType, Request, WeightFile,
+    probe,
+};
+pub use error::{AneError, Error};
+pub use surface::{Port, Surface, TensorLayout, row_stride_for};

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anemone::bundle;
-use anemone::device::ane::{self, Framework, QualityOfService, Source};
+use anemone::device::ane::{Compiled, Error, Framework, Loaded, Settings, Source};
 use anemone::device::{self, Engine, Options};
 use anemone::types::{DType, Tensor, Type};
 use anemone::verify::{self, Verified};
@@ -37,10 +37,13 @@ fn inputs(model: &device::Loaded) -> Option<Vec<(&str, Tensor)>> {
     model.inputs().iter().map(|f| Some((&*f.name, one(f)?))).collect()
 }
 
+fn load(framework: &Framework, source: &Source) -> Result<Loaded, Error> {
+    Compiled::of_source(framework, source, Settings::default())?.load()
+}
+
 /// Runs every function of a program on the way over Apple's side and without it, and compares the bits.
 fn compare(name: &str, framework: &Framework, source: &Source, verified: &Verified) -> Result<(), String> {
-    let model =
-        ane::load(framework, source, QualityOfService::Default).map_err(|e| format!("{name}: {e}"))?;
+    let model = load(framework, source).map_err(|e| format!("{name}: {e}"))?;
     for function in verified.functions() {
         let options = Options { threads: 1, ..Options::default() };
         let Ok(direct) = device::load(function, Engine::Cpu, &options) else { continue };
@@ -146,7 +149,7 @@ fn a_second_run_sends_one_message() {
     let fake = Fake::new(machine(Engine::Cpu));
     let log = Log::new();
     let framework = fake.open_logged(&log).unwrap();
-    let model = ane::load(&framework, &source(LINEAR).0, QualityOfService::Default).unwrap();
+    let model = load(&framework, &source(LINEAR).0).unwrap();
     let (a, b) = (f16s([3.0; 15]), f16s([1.0; 15]));
     let run = || model.run("main", &[("a", a.clone()), ("b", b.clone())]).unwrap();
     run();
@@ -165,7 +168,7 @@ fn a_second_run_sends_one_message() {
 fn threads_have_surfaces_of_their_own() {
     let fake = Fake::new(machine(Engine::Cpu));
     let framework = fake.open().unwrap();
-    let model = ane::load(&framework, &source(LINEAR).0, QualityOfService::Default).unwrap();
+    let model = load(&framework, &source(LINEAR).0).unwrap();
     std::thread::scope(|scope| {
         for t in 0..4 {
             let model = &model;
@@ -187,7 +190,7 @@ fn threads_have_surfaces_of_their_own() {
 fn what_is_given_is_compared_before_anything_is_sent() {
     let fake = Fake::new(machine(Engine::Cpu));
     let framework = fake.open().unwrap();
-    let model = ane::load(&framework, &source(LINEAR).0, QualityOfService::Default).unwrap();
+    let model = load(&framework, &source(LINEAR).0).unwrap();
     let refused =
         |function: &str, inputs: &[(&str, Tensor)]| model.run(function, inputs).unwrap_err().to_string();
     let x = || f16s([0.0; 15]);
@@ -205,7 +208,7 @@ fn a_refusal_of_the_engine_keeps_its_words_and_says_what_to_do() {
     let faults = Faults { evaluate_status: Some(0x1d), ..Faults::default() };
     let fake = Fake::with(machine(Engine::Cpu), faults);
     let framework = fake.open().unwrap();
-    let model = ane::load(&framework, &source(LINEAR).0, QualityOfService::Default).unwrap();
+    let model = load(&framework, &source(LINEAR).0).unwrap();
     let e = model.run("main", &[("a", f16s([0.0; 15])), ("b", f16s([0.0; 15]))]).unwrap_err().to_string();
     assert!(e.contains("status=0x1d") && e.contains("multiple of 64 bytes"), "{e}");
     // The next run finds everything in order.

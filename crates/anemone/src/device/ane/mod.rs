@@ -12,7 +12,8 @@
 //! let bundle = bundle::open("model.mlpackage")?;
 //! let verified = verify::verify(&bundle.program, &bundle.weights).verified.expect("the program is right");
 //! let source = ane::Source::of(&bundle.program, &verified, &bundle.weights)?;
-//! let model = ane::load(&Framework::open()?, &source, ane::QualityOfService::Default)?;
+//! let compiled = ane::Compiled::of_source(&Framework::open()?, &source, ane::Settings::default())?;
+//! let model = compiled.load()?;
 //! # let image = anemone::types::Tensor::scalar(anemone::types::DType::Fp16, 0.0);
 //! let outputs = model.run("main", &[("image", image)])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -22,8 +23,8 @@ mod run;
 mod source;
 
 pub use anemone_apple::Framework;
-pub use anemone_apple::neural::QualityOfService;
-pub use run::{Loaded, load};
+pub use anemone_apple::neural::{QualityOfService, StatisticsMask};
+pub use run::{Compiled, Loaded, Settings};
 pub use source::Source;
 
 use crate::source::Diagnostic;

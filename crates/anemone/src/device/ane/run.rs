@@ -1,8 +1,9 @@
 //! Loading and running on the engine: tensors to surfaces and back.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use anemone_apple::neural::{self, Program, QualityOfService, Symbol};
+use anemone_apple::neural::{self, Program, QualityOfService, StatisticsMask, Symbol};
 use anemone_apple::{Framework, Surface};
 
 use super::super::{Feature, Outputs};
@@ -10,6 +11,7 @@ use super::Error;
 use super::source::{Interface, Source};
 use crate::source::{Diagnostic, codes, suggest};
 use crate::types::{DType, Tensor, TensorType, Type};
+use crate::verify::Verified;
 
 /// A program that the engine is ready to run. It is unloaded when it is dropped.
 ///
@@ -28,33 +30,97 @@ struct Bound {
     idle: Mutex<Vec<neural::Request>>,
 }
 
-/// Compiles and loads a program; what the system's cache has compiled is not compiled again.
-///
-/// # Errors
-///
-/// [`Error::Apple`] when Apple's side refuses, or when the loaded model's tensors are not those of the program.
-pub fn load(framework: &Framework, source: &Source, quality: QualityOfService) -> Result<Loaded, Error> {
-    let weights: Vec<(&str, &[u8])> = source.weights().collect();
-    let program = Program { text: source.text(), weights: &weights };
-    let model = neural::Loaded::new(framework, &program, quality)?;
-    for f in source.functions() {
-        let procedure =
-            model.attributes().procedure(&f.name).ok_or_else(|| unlike(&f.name, "is not there"))?;
-        for (features, symbols) in [(&f.inputs, &procedure.inputs), (&f.outputs, &procedure.outputs)] {
-            for feature in features {
-                let symbol = symbols.iter().find(|s| feature.name == *s.name);
-                let symbol = symbol.ok_or_else(|| unlike(&feature.name, "is not there"))?;
-                let ty = tensor_type(&feature.ty);
-                if !holds(symbol, ty) {
-                    let what = format!("is {}, and the program says `{ty}`", shown(symbol));
-                    return Err(unlike(&feature.name, &what));
+/// How a program is to be compiled, loaded and run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// The quality of service.
+    pub quality: QualityOfService,
+    /// Which statistics evaluations gather. Of a program of text only: nobody is known to have got any of a package.
+    pub statistics: Option<StatisticsMask>,
+}
+
+/// A program that the system has compiled, or has found compiled in its cache.
+#[derive(Debug)]
+pub struct Compiled {
+    model: System,
+    functions: Vec<Interface>,
+    quality: QualityOfService,
+}
+
+#[derive(Debug)]
+enum System {
+    Text(neural::Model<neural::Compiled>),
+    Package(neural::Package<neural::Compiled>),
+}
+
+impl Compiled {
+    /// Has the system compile a program; what its cache has compiled is not compiled again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Apple`] when Apple's side refuses.
+    pub fn of_source(framework: &Framework, source: &Source, settings: Settings) -> Result<Self, Error> {
+        let weights: Vec<(&str, &[u8])> = source.weights().collect();
+        let program = Program { text: source.text(), weights: &weights };
+        let mut model = neural::Model::describe(framework, &program)?;
+        if let Some(mask) = settings.statistics {
+            model = model.with_statistics(mask)?;
+        }
+        let model = System::Text(model.compile(settings.quality)?);
+        Ok(Self { model, functions: source.functions().to_vec(), quality: settings.quality })
+    }
+
+    /// Has the system compile the compiled model in a folder, whose program this is. The key is a part of what the
+    /// system knows it by.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Apple`] when Apple's side refuses, or when statistics are wanted.
+    pub fn of_package(
+        framework: &Framework,
+        folder: &Path,
+        key: &str,
+        verified: &Verified,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        if settings.statistics.is_some() {
+            let why = "statistics are gathered of programs of MIL text only: leave the mask 0 for a package";
+            return Err(anemone_apple::Error::Invalid(why.into()).into());
+        }
+        let model = neural::Package::describe(framework, folder, key)?.compile(settings.quality)?;
+        let functions = verified.functions().iter().map(Interface::of).collect();
+        Ok(Self { model: System::Package(model), functions, quality: settings.quality })
+    }
+
+    /// Loads the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Apple`] when Apple's side refuses, or when the loaded model's tensors are not those of the program.
+    pub fn load(self) -> Result<Loaded, Error> {
+        let model = match self.model {
+            System::Text(model) => model.load(self.quality)?,
+            System::Package(model) => model.load(self.quality)?,
+        };
+        for f in &self.functions {
+            let procedure =
+                model.attributes().procedure(&f.name).ok_or_else(|| unlike(&f.name, "is not there"))?;
+            for (features, symbols) in [(&f.inputs, &procedure.inputs), (&f.outputs, &procedure.outputs)] {
+                for feature in features {
+                    let symbol = symbols.iter().find(|s| feature.name == *s.name);
+                    let symbol = symbol.ok_or_else(|| unlike(&feature.name, "is not there"))?;
+                    let fits = feature.ty.as_tensor().is_some_and(|ty| holds(symbol, ty));
+                    if !fits {
+                        let what = format!("is {}, and the program says `{}`", shown(symbol), feature.ty);
+                        return Err(unlike(&feature.name, &what));
+                    }
                 }
             }
         }
+        let functions =
+            self.functions.into_iter().map(|interface| Bound { interface, idle: Mutex::default() }).collect();
+        Ok(Loaded { model, functions })
     }
-    let functions =
-        source.functions().iter().map(|f| Bound { interface: f.clone(), idle: Mutex::default() }).collect();
-    Ok(Loaded { model, functions })
 }
 
 /// The model that Apple's side has made is not that of the program.
@@ -105,6 +171,11 @@ fn rows(symbol: &Symbol, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
 }
 
 impl Loaded {
+    /// The loaded model below: it makes requests on surfaces of the caller's.
+    pub fn model(&self) -> &neural::Loaded {
+        &self.model
+    }
+
     /// What a function takes.
     pub fn inputs(&self, function: &str) -> Option<&[Feature]> {
         self.function(function).map(|f| &f.interface.inputs[..])

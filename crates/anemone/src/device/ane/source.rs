@@ -14,7 +14,7 @@ use crate::mil::{
 use crate::source::{Diagnostic, Diagnostics, Span, codes};
 use crate::text;
 use crate::types::{DType, Type};
-use crate::verify::Verified;
+use crate::verify::{self, Verified};
 
 /// A program in the form that the system's compiler takes: text, and the weight files that it names.
 #[derive(Debug)]
@@ -30,6 +30,18 @@ pub(super) struct Interface {
     pub(super) name: Name,
     pub(super) inputs: Vec<Feature>,
     pub(super) outputs: Vec<Feature>,
+}
+
+impl Interface {
+    /// That of a function.
+    pub(super) fn of(function: &verify::Function) -> Self {
+        let feature = |v: &verify::Value| Feature { name: v.name.clone(), ty: v.ty.clone() };
+        Self {
+            name: function.name.clone(),
+            inputs: function.inputs().map(feature).collect(),
+            outputs: function.outputs().map(feature).collect(),
+        }
+    }
 }
 
 /// The attribute of a program that the system's compiler does not go without.
@@ -140,7 +152,6 @@ fn interfaces(program: &Program, verified: &Verified, wrong: &mut Diagnostics) -
         };
         wrong.push(not_for_ane(message, span, "this type", help));
     };
-    let feature = |v: &crate::verify::Value| Feature { name: v.name.clone(), ty: v.ty.clone() };
     program
         .functions
         .iter()
@@ -152,11 +163,7 @@ fn interfaces(program: &Program, verified: &Verified, wrong: &mut Diagnostics) -
             for (output, used) in function.outputs().zip(&written.body.outputs) {
                 check("output", &output.name, &output.ty, used.span);
             }
-            Interface {
-                name: function.name.clone(),
-                inputs: function.inputs().map(feature).collect(),
-                outputs: function.outputs().map(feature).collect(),
-            }
+            Interface::of(function)
         })
         .collect()
 }

@@ -1,0 +1,267 @@
+//! Models on an engine: compiled, loaded, and run on surfaces.
+//!
+//! A [`Client`] compiles MIL text or packages into [`Model`]s, for the hardware or for the software engine; the same
+//! calls work on both.
+//!
+//! ```text
+//! MIL text + weights ─┐
+//! .mlmodelc folder  ──┼─▶ gate ─▶ compile ─▶ load ─▶ Model: surfaces, bound ─▶ eval
+//! mil::Program      ──┘
+//! ```
+
+pub(crate) mod engine;
+mod info;
+mod model;
+mod options;
+mod request;
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anemone_apple::{Framework, neural};
+
+pub use info::{DeviceInfo, probe};
+pub use model::Model;
+pub use options::{CompileOptions, CompileStats, MetricSink, ModelType, WeightFile};
+pub use request::{Request, Which};
+
+use crate::bundle::{self, Form, Weights};
+use crate::chip::Chip;
+use crate::device::ane::{QualityOfService, Settings, StatisticsMask};
+use crate::error::{Doing, Error};
+use crate::mil::Program;
+use crate::surface::frameworks;
+use engine::{Checked, Compiled, Engine, How};
+
+/// What compiles programs for an engine: the hardware's, or the software engine, which stands for a chip.
+///
+/// Copies are the same client; its models outlive it.
+///
+/// ```
+/// use anemone::{Client, chip::Chip};
+/// let client = Client::software(Chip::M4);
+/// assert_eq!((client.info().architecture.as_str(), client.info().has_ane), ("h16g", false));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    info: DeviceInfo,
+    compiled: AtomicU64,
+}
+
+impl Client {
+    /// The client of the hardware where it is, and else of the software engine, standing for an M4.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedSelector`] on a Mac whose frameworks are not those that anemone knows.
+    pub fn open() -> Result<Self, Error> {
+        match Self::hardware() {
+            Err(Error::NoAne) => Ok(Self::software(Chip::default())),
+            other => other,
+        }
+    }
+
+    /// The client of the hardware.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoAne`] when there is none, [`Error::UnsupportedSelector`] when this macOS has changed.
+    pub fn hardware() -> Result<Self, Error> {
+        let framework = frameworks().map_err(|e| Error::from_apple(Doing::Load, e.clone()))?;
+        let client = Self::over(framework);
+        // A Mac without the engine has the frameworks all the same.
+        if neural::DeviceInfo::read(framework).has_engine == Some(false) {
+            return Err(Error::NoAne);
+        }
+        Ok(client)
+    }
+
+    /// The client of the software engine, which stands for this chip.
+    pub fn software(chip: Chip) -> Self {
+        Self::of(Engine::Software, DeviceInfo::software(chip))
+    }
+
+    /// The client over opened frameworks: those of a system, or those of a stand-in in tests.
+    pub fn over(framework: &Framework) -> Self {
+        let info = DeviceInfo::of(&neural::DeviceInfo::read(framework));
+        Self::of(Engine::Hardware(framework.clone()), info)
+    }
+
+    fn of(engine: Engine, info: DeviceInfo) -> Self {
+        Self(Arc::new(Inner { engine, info, compiled: AtomicU64::new(0) }))
+    }
+
+    /// What the client's engine says about itself.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.0.info
+    }
+
+    /// Whether programs run on hardware.
+    pub fn is_hardware(&self) -> bool {
+        matches!(self.0.engine, Engine::Hardware(_))
+    }
+
+    /// How many programs the client has compiled.
+    pub fn compile_count(&self) -> u64 {
+        self.0.compiled.load(Ordering::Relaxed)
+    }
+
+    /// Compiles and loads a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] with everything that is wrong with the program; [`Error::Invalid`] when the options contradict
+    /// each other; [`Error::Open`] when a package cannot be opened; [`Error::Compile`], [`Error::ModelLoad`] and
+    /// [`Error::CompileBudgetExhausted`] when the engine refuses; [`Error::UnsupportedLayout`] when an input or output
+    /// cannot lie in a surface.
+    pub fn compile(&self, options: impl Borrow<CompileOptions>) -> Result<Model, Error> {
+        self.compile_with_stats(options).map(|(model, _)| model)
+    }
+
+    /// Compiles and loads a model, and says how long both took.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::compile`].
+    pub fn compile_with_stats(
+        &self,
+        options: impl Borrow<CompileOptions>,
+    ) -> Result<(Model, CompileStats), Error> {
+        let options = options.borrow();
+        let how = options.how()?;
+        let begin = Instant::now();
+        let compiled = match options.model_type {
+            ModelType::Mil => self.compile_checked(&options.checked()?, how)?,
+            ModelType::Package => self.compile_package(options, how)?,
+        };
+        self.finish(compiled, options, begin)
+    }
+
+    /// Compiles and loads a program that is there as such, with its weights; what the options say of text, weights and
+    /// packages is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::compile`].
+    pub fn compile_program(
+        &self,
+        program: &Program,
+        weights: &Weights,
+        options: &CompileOptions,
+    ) -> Result<Model, Error> {
+        let how = options.how()?;
+        let begin = Instant::now();
+        let checked = Checked::new(program.clone(), weights.clone())?;
+        let compiled = self.compile_checked(&checked, how)?;
+        self.finish(compiled, options, begin).map(|(model, _)| model)
+    }
+
+    pub(crate) fn compile_checked(&self, checked: &Checked, how: How<'_>) -> Result<Compiled, Error> {
+        let compiled = Compiled::new(&self.0.engine, checked, how)?;
+        self.0.compiled.fetch_add(1, Ordering::Relaxed);
+        Ok(compiled)
+    }
+
+    fn compile_package(&self, options: &CompileOptions, how: How<'_>) -> Result<Compiled, Error> {
+        let path = &options.package_path;
+        let open =
+            |source: Box<dyn std::error::Error + Send + Sync>| Error::Open { path: path.clone(), source };
+        let bundle = bundle::open(path).map_err(|e| open(e.into()))?;
+        let form = bundle.form;
+        let checked = Checked::new(bundle.program, bundle.weights)?;
+        let Engine::Hardware(framework) = &self.0.engine else {
+            return self.compile_checked(&checked, how);
+        };
+        if form != Form::Compiled {
+            return Err(Error::Invalid(format!(
+                "{} is not a compiled model, which is what the system takes: `anemone convert` makes an .mlmodelc of it",
+                path.display()
+            )));
+        }
+        let key = if options.model_key.is_empty() { "s" } else { &options.model_key };
+        let compiled = Compiled::of_package(framework, path, key, &checked, how)?;
+        self.0.compiled.fetch_add(1, Ordering::Relaxed);
+        Ok(compiled)
+    }
+
+    fn finish(
+        &self,
+        compiled: Compiled,
+        options: &CompileOptions,
+        begin: Instant,
+    ) -> Result<(Model, CompileStats), Error> {
+        let compiled_at = Instant::now();
+        let loaded = compiled.load()?;
+        let loaded_at = Instant::now();
+        let model = Model::new(&loaded, options.model_type, options.perf_stats_mask)?;
+        let ns = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let stats = CompileStats {
+            compile_ns: ns(compiled_at - begin),
+            load_ns: ns(loaded_at - compiled_at),
+            total_ns: ns(begin.elapsed()),
+        };
+        Ok((model, stats))
+    }
+}
+
+impl CompileOptions {
+    /// The quality of service.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the number is none.
+    pub fn quality(&self) -> Result<QualityOfService, Error> {
+        QualityOfService::from_value(self.qos).ok_or_else(|| {
+            let numbers: Vec<String> = QualityOfService::ALL.iter().map(|q| q.value().to_string()).collect();
+            Error::Invalid(format!("{} is no quality of service: those are {}", self.qos, numbers.join(", ")))
+        })
+    }
+
+    fn how(&self) -> Result<How<'_>, Error> {
+        let statistics = match self.perf_stats_mask {
+            0 => None,
+            mask => Some(StatisticsMask::new(mask).map_err(|e| Error::from_apple(Doing::Compile, e))?),
+        };
+        let settings = Settings { quality: self.quality()?, statistics };
+        Ok(How { function: &self.function, settings, threads: self.threads })
+    }
+
+    /// The program and the weights of [`ModelType::Mil`].
+    fn checked(&self) -> Result<Checked, Error> {
+        if self.mil_text.is_empty() {
+            return Err(Error::Invalid("there is no MIL text to compile: give `mil_text`".into()));
+        }
+        if !self.package_path.as_os_str().is_empty() {
+            return Err(Error::Invalid(
+                "a package is given, and MIL text is to be compiled: set `model_type` to `ModelType::Package`".into(),
+            ));
+        }
+        let text = std::str::from_utf8(&self.mil_text).map_err(|e| {
+            Error::Invalid(format!("the MIL text is not UTF-8 from byte {} on", e.valid_up_to()))
+        })?;
+        let program = crate::text::parse(text)?;
+        let weights = Weights::none();
+        let mut paths: Vec<&str> = Vec::new();
+        let first = if self.weight_path.is_empty() { options::WEIGHT_PATH } else { &self.weight_path };
+        let first = (!self.weight_blob.is_empty()).then_some((first, &self.weight_blob));
+        for (path, blob) in
+            first.into_iter().chain(self.weight_files.iter().map(|f| (f.path.as_str(), &f.blob)))
+        {
+            if blob.is_empty() {
+                return Err(Error::Invalid(format!("the weight file `{path}` is empty")));
+            }
+            if paths.contains(&path) {
+                return Err(Error::Invalid(format!("the weight file `{path}` is given twice")));
+            }
+            weights.insert(path, blob.as_slice())?;
+            paths.push(path);
+        }
+        Checked::new(program, weights)
+    }
+}

@@ -1,0 +1,427 @@
+//! Surfaces bound to a program, to be run as often as wanted.
+
+use std::sync::Arc;
+
+use anemone_apple::neural;
+
+use super::engine::{Loaded, Running};
+use crate::device::States;
+use crate::error::{Doing, Error};
+use crate::surface::{Number, Port, ReadGuard, Surface, WriteGuard, gather, gather_as, scatter, scatter_as};
+use crate::types::{Element, Tensor};
+
+/// A program with surfaces for its inputs and outputs: what is run.
+///
+/// The inputs are written, the program is run, the outputs are read; then again. It keeps the program loaded. Inputs and
+/// outputs are in the order of the program, whatever the order in which the engine has them; they are named by their
+/// number or by their name.
+#[derive(Debug)]
+pub struct Request {
+    loaded: Loaded,
+    kind: Kind,
+    inputs: Vec<Surface>,
+    outputs: Vec<Surface>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Hardware(neural::Request),
+    Software(Arc<Software>),
+}
+
+/// What the software engine needs to run.
+#[derive(Debug)]
+struct Software {
+    loaded: Loaded,
+    inputs: Vec<Surface>,
+    outputs: Vec<Surface>,
+    states: States,
+}
+
+/// Which tensor of a program: its number, or its name.
+pub trait Which: sealed::Sealed {
+    #[doc(hidden)]
+    fn position(self, ports: &[Port], what: &str) -> Result<usize, Error>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for usize {}
+    impl Sealed for &str {}
+}
+
+impl Which for usize {
+    fn position(self, ports: &[Port], what: &str) -> Result<usize, Error> {
+        if self < ports.len() {
+            return Ok(self);
+        }
+        Err(Error::Invalid(format!("there is no {what} {self}: there are {}", ports.len())))
+    }
+}
+
+impl Which for &str {
+    fn position(self, ports: &[Port], what: &str) -> Result<usize, Error> {
+        ports.iter().position(|p| p.name == self).ok_or_else(|| {
+            let names: Vec<&str> = ports.iter().map(|p| &*p.name).collect();
+            Error::Invalid(format!("there is no {what} `{self}`; there is `{}`", names.join("`, `")))
+        })
+    }
+}
+
+impl Request {
+    pub(super) fn new(loaded: Loaded, inputs: Vec<Surface>, outputs: Vec<Surface>) -> Result<Self, Error> {
+        let kind = match loaded.running() {
+            Running::Hardware { model, function } => {
+                fn named<'a>(
+                    ports: &'a [Port],
+                    surfaces: &'a [Surface],
+                ) -> Vec<(&'a str, &'a anemone_apple::Surface)> {
+                    ports.iter().zip(surfaces).map(|(p, s)| (&*p.name, s.as_apple())).collect()
+                }
+                let (i, o) = (named(loaded.inputs(), &inputs), named(loaded.outputs(), &outputs));
+                let request = model.model().request(function, &i, &o);
+                Kind::Hardware(request.map_err(|e| Error::from_apple(Doing::Load, e))?)
+            }
+            Running::Software(model) => {
+                let states = model.new_states().map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
+                let (inputs, outputs) = (inputs.clone(), outputs.clone());
+                Kind::Software(Arc::new(Software { loaded: loaded.clone(), inputs, outputs, states }))
+            }
+        };
+        Ok(Self { loaded, kind, inputs, outputs })
+    }
+
+    /// Runs the program, and returns when the outputs are written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when somebody has one of the surfaces locked, [`Error::Eval`] when the engine refuses, and
+    /// [`Error::Program`] for what an op finds out when it runs, such as an index outside a tensor.
+    pub fn run(&mut self) -> Result<(), Error> {
+        match &mut self.kind {
+            Kind::Hardware(request) => request.run().map_err(|e| Error::from_apple(Doing::Evaluate, e)),
+            Kind::Software(software) => software.run(),
+        }
+    }
+
+    /// Runs the program past the system's daemon, as [`Request::run`] else. On the software engine there is no daemon,
+    /// and this is the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::run`], and [`Error::UnsupportedSelector`] when this macOS has no such way.
+    pub fn run_direct(&mut self) -> Result<(), Error> {
+        match &mut self.kind {
+            Kind::Hardware(request) => {
+                request.run_direct().map_err(|e| Error::from_apple(Doing::Evaluate, e))
+            }
+            Kind::Software(software) => software.run(),
+        }
+    }
+
+    /// What the program takes, in its order.
+    pub fn inputs(&self) -> &[Port] {
+        self.loaded.inputs()
+    }
+
+    /// What the program gives, in its order.
+    pub fn outputs(&self) -> &[Port] {
+        self.loaded.outputs()
+    }
+
+    /// The surfaces of the inputs.
+    pub fn input_surfaces(&self) -> &[Surface] {
+        &self.inputs
+    }
+
+    /// The surfaces of the outputs.
+    pub fn output_surfaces(&self) -> &[Surface] {
+        &self.outputs
+    }
+
+    pub(super) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    fn input(&self, which: impl Which) -> Result<Access<'_>, Error> {
+        let i = which.position(self.loaded.inputs(), "input")?;
+        Ok(Access { port: &self.loaded.inputs()[i], surface: &self.inputs[i] })
+    }
+
+    fn output(&self, which: impl Which) -> Result<Access<'_>, Error> {
+        let i = which.position(self.loaded.outputs(), "output")?;
+        Ok(Access { port: &self.loaded.outputs()[i], surface: &self.outputs[i] })
+    }
+
+    /// Writes all bytes of an input's surface, padding included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] unless there are exactly [`alloc_size`](crate::TensorLayout::alloc_size) of them,
+    /// [`Error::Invalid`] when there is no such input, [`Error::Surface`] when its surface is in use.
+    pub fn write_input(&mut self, input: impl Which, bytes: &[u8]) -> Result<(), Error> {
+        self.input(input)?.write_bytes(bytes)
+    }
+
+    /// Writes an input: as many numbers as it has elements, each rounded once to the input's fp16, or kept as fp32.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] for another number of them, [`Error::Invalid`] when there is no such input or it has other
+    /// elements, [`Error::Surface`] when its surface is in use.
+    pub fn write_input_f32(&mut self, input: impl Which, values: &[f32]) -> Result<(), Error> {
+        self.input(input)?.write_numbers(0, None, values)
+    }
+
+    /// Writes an input of fp16 elements: each number is rounded once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_f32`].
+    pub fn write_input_fp16(&mut self, input: impl Which, values: &[f32]) -> Result<(), Error> {
+        let input = self.input(input)?;
+        input.only_fp16()?;
+        input.write_numbers(0, None, values)
+    }
+
+    /// Writes some channels of an input of fp16 elements, from this one on: whole channels, each number rounded once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] when the numbers are not those of whole channels or are more than there are; else as
+    /// [`Request::write_input_f32`].
+    pub fn write_input_fp16_channels(
+        &mut self,
+        input: impl Which,
+        channel: usize,
+        values: &[f32],
+    ) -> Result<(), Error> {
+        let input = self.input(input)?;
+        input.only_fp16()?;
+        let channels = input.whole_channels(channel, values.len())?;
+        input.write_numbers(channel, Some(channels), values)
+    }
+
+    /// Writes an input whose elements are of exactly this type.
+    ///
+    /// ```
+    /// use anemone::{Client, CompileOptions, chip::Chip};
+    /// use half::f16;
+    /// let client = Client::software(Chip::M4);
+    /// let text = "program(1.3) { func main<ios18>(tensor<fp16, [2]> x) { tensor<fp16, [2]> y = relu(x = x); } -> (y); }";
+    /// let mut model = client.compile(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+    /// model.write_input_elements("x", &[f16::NEG_ONE, f16::ONE])?;
+    /// model.eval()?;
+    /// let mut y = [f16::ZERO; 2];
+    /// model.read_output_elements("y", &mut y)?;
+    /// assert_eq!(y, [f16::ZERO, f16::ONE]);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_f32`].
+    pub fn write_input_elements<T: Element>(
+        &mut self,
+        input: impl Which,
+        elements: &[T],
+    ) -> Result<(), Error> {
+        self.input(input)?.write_elements(elements)
+    }
+
+    /// Reads all bytes of an output's surface, padding included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input`].
+    pub fn read_output(&self, output: impl Which, bytes: &mut [u8]) -> Result<(), Error> {
+        self.output(output)?.read_bytes(bytes)
+    }
+
+    /// Reads an output of fp16 or fp32 elements: as many numbers as it has elements.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_f32`].
+    pub fn read_output_f32(&self, output: impl Which, values: &mut [f32]) -> Result<(), Error> {
+        self.output(output)?.read_numbers(0, None, values)
+    }
+
+    /// Reads an output of fp16 elements.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_f32`].
+    pub fn read_output_fp16(&self, output: impl Which, values: &mut [f32]) -> Result<(), Error> {
+        let output = self.output(output)?;
+        output.only_fp16()?;
+        output.read_numbers(0, None, values)
+    }
+
+    /// Reads some channels of an output of fp16 elements, from this one on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_fp16_channels`].
+    pub fn read_output_fp16_channels(
+        &self,
+        output: impl Which,
+        channel: usize,
+        values: &mut [f32],
+    ) -> Result<(), Error> {
+        let output = self.output(output)?;
+        output.only_fp16()?;
+        let channels = output.whole_channels(channel, values.len())?;
+        output.read_numbers(channel, Some(channels), values)
+    }
+
+    /// Reads an output whose elements are of exactly this type.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::write_input_f32`].
+    pub fn read_output_elements<T: Element>(
+        &self,
+        output: impl Which,
+        elements: &mut [T],
+    ) -> Result<(), Error> {
+        self.output(output)?.read_elements(elements)
+    }
+}
+
+impl Software {
+    fn run(&self) -> Result<(), Error> {
+        let Running::Software(model) = self.loaded.running() else {
+            unreachable!("a request of the software engine is of a program on it")
+        };
+        // What somebody has locked is found before anything is computed.
+        let outputs = self.outputs.iter().map(Surface::lock_mut).collect::<Result<Vec<_>, _>>()?;
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (port, surface) in self.loaded.inputs().iter().zip(&self.inputs) {
+            let mut tensor =
+                Tensor::zeros(port.dtype, &port.shape).map_err(|e| Error::Surface(e.to_string()))?;
+            let held = surface.lock()?;
+            let elements = tensor.bytes_mut().expect("a new tensor is nobody else's");
+            gather(&held, &port.layout, 0..port.layout.channels, elements);
+            inputs.push((&*port.name, tensor));
+        }
+        let results =
+            model.run(&inputs, &self.states).map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
+        for ((port, mut held), (_, datum)) in self.loaded.outputs().iter().zip(outputs).zip(&results) {
+            let tensor = datum.as_tensor().expect("a port is a tensor");
+            scatter(&mut held, &port.layout, 0..port.layout.channels, tensor.bytes());
+        }
+        Ok(())
+    }
+}
+
+/// A tensor of a request, to read or write.
+struct Access<'a> {
+    port: &'a Port,
+    surface: &'a Surface,
+}
+
+impl Access<'_> {
+    fn lock(&self) -> Result<ReadGuard, Error> {
+        self.surface.lock()
+    }
+
+    fn lock_mut(&self) -> Result<WriteGuard, Error> {
+        self.surface.lock_mut()
+    }
+
+    fn length(&self, counted: &str, expected: usize, found: usize) -> Result<(), Error> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::Length { what: format!("`{}`, in {counted},", self.port.name), expected, found })
+    }
+
+    fn only_fp16(&self) -> Result<(), Error> {
+        if self.port.dtype == crate::types::DType::Fp16 {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("`{}` has {} elements, not fp16", self.port.name, self.port.dtype)))
+    }
+
+    fn number(&self) -> Result<Number, Error> {
+        Number::of(self.port.dtype).ok_or_else(|| {
+            Error::Invalid(format!(
+                "`{}` has {} elements, not fp16 or fp32: read and write them by their own type",
+                self.port.name, self.port.dtype
+            ))
+        })
+    }
+
+    /// How many channels so many numbers are, that begin at this one.
+    fn whole_channels(&self, channel: usize, numbers: usize) -> Result<usize, Error> {
+        let layout = &self.port.layout;
+        let left = layout.channels.saturating_sub(channel);
+        let channels = numbers / layout.channel_elements();
+        if numbers.is_multiple_of(layout.channel_elements()) && channels <= left {
+            return Ok(channels);
+        }
+        let what = format!(
+            "`{}` from channel {channel} on, in whole channels of {},",
+            self.port.name,
+            layout.channel_elements()
+        );
+        Err(Error::Length { what, expected: left * layout.channel_elements(), found: numbers })
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) -> Result<(), Error> {
+        let all = self.port.layout.alloc_size();
+        self.length("bytes", all, bytes.len())?;
+        self.lock_mut()?[..all].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_bytes(&self, bytes: &mut [u8]) -> Result<(), Error> {
+        let all = self.port.layout.alloc_size();
+        self.length("bytes", all, bytes.len())?;
+        bytes.copy_from_slice(&self.lock()?[..all]);
+        Ok(())
+    }
+
+    fn write_numbers(&self, channel: usize, channels: Option<usize>, values: &[f32]) -> Result<(), Error> {
+        let (number, layout) = (self.number()?, &self.port.layout);
+        let channels = channels.unwrap_or(layout.channels);
+        self.length("elements", channels * layout.channel_elements(), values.len())?;
+        scatter_as(number, &mut self.lock_mut()?, layout, channel..channel + channels, values);
+        Ok(())
+    }
+
+    fn read_numbers(&self, channel: usize, channels: Option<usize>, values: &mut [f32]) -> Result<(), Error> {
+        let (number, layout) = (self.number()?, &self.port.layout);
+        let channels = channels.unwrap_or(layout.channels);
+        self.length("elements", channels * layout.channel_elements(), values.len())?;
+        gather_as(number, &self.lock()?, layout, channel..channel + channels, values);
+        Ok(())
+    }
+
+    fn only<T: Element>(&self, elements: usize) -> Result<(), Error> {
+        if self.port.dtype != T::DTYPE {
+            return Err(Error::Invalid(format!(
+                "`{}` has {} elements, not {}",
+                self.port.name,
+                self.port.dtype,
+                T::DTYPE
+            )));
+        }
+        self.length("elements", self.port.layout.logical_elements(), elements)
+    }
+
+    fn write_elements<T: Element>(&self, elements: &[T]) -> Result<(), Error> {
+        self.only::<T>(elements.len())?;
+        let layout = &self.port.layout;
+        scatter(&mut self.lock_mut()?, layout, 0..layout.channels, bytemuck::cast_slice(elements));
+        Ok(())
+    }
+
+    fn read_elements<T: Element>(&self, elements: &mut [T]) -> Result<(), Error> {
+        self.only::<T>(elements.len())?;
+        let layout = &self.port.layout;
+        gather(&self.lock()?, layout, 0..layout.channels, bytemuck::cast_slice_mut(elements));
+        Ok(())
+    }
+}

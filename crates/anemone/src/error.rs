@@ -1,0 +1,177 @@
+//! The error of everything that compiles, loads and runs: what is wrong, in kinds that a caller can act on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::source::{Diagnostic, Diagnostics};
+
+/// What went wrong.
+///
+/// A program that is wrong is [`Error::Program`], with every reason and its place. Everything else is the world: the
+/// words of Apple's code are kept as they came, in the [`AneError`] of a variant, and in [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No engine can be reached from here: not a Mac with Apple silicon, or its frameworks are not there.
+    #[error(
+        "there is no Neural Engine to be reached from here: `anemone doctor` says why, and `Client::software` runs the same programs without one"
+    )]
+    NoAne,
+    /// The program is wrong, or is not for this engine.
+    #[error("{0}")]
+    Program(Diagnostics),
+    /// A tensor is narrower than the engine of this machine takes.
+    #[error("`{name}` is {width} wide, and this engine takes tensors of a width of {min} and more: pad it")]
+    SpatialWidthTooSmall {
+        /// The tensor.
+        name: String,
+        /// Its width.
+        width: usize,
+        /// The least width.
+        min: usize,
+    },
+    /// The process has compiled, or loaded, as many programs as the system lets it.
+    #[error("{0}")]
+    CompileBudgetExhausted(AneError),
+    /// The system's compiler refused the program.
+    #[error("{0}")]
+    Compile(AneError),
+    /// The program could not be loaded.
+    #[error("{0}")]
+    ModelLoad(AneError),
+    /// The program could not be run.
+    #[error("{0}")]
+    Eval(AneError),
+    /// Surfaces could not be mapped for the engine.
+    #[error("{0}")]
+    MapFailed(AneError),
+    /// This macOS has changed, or lacks what the call needs.
+    #[error("{0}")]
+    UnsupportedSelector(AneError),
+    /// There is no client for programs in a virtual machine.
+    #[error("{0}")]
+    VirtualClientUnavailable(AneError),
+    /// A tensor cannot lie in a surface, or the compiled program lays it out in a way that is not known.
+    #[error("`{name}` {reason}")]
+    UnsupportedLayout {
+        /// The tensor.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Shared events need a model that was compiled from a package.
+    #[error(
+        "shared events need a model from a package: with programs of MIL text they fail, hang or crash on the engine"
+    )]
+    SharedEventRequiresPackage,
+    /// A surface could not be made, or is in use.
+    #[error("{0}")]
+    Surface(String),
+    /// The program is not loaded.
+    #[error("the program is not loaded: call `load` first")]
+    NotLoaded,
+    /// So many elements or bytes are needed, and another number was given.
+    #[error("{what} takes {expected}, and {found} were given")]
+    Length {
+        /// What takes them, and in what they are counted.
+        what: String,
+        /// How many it takes.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// An argument makes no sense; nothing was done.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something was not done in time.
+    #[error("{what} was not done within {within:?}")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        within: Duration,
+    },
+    /// A model could not be opened.
+    #[error("{}: {source}", path.display())]
+    Open {
+        /// The model.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {reason}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What Apple's code, or the software engine, said when it refused a call.
+#[derive(Debug, thiserror::Error)]
+#[error("{op}: {source}")]
+pub struct AneError {
+    /// What was done: `compile`, `load`, `evaluate`, `map`.
+    pub op: &'static str,
+    /// The domain of the error in Apple's words; empty if it has none.
+    pub class: String,
+    /// The code within the domain; 0 if it has none.
+    pub code: i64,
+    /// The error itself, with what is known of its cause and what to do.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What was being done when the engine refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Compile,
+    Load,
+    Evaluate,
+}
+
+impl Error {
+    /// The error for what the border to Apple's side has said.
+    pub(crate) fn from_apple(doing: Doing, error: anemone_apple::Error) -> Self {
+        use anemone_apple::Error as Apple;
+        let op = match doing {
+            Doing::Compile => "compile",
+            Doing::Load => "load",
+            Doing::Evaluate => "evaluate",
+        };
+        let (class, code) = match &error {
+            Apple::Refused(refusal) => {
+                refusal.error.as_ref().map_or_else(Default::default, |e| (e.domain.clone(), e.code))
+            }
+            _ => Default::default(),
+        };
+        let kind = match error {
+            Apple::NoFramework { .. } => return Error::NoAne,
+            Apple::Surface(why) => return Error::Surface(why),
+            Apple::Invalid(why) => return Error::Invalid(why),
+            Apple::TimedOut { what, within } => return Error::TimedOut { what, within },
+            Apple::Io { path, reason } => return Error::Io { path, reason },
+            Apple::Drift { .. } | Apple::Unavailable { .. } => Error::UnsupportedSelector,
+            Apple::CompileBudgetExhausted { .. } => Error::CompileBudgetExhausted,
+            _ => match doing {
+                Doing::Compile => Error::Compile,
+                Doing::Load => Error::ModelLoad,
+                Doing::Evaluate => Error::Eval,
+            },
+        };
+        kind(AneError { op, class, code, source: error.into() })
+    }
+}
+
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Error::Program(diagnostics)
+    }
+}
+
+impl From<Diagnostic> for Error {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Error::Program(diagnostic.into())
+    }
+}

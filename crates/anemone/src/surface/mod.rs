@@ -1,0 +1,191 @@
+//! Surfaces: memory in which programs take and give their tensors.
+//!
+//! On a Mac a surface is an `IOSurface`, which CPU, engine and GPU share. Elsewhere it is memory under the same rules,
+//! which on Linux another process can map. Nothing is copied when a program runs on it.
+
+mod layout;
+mod pixels;
+
+use std::sync::OnceLock;
+
+pub use anemone_apple::{ReadGuard, WriteGuard};
+pub use layout::{ROW_ALIGNMENT, TensorLayout, row_stride_for};
+pub(crate) use pixels::{Number, gather, gather_as, scatter, scatter_as};
+
+use crate::error::Error;
+use crate::types::DType;
+
+/// Memory in which a program takes or gives a tensor. Copies of the value are the same surface.
+///
+/// Whoever reads or writes it has it locked meanwhile: several readers, or one writer, or an evaluation that writes it.
+///
+/// ```
+/// use anemone::Surface;
+/// let surface = Surface::with_shape(4, 32)?; // 4 channels of 32 fp16 numbers
+/// surface.write(|numbers| numbers[0] = 0x3c00);
+/// assert_eq!(surface.read(|numbers| (numbers.len(), numbers[0])), (128, 0x3c00));
+/// # Ok::<(), anemone::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surface(anemone_apple::Surface);
+
+/// Apple's frameworks, if this machine has them: they are looked for once.
+pub(crate) fn frameworks() -> Result<&'static anemone_apple::Framework, &'static anemone_apple::Error> {
+    static OPENED: OnceLock<Result<anemone_apple::Framework, anemone_apple::Error>> = OnceLock::new();
+    OPENED.get_or_init(anemone_apple::Framework::open).as_ref()
+}
+
+fn failed(error: anemone_apple::Error) -> Error {
+    match error {
+        anemone_apple::Error::Surface(why) => Error::Surface(why),
+        other => Error::Surface(other.to_string()),
+    }
+}
+
+impl Surface {
+    /// Makes a surface of so many bytes, all zero: an `IOSurface` where there is such a thing, else memory of the host.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when it would be empty, larger than 256 MiB, or cannot be made.
+    pub fn new(bytes: usize) -> Result<Self, Error> {
+        match frameworks() {
+            Ok(framework) => anemone_apple::Surface::new(framework, bytes),
+            Err(_) => anemone_apple::Surface::host(bytes),
+        }
+        .map(Self)
+        .map_err(failed)
+    }
+
+    /// Makes a surface for a tensor `[1, channels, 1, spatial]` of fp16 numbers that follow one another without padding.
+    ///
+    /// Where a row of `spatial` numbers is not a multiple of 64 bytes, [`Surface::for_layout`] makes what the engine
+    /// expects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Surface::new`].
+    pub fn with_shape(channels: usize, spatial: usize) -> Result<Self, Error> {
+        Self::new(channels.saturating_mul(spatial).saturating_mul(2))
+    }
+
+    /// Makes a surface for a tensor that lies so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Surface::new`].
+    pub fn for_layout(layout: &TensorLayout) -> Result<Self, Error> {
+        Self::laid_out(frameworks().ok(), layout)
+    }
+
+    /// Makes a surface for a tensor that lies so: one of the system, or memory of the host.
+    pub(crate) fn laid_out(
+        framework: Option<&anemone_apple::Framework>,
+        layout: &TensorLayout,
+    ) -> Result<Self, Error> {
+        match framework {
+            Some(framework) => anemone_apple::Surface::rows(
+                framework,
+                layout.row_stride,
+                layout.alloc_size() / layout.row_stride.max(1),
+                layout.elem_size,
+            ),
+            None => anemone_apple::Surface::host(layout.alloc_size()),
+        }
+        .map(Self)
+        .map_err(failed)
+    }
+
+    /// Shows the surface as fp16 numbers, in their bits, to read.
+    ///
+    /// # Panics
+    ///
+    /// When somebody writes the surface at the moment, as [`RefCell::borrow`](std::cell::RefCell::borrow) does: a guard, a
+    /// closure further up, or an evaluation. [`Surface::try_read`] gives an error then.
+    pub fn read<R>(&self, f: impl FnOnce(&[u16]) -> R) -> R {
+        self.try_read(f).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Shows the surface as fp16 numbers, in their bits, to read and write.
+    ///
+    /// # Panics
+    ///
+    /// When somebody reads or writes the surface at the moment: as [`Surface::read`].
+    pub fn write<R>(&self, f: impl FnOnce(&mut [u16]) -> R) -> R {
+        self.try_write(f).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// As [`Surface::read`], if nobody writes the surface.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when somebody does.
+    pub fn try_read<R>(&self, f: impl FnOnce(&[u16]) -> R) -> Result<R, Error> {
+        let held = self.lock()?;
+        let whole = held.len() / 2 * 2;
+        Ok(f(bytemuck::cast_slice(&held[..whole])))
+    }
+
+    /// As [`Surface::write`], if nobody reads or writes the surface.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when somebody does.
+    pub fn try_write<R>(&self, f: impl FnOnce(&mut [u16]) -> R) -> Result<R, Error> {
+        let mut held = self.lock_mut()?;
+        let whole = held.len() / 2 * 2;
+        Ok(f(bytemuck::cast_slice_mut(&mut held[..whole])))
+    }
+
+    /// Locks the surface to read its bytes, until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when somebody writes it.
+    pub fn lock(&self) -> Result<ReadGuard, Error> {
+        self.0.read().map_err(failed)
+    }
+
+    /// Locks the surface to read and write its bytes, until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when somebody reads or writes it.
+    pub fn lock_mut(&self) -> Result<WriteGuard, Error> {
+        self.0.write().map_err(failed)
+    }
+
+    /// The number by which the system knows it; memory of the host is known by it to this process only.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+
+    /// The surface below: with it come ports and files, by which another process opens it.
+    pub fn as_apple(&self) -> &anemone_apple::Surface {
+        &self.0
+    }
+}
+
+impl From<anemone_apple::Surface> for Surface {
+    fn from(surface: anemone_apple::Surface) -> Self {
+        Self(surface)
+    }
+}
+
+/// A tensor in a surface: its name, its type and how it lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Its name in the program.
+    pub name: crate::mil::Name,
+    /// Its dtype.
+    pub dtype: DType,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it lies.
+    pub layout: TensorLayout,
+}

@@ -1,0 +1,77 @@
+//! Elements in and out of surfaces: rows are visited, padding is left alone.
+
+use std::ops::Range;
+
+use super::TensorLayout;
+use crate::types::DType;
+use anemone_kernels::fp16::{cast_f16_f32, cast_f32_f16};
+
+/// Copies elements, which follow one another, into some channels.
+pub(crate) fn scatter(surface: &mut [u8], layout: &TensorLayout, channels: Range<usize>, elements: &[u8]) {
+    let row = layout.width * layout.elem_size;
+    for (at, from) in layout.rows(channels).zip(elements.chunks_exact(row)) {
+        surface[at..at + row].copy_from_slice(from);
+    }
+}
+
+/// Copies the elements of some channels, so that they follow one another.
+pub(crate) fn gather(surface: &[u8], layout: &TensorLayout, channels: Range<usize>, elements: &mut [u8]) {
+    let row = layout.width * layout.elem_size;
+    for (at, to) in layout.rows(channels).zip(elements.chunks_exact_mut(row)) {
+        to.copy_from_slice(&surface[at..at + row]);
+    }
+}
+
+/// The dtypes of surfaces whose elements are read and written as `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    Fp16,
+    Fp32,
+}
+
+impl Number {
+    /// That of a dtype, if it is one.
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        match dtype {
+            DType::Fp16 => Some(Number::Fp16),
+            DType::Fp32 => Some(Number::Fp32),
+            _ => None,
+        }
+    }
+}
+
+/// Writes numbers into some channels, rounded once to the surface's elements.
+pub(crate) fn scatter_as(
+    number: Number,
+    surface: &mut [u8],
+    layout: &TensorLayout,
+    channels: Range<usize>,
+    values: &[f32],
+) {
+    let row = layout.width * layout.elem_size;
+    for (at, from) in layout.rows(channels).zip(values.chunks_exact(layout.width)) {
+        let to = &mut surface[at..at + row];
+        match number {
+            Number::Fp16 => cast_f32_f16(bytemuck::cast_slice_mut(to), from),
+            Number::Fp32 => to.copy_from_slice(bytemuck::cast_slice(from)),
+        }
+    }
+}
+
+/// Reads the numbers of some channels.
+pub(crate) fn gather_as(
+    number: Number,
+    surface: &[u8],
+    layout: &TensorLayout,
+    channels: Range<usize>,
+    values: &mut [f32],
+) {
+    let row = layout.width * layout.elem_size;
+    for (at, to) in layout.rows(channels).zip(values.chunks_exact_mut(layout.width)) {
+        let from = &surface[at..at + row];
+        match number {
+            Number::Fp16 => cast_f16_f32(to, bytemuck::cast_slice(from)),
+            Number::Fp32 => to.copy_from_slice(bytemuck::cast_slice(from)),
+        }
+    }
+}
