@@ -1,7 +1,7 @@
 //! anemone: read, check, run and write programs for the Apple Neural Engine.
 //!
-//! Three doors lead to one [`mil::Program`]: MIL text ([`text`]), Core ML files ([`bundle`]) and, later, the
-//! builder. One gate, [`verify`], turns it into a [`verify::Verified`] program, and only that is run by an
+//! Three doors lead to one [`mil::Program`]: MIL text ([`text`]), Core ML files ([`bundle`]) and the builder
+//! ([`graph`]). One gate, [`verify`], turns it into a [`verify::Verified`] program, and only that is run by an
 //! engine ([`device`]).
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,8 @@ pub mod ops;
 
 pub mod verify;
 
+pub mod graph;
+
 pub mod device;
 
 pub mod client;
@@ -32,4 +34,7 @@ pub use client::{
     probe,
 };
 pub use error::{AneError, Error};
+pub use graph::{
+    Convolution2dDescriptor, ConvolutionTranspose2dDescriptor, Graph, PadFillMode, PadMode, Shape, Tensor,
+};
 pub use surface::{Port, Surface, TensorLayout, row_stride_for};

@@ -71,6 +71,24 @@ pub struct Bundle {
     origin: Origin,
 }
 
+impl Bundle {
+    /// A program that was not read from anywhere, to be written.
+    pub fn new(program: Program, weights: Weights) -> Self {
+        Self {
+            path: PathBuf::new(),
+            form: Form::Text,
+            program,
+            source: None,
+            weights,
+            description: None,
+            specification_version: None,
+            stages: Vec::new(),
+            warnings: Diagnostics::default(),
+            origin: Origin::default(),
+        }
+    }
+}
+
 /// The form of a bundle on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -4,7 +4,7 @@
 use super::Severity;
 
 /// A kind of diagnostic.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Code {
     /// Its name, in kebab case: what `anemone explain` takes.
     pub name: &'static str,
@@ -14,6 +14,13 @@ pub struct Code {
     pub summary: &'static str,
     /// Its page, in Markdown.
     pub page: &'static str,
+}
+
+/// The name; a page has no place in a line.
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 macro_rules! codes {

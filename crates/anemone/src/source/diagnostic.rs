@@ -1,5 +1,7 @@
 //! The one form in which anemone says that a program is wrong.
 
+use std::panic::Location;
+
 use super::{Code, Span};
 
 /// How bad it is.
@@ -30,7 +32,7 @@ pub enum Place {
     /// A range of the text.
     Text(Span),
     /// A line of the user's Rust program.
-    Rust(&'static std::panic::Location<'static>),
+    Rust(&'static Location<'static>),
     /// A field of a file that has no text, such as `weights/weight.bin, record at 64`.
     Field(String),
 }
@@ -84,6 +86,13 @@ impl Diagnostic {
         self
     }
 
+    /// Adds a label at a line of the user's Rust program.
+    #[must_use]
+    pub fn at_rust(mut self, location: &'static Location<'static>, text: impl Into<String>) -> Self {
+        self.labels.push(Label { place: Place::Rust(location), text: text.into() });
+        self
+    }
+
     /// Adds a label at a field of a file that has no text.
     #[must_use]
     pub fn in_field(mut self, field: impl Into<String>) -> Self {
@@ -119,11 +128,24 @@ impl Diagnostic {
             _ => None,
         }
     }
+
+    /// The line of the user's Rust program that the primary label points at, if it points at one.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        match self.labels.first()?.place {
+            Place::Rust(location) => Some(location),
+            _ => None,
+        }
+    }
 }
 
+/// One line; a place in the user's Rust program is named, since nobody needs a text to find it.
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}[{}]: {}", self.severity.word(), self.code.name, self.message)
+        write!(f, "{}[{}]: {}", self.severity.word(), self.code.name, self.message)?;
+        match self.location() {
+            Some(location) => write!(f, " ({location})"),
+            None => Ok(()),
+        }
     }
 }
 

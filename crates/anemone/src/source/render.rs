@@ -1,13 +1,16 @@
 //! Diagnostics as text for people.
 
+use std::panic::Location;
+
 use super::{Diagnostic, Place, Severity, Source};
 
 /// Draws a diagnostic with the lines it points at and carets under them.
 ///
 /// `colour` adds ANSI escapes. Lines are cut around the carets when they are long, and control characters of the
-/// text are made visible.
+/// text are made visible. A line of the user's Rust program is drawn where its file is found: its path is relative to
+/// the folder that the program was built in, which is looked for at the current folder and above.
 pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) -> String {
-    use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+    use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -16,27 +19,50 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) ->
     let message = escape(&diagnostic.message);
     let mut windows: Vec<Window> = Vec::new();
     let mut fields = Vec::new();
+    let mut origin = None;
     for (i, label) in diagnostic.labels.iter().enumerate() {
-        match (&label.place, source) {
+        let primary = i == 0;
+        let drawn = match (&label.place, source) {
             (Place::Text(span), Some(source)) => {
                 let (text, line, range) = window(source, span.range());
-                let mark = Mark { range, text: escape(&label.text), primary: i == 0 };
-                match windows.iter_mut().find(|w| w.line == line && w.text == text) {
-                    Some(w) => w.marks.push(mark),
-                    None => windows.push(Window { text, line, marks: vec![mark] }),
-                }
+                Some((source.name.clone(), text, line, range))
             }
-            (Place::Text(span), None) => fields.push(format!("at bytes {}..{}", span.start, span.end)),
-            (Place::Rust(location), _) => fields.push(format!("at {location}")),
-            (Place::Field(field), _) => fields.push(format!("in {}", escape(field))),
+            (Place::Text(span), None) => {
+                fields.push(format!("at bytes {}..{}", span.start, span.end));
+                None
+            }
+            (Place::Rust(location), _) => {
+                let drawn = rust_window(location);
+                match drawn {
+                    None if primary => origin = Some(*location),
+                    None if label.text.is_empty() => fields.push(format!("at {location}")),
+                    None => fields.push(format!("{} (at {location})", escape(&label.text))),
+                    Some(_) => {}
+                }
+                drawn
+            }
+            (Place::Field(field), _) => {
+                fields.push(format!("in {}", escape(field)));
+                None
+            }
+        };
+        if let Some((path, text, line, range)) = drawn {
+            let mark = Mark { range, text: escape(&label.text), primary };
+            match windows.iter_mut().find(|w| w.path == path && w.line == line && w.text == text) {
+                Some(w) => w.marks.push(mark),
+                None => windows.push(Window { path, text, line, marks: vec![mark] }),
+            }
         }
     }
     let notes: Vec<String> = diagnostic.notes.iter().map(|n| escape(n)).collect();
     let help = diagnostic.help.as_ref().map(|h| escape(h));
     let mut group = Group::with_title(level.primary_title(&message).id(diagnostic.code.name));
-    for Window { text, line, marks } in &windows {
-        let name = source.map_or("", |s| s.name.as_str());
-        let mut snippet = Snippet::source(text).line_start(*line).path(name);
+    if let Some(at) = origin {
+        group =
+            group.element(Origin::path(at.file()).line(at.line() as usize).char_column(at.column() as usize));
+    }
+    for Window { path, text, line, marks } in &windows {
+        let mut snippet = Snippet::source(text).line_start(*line).path(path);
         for mark in marks {
             let kind = if mark.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(mark.range.clone());
@@ -62,6 +88,8 @@ pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) ->
 
 /// The part of the text around one or more labels.
 struct Window {
+    /// What to call the text.
+    path: String,
     text: String,
     /// The number of its line.
     line: usize,
@@ -73,6 +101,22 @@ struct Mark {
     range: std::ops::Range<usize>,
     text: String,
     primary: bool,
+}
+
+/// The line of a Rust program and the range of the name at its column, if the file is here and is as it was built.
+fn rust_window(at: &Location<'_>) -> Option<(String, String, usize, std::ops::Range<usize>)> {
+    const LARGEST: u64 = 8 << 20;
+    let folder = std::env::current_dir().ok()?;
+    let path = folder.ancestors().map(|a| a.join(at.file())).find(|p| p.is_file())?;
+    if path.metadata().ok()?.len() > LARGEST {
+        return None;
+    }
+    let source = Source::new(at.file(), std::fs::read_to_string(path).ok()?);
+    let start = source.byte_of(at.line() as usize, at.column() as usize)?;
+    let name = source.text[start..].find(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let end = name.map_or(source.text.len(), |n| start + n.max(1));
+    let (text, line, range) = window(&source, start..end);
+    Some((source.name, text, line, range))
 }
 
 /// The line around a range (at most 200 bytes before and after it), the number of the first, and the range in them.

@@ -80,4 +80,15 @@ impl Source {
             column: before[line_start..].chars().count() + 1,
         }
     }
+
+    /// The byte at a line and column, both counted from 1, if the text has them.
+    pub fn byte_of(&self, line: usize, column: usize) -> Option<usize> {
+        let line_start = match line.checked_sub(2) {
+            None => 0,
+            Some(breaks) => self.text.match_indices('\n').nth(breaks)?.0 + 1,
+        };
+        let text = self.text[line_start..].split('\n').next()?;
+        let (byte, _) = text.char_indices().nth(column.checked_sub(1)?)?;
+        Some(line_start + byte)
+    }
 }

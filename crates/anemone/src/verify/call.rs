@@ -18,11 +18,22 @@ struct Given {
 }
 
 /// The call was refused, and why has been reported.
-struct Refused;
+pub(crate) struct Refused;
 
-impl Walk<'_> {
+/// A call whose arguments fit its op.
+pub(crate) struct Checked {
+    op: &'static Op,
+    opset: Opset,
+    edition: &'static Edition,
+    inputs: Vec<Input>,
+    blocks: Vec<Body>,
+    /// What the op gives.
+    pub(crate) types: Vec<Type>,
+}
+
+impl Walk {
     /// Checks a call and binds its results. Constants, and calls that are refused, give no step.
-    pub(super) fn call(&mut self, call: &Call) -> Option<Step> {
+    pub(crate) fn call(&mut self, call: &Call) -> Option<Step> {
         self.checked(call).unwrap_or_else(|Refused| {
             // The results exist all the same, with their declared types, so that one fault does not cause others.
             for o in &call.outputs {
@@ -37,6 +48,12 @@ impl Walk<'_> {
         if call.op == "const" {
             return self.constant(call);
         }
+        let checked = self.check(call)?;
+        self.results(call, checked).map(Some)
+    }
+
+    /// Checks the arguments of a call, and infers the types of its results.
+    pub(crate) fn check(&mut self, call: &Call) -> Result<Checked, Refused> {
         let opset = match &call.opset {
             None => self.opset,
             Some(name) => match name.known() {
@@ -93,6 +110,12 @@ impl Walk<'_> {
                 return Err(Refused);
             }
         };
+        Ok(Checked { op, opset, edition, inputs, blocks, types })
+    }
+
+    /// Binds the results of a call that was checked.
+    pub(crate) fn results(&mut self, call: &Call, checked: Checked) -> Result<Step, Refused> {
+        let Checked { op, opset, edition, inputs, blocks, types } = checked;
         if types.len() != call.outputs.len() {
             self.diagnostics.push(
                 Diagnostic::new(
@@ -144,7 +167,7 @@ impl Walk<'_> {
             let ty = if o.ty.fits(&inferred) { inferred.or(&o.ty) } else { o.ty.clone() };
             outputs.push(self.bind(o, ty, if constexpr { Content::Constexpr } else { Content::Computed }));
         }
-        Ok(Some(Step { op, opset, edition, inputs, outputs, certain, blocks, span: call.op_span }))
+        Ok(Step { op, opset, edition, inputs, outputs, certain, blocks, span: call.op_span })
     }
 
     /// Looks up the names of a call whose op is not known, so that they count as used, and checks its blocks.

@@ -15,20 +15,8 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
         diagnostics.push(unknown_opset(&f.opset, f.opset_span));
         return None;
     };
-    let mut walk = Walk {
-        opset,
-        weights,
-        diagnostics,
-        values: Vec::new(),
-        bound: Vec::new(),
-        uses: Vec::new(),
-        scope: HashMap::new(),
-        undo: Vec::new(),
-        later: HashMap::new(),
-        early: HashSet::new(),
-        refused: HashSet::new(),
-        fillable: FILLABLE,
-    };
+    let mut walk = Walk::new(opset, weights.clone());
+    walk.diagnostics = std::mem::take(diagnostics);
     walk.collect(&f.body);
     let params: Vec<_> = f.params.iter().map(|p| walk.bind(p, p.ty.clone(), Content::Computed)).collect();
     let body = walk.block(&f.body);
@@ -49,6 +37,7 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
         }
     }
     walk.unused(&f.body);
+    *diagnostics = walk.diagnostics;
     Some(Function { name: f.name.clone(), opset, values: walk.values, params, body })
 }
 
@@ -79,13 +68,14 @@ pub(super) fn unknown_op(call: &Call) -> Diagnostic {
 }
 
 /// How many elements one number each may fill in a function: a short text must not take gigabytes.
-const FILLABLE: u64 = 1 << 26;
+pub(crate) const FILLABLE: u64 = 1 << 26;
 
-/// The state of the walk over one function.
-pub(super) struct Walk<'a> {
+/// The state of the walk over one function: over a whole one here, call by call in the builder.
+pub(crate) struct Walk {
     pub(super) opset: Opset,
-    pub(super) weights: &'a Weights,
-    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) weights: Weights,
+    /// What was found so far.
+    pub(crate) diagnostics: Diagnostics,
     pub(super) values: Vec<Value>,
     /// Where each value is bound.
     bound: Vec<Span>,
@@ -105,7 +95,25 @@ pub(super) struct Walk<'a> {
     pub(super) fillable: u64,
 }
 
-impl Walk<'_> {
+impl Walk {
+    /// A walk that has seen nothing of its function yet.
+    pub(crate) fn new(opset: Opset, weights: Weights) -> Self {
+        Self {
+            opset,
+            weights,
+            diagnostics: Diagnostics::default(),
+            values: Vec::new(),
+            bound: Vec::new(),
+            uses: Vec::new(),
+            scope: HashMap::new(),
+            undo: Vec::new(),
+            later: HashMap::new(),
+            early: HashSet::new(),
+            refused: HashSet::new(),
+            fillable: FILLABLE,
+        }
+    }
+
     fn collect(&mut self, block: &Block) {
         for call in &block.calls {
             for o in &call.outputs {
@@ -141,7 +149,7 @@ impl Walk<'_> {
     }
 
     /// Binds a name to a new value.
-    pub(super) fn bind(&mut self, param: &Param, ty: Type, content: Content) -> ValueId {
+    pub(crate) fn bind(&mut self, param: &Param, ty: Type, content: Content) -> ValueId {
         self.holdable(&format!("`{}`", param.name), &ty, param.ty_span);
         let id = self.add(ty, content, param.span);
         self.values[id.index()].name = param.name.clone();

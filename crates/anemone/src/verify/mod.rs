@@ -19,6 +19,8 @@
 mod call;
 mod function;
 
+pub(crate) use function::{FILLABLE, Walk};
+
 use crate::bundle::Weights;
 use crate::mil::op::{Edition, Op};
 use crate::mil::{BlobRef, Name, Opset, Program};

@@ -1,0 +1,433 @@
+//! From a graph to a program.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::io::Cursor;
+use std::panic::Location;
+
+use super::constants::INLINE;
+use super::{Graph, numbered};
+use crate::blob;
+use crate::bundle::{Bundle, Weights};
+use crate::mil::op::Kind;
+use crate::mil::{
+    Attribute, Binding, BlobRef, Block, Call, Function, Name, Operand, Opset, Param, Program, Use, Value,
+    Version,
+};
+use crate::ops;
+use crate::source::{Diagnostic, Diagnostics, Span, codes};
+use crate::text;
+use crate::types::{DType, Tensor, Type};
+use crate::verify::{Verified, verify};
+
+/// Where the weights of a built program lie.
+const WEIGHTS: &str = "@model_path/weights/weight.bin";
+
+/// A program that was written in Rust, ready to be run, compiled, printed and saved.
+#[derive(Clone)]
+pub struct Built {
+    /// The program. Inputs and outputs are in the order in which they were made or named.
+    pub program: Program,
+    /// Its weights, in memory: constants of ten and more elements.
+    pub weights: Weights,
+    /// The program as engines take it.
+    pub verified: Verified,
+    /// What is doubtful in it.
+    pub warnings: Diagnostics,
+}
+
+/// The text of the program.
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl Built {
+    /// The program as MIL text. The same graph gives the same text.
+    pub fn text(&self) -> String {
+        text::print(&self.program)
+    }
+
+    /// The program as a bundle, to be [written](crate::bundle::write_mlpackage) as a package, compiled model or text.
+    ///
+    /// ```
+    /// use anemone::{Graph, Shape, bundle};
+    /// let mut g = Graph::new();
+    /// let x = g.placeholder(Shape::spatial(2, 1, 64));
+    /// g.inner_product(x, &[1.0; 10], 2, 5);
+    /// let folder = std::env::temp_dir().join("anemone-built.mlpackage");
+    /// bundle::write_mlpackage(&g.build()?.bundle(), &folder)?;
+    /// assert_eq!(bundle::open(&folder)?.program.functions[0].params[0].name, "input_0");
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bundle(&self) -> Bundle {
+        Bundle::new(self.program.clone(), self.weights.clone())
+    }
+}
+
+impl Graph {
+    /// Makes a program with this one function, `main`.
+    ///
+    /// Constants that nothing reads are left out, and so are ops whose results lead to no output: of these a warning
+    /// tells.
+    ///
+    /// # Errors
+    ///
+    /// Everything that was wrong with the calls that wrote the graph, each at its line; `no-output` when no op was called.
+    #[track_caller]
+    pub fn build(&self) -> Result<Built, Diagnostics> {
+        build(&[("main", self)])
+    }
+}
+
+/// Makes a program of several functions, each of which a graph wrote. Equal weights are stored once.
+///
+/// ```
+/// use anemone::{Graph, Shape, graph};
+/// let step = |width| {
+///     let mut g = Graph::new();
+///     let x = g.placeholder(Shape::spatial(4, 1, width));
+///     g.inner_product(x, &[0.5; 16], 4, 4);
+///     g
+/// };
+/// let built = graph::build(&[("prefill", &step(128)), ("decode", &step(64))])?;
+/// assert_eq!(built.program.functions.len(), 2);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`Graph::build`], for all graphs; `duplicate-function` and `no-function`.
+#[track_caller]
+pub fn build(functions: &[(&str, &Graph)]) -> Result<Built, Diagnostics> {
+    let caller = Location::caller();
+    let mut warnings = Diagnostics::default();
+    for (_, graph) in functions {
+        warnings.append(graph.diagnostics.clone());
+    }
+    let mut program = Program { version: Version::V1_0, attributes: Vec::new(), functions: Vec::new() };
+    for (name, graph) in functions {
+        if graph.opset >= Opset::Ios18 {
+            program.version = Version::V1_3;
+        }
+        if !graph.diagnostics.has_errors() {
+            program.functions.extend(Writing::new(graph).function(name, caller, &mut warnings));
+        }
+    }
+    if warnings.has_errors() {
+        return Err(warnings);
+    }
+    let weights = place(&mut program)?;
+    // The calls were checked one by one; the gate says of the whole what it says of any program.
+    let report = verify(&program, &weights);
+    match report.verified {
+        Some(verified) => Ok(Built { program, weights, verified, warnings }),
+        None => Err(report.diagnostics),
+    }
+}
+
+/// A graph on its way to a function.
+struct Writing<'a> {
+    graph: &'a Graph,
+    /// The numbers of the values.
+    numbers: HashMap<&'a str, usize>,
+}
+
+impl<'a> Writing<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let numbers = graph.values.iter().enumerate().map(|(i, v)| (&*v.name, i)).collect();
+        Self { graph, numbers }
+    }
+
+    fn function(
+        &self,
+        name: &str,
+        caller: &'static Location<'static>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Function> {
+        let graph = self.graph;
+        let outputs = self.outputs();
+        if outputs.is_empty() {
+            let message = format!("the function `{name}` returns nothing");
+            diagnostics.push(
+                Diagnostic::new(&codes::NO_OUTPUT, message)
+                    .at_rust(caller, "no op has a result here")
+                    .help("call an op, or name an output"),
+            );
+            return None;
+        }
+        let live = self.live(outputs.iter().map(|o| o.1), diagnostics);
+        let (mut names, copied) = self.names(&outputs);
+        let mut calls = Vec::with_capacity(graph.calls.len());
+        for (number, call) in graph.calls.iter().enumerate().filter(|(number, _)| live[*number]) {
+            let mut call = call.clone();
+            self.rename(&mut call, &names);
+            let shown = match call.outputs.first() {
+                Some(o) => o.name.clone(),
+                None => names.fresh(&format!("{}_{number}", call.op)),
+            };
+            call.attributes.push(Attribute::new("name", Value::string(&*shown)));
+            calls.push(call);
+        }
+        for (name, value) in copied {
+            calls.push(copy(name, &names.of[value], graph.values[value].ty.clone()));
+        }
+        let results = outputs.into_iter().map(|(name, _)| Use { name, span: Span::default() });
+        let params = graph.params.iter().map(|p| param(p.name.clone(), p.ty.clone())).collect();
+        Some(Function {
+            name: name.into(),
+            opset: graph.opset.into(),
+            params,
+            attributes: Vec::new(),
+            body: Block { calls, outputs: results.collect(), ..Block::default() },
+            span: Span::default(),
+            opset_span: Span::default(),
+        })
+    }
+
+    /// Calls `each` with the number of every value that a call reads.
+    fn reads(&self, call: &Call, each: &mut dyn FnMut(usize)) {
+        for operand in call.arguments.iter().flat_map(|a| a.binding.operands()) {
+            if let Operand::Name(u) = operand
+                && let Some(&number) = self.numbers.get(&*u.name)
+            {
+                each(number);
+            }
+        }
+    }
+
+    /// The names and numbers of the values that the function gives.
+    fn outputs(&self) -> Vec<(Name, usize)> {
+        let graph = self.graph;
+        if !graph.outputs.is_empty() {
+            return graph.outputs.iter().map(|o| (o.name.clone(), o.value)).collect();
+        }
+        let mut read = vec![false; graph.values.len()];
+        for call in &graph.calls {
+            self.reads(call, &mut |v| read[v] = true);
+        }
+        let mut outputs = Vec::new();
+        for call in graph.calls.iter().filter(|c| !is_constant(c) && !touches_state(c)) {
+            let results: Vec<usize> = call.outputs.iter().map(|o| self.numbers[&*o.name]).collect();
+            if results.iter().any(|&v| read[v]) {
+                continue;
+            }
+            outputs.extend(results.into_iter().filter(|&v| matches!(graph.values[v].ty, Type::Tensor(_))));
+        }
+        let mut names = Fresh(graph.names.clone());
+        outputs.into_iter().enumerate().map(|(i, v)| (names.fresh(&numbered("output", i)), v)).collect()
+    }
+
+    /// Which calls the function needs. Of those that it does not need, constants aside, a warning tells.
+    fn live(&self, outputs: impl Iterator<Item = usize>, diagnostics: &mut Diagnostics) -> Vec<bool> {
+        let graph = self.graph;
+        let mut needed = vec![false; graph.values.len()];
+        outputs.for_each(|v| needed[v] = true);
+        let mut live = vec![false; graph.calls.len()];
+        for (i, call) in graph.calls.iter().enumerate().rev() {
+            live[i] = writes_state(call) || call.outputs.iter().any(|o| needed[self.numbers[&*o.name]]);
+            if live[i] {
+                self.reads(call, &mut |v| needed[v] = true);
+            } else if !is_constant(call) {
+                let message = format!("`{}` is computed and leads to no output", call.op);
+                let d =
+                    Diagnostic::new(&codes::UNUSED_VALUE, message).help("remove the call, or name an output");
+                diagnostics.push(match graph.location(call.span) {
+                    Some(location) => d.at_rust(location, "left out of the program"),
+                    None => d,
+                });
+            }
+        }
+        live
+    }
+
+    /// The names of all values, and the outputs that are to be copies: of inputs, constants and values that are an
+    /// output already.
+    fn names(&self, outputs: &[(Name, usize)]) -> (Naming, Vec<(Name, usize)>) {
+        let graph = self.graph;
+        let mut taken = graph.names.clone();
+        taken.extend(outputs.iter().map(|o| o.0.clone()));
+        let mut given: HashMap<usize, Name> = HashMap::new();
+        let mut copied = Vec::new();
+        for (name, value) in outputs {
+            let computed = graph.values[*value].call.is_some_and(|c| !is_constant(&graph.calls[c]));
+            if !computed || given.contains_key(value) {
+                copied.push((name.clone(), *value));
+            } else {
+                given.insert(*value, name.clone());
+            }
+        }
+        let mut fresh = Fresh(taken);
+        let of = graph.values.iter().enumerate().map(|(i, v)| {
+            match (given.remove(&i), v.name.strip_prefix('%')) {
+                (Some(name), _) => name,
+                (None, None) => v.name.clone(),
+                (None, Some(rest)) => fresh.fresh(rest),
+            }
+        });
+        let of = of.collect();
+        (Naming { of, fresh }, copied)
+    }
+
+    /// Gives a call its names, and takes its places away.
+    fn rename(&self, call: &mut Call, names: &Naming) {
+        call.span = Span::default();
+        call.op_span = Span::default();
+        for o in &mut call.outputs {
+            *o = param(names.of[self.numbers[&*o.name]].clone(), o.ty.clone());
+        }
+        for a in &mut call.attributes {
+            (a.span, a.value_span) = (Span::default(), Span::default());
+        }
+        for a in &mut call.arguments {
+            a.span = Span::default();
+            for operand in operands(&mut a.binding) {
+                match operand {
+                    Operand::Name(u) => {
+                        u.span = Span::default();
+                        if let Some(&number) = self.numbers.get(&*u.name) {
+                            u.name = names.of[number].clone();
+                        }
+                    }
+                    Operand::Value(_, span) => *span = Span::default(),
+                }
+            }
+        }
+    }
+}
+
+/// The names of the values of a function.
+struct Naming {
+    of: Vec<Name>,
+    fresh: Fresh,
+}
+
+impl Naming {
+    fn fresh(&mut self, like: &str) -> Name {
+        self.fresh.fresh(like)
+    }
+}
+
+/// Names that are taken.
+struct Fresh(HashSet<Name>);
+
+impl Fresh {
+    /// A name like this one that was not taken, and now is.
+    fn fresh(&mut self, like: &str) -> Name {
+        let mut name = Name::from(like);
+        while !self.0.insert(name.clone()) {
+            name = format!("{name}_").into();
+        }
+        name
+    }
+}
+
+fn param(name: Name, ty: Type) -> Param {
+    Param { name, ty, span: Span::default(), ty_span: Span::default() }
+}
+
+fn operands(binding: &mut Binding) -> &mut [Operand] {
+    match binding {
+        Binding::One(o) => std::slice::from_mut(o),
+        Binding::Many(o) => o,
+    }
+}
+
+/// `name = identity(x = of)`.
+fn copy(name: Name, of: &Name, ty: Type) -> Call {
+    let x = Operand::Name(Use { name: of.clone(), span: Span::default() });
+    Call {
+        op: "identity".into(),
+        opset: None,
+        attributes: vec![Attribute::new("name", Value::string(&*name))],
+        outputs: vec![param(name, ty)],
+        arguments: vec![crate::mil::Argument {
+            name: "x".into(),
+            binding: Binding::One(x),
+            span: Span::default(),
+        }],
+        blocks: Vec::new(),
+        span: Span::default(),
+        op_span: Span::default(),
+    }
+}
+
+/// Whether a call gives what is known when the program is compiled, so that one that nothing reads is no fault.
+fn is_constant(call: &Call) -> bool {
+    call.op == "const" || call.op.starts_with("constexpr_")
+}
+
+fn touches_state(call: &Call) -> bool {
+    ops::find(&call.op)
+        .is_some_and(|op| op.editions.iter().any(|e| e.params.iter().any(|p| p.kind == Kind::State)))
+}
+
+fn writes_state(call: &Call) -> bool {
+    touches_state(call) && call.op != "read_state"
+}
+
+/// The elements of a tensor, whatever its shape.
+struct Stored(Tensor);
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.dtype() == other.0.dtype()
+            && self.0.len() == other.0.len()
+            && self.0.bytes() == other.0.bytes()
+    }
+}
+
+impl Eq for Stored {}
+
+impl Hash for Stored {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.bytes().hash(state);
+    }
+}
+
+/// Puts large constants into a weight file. Equal bytes are stored once.
+fn place(program: &mut Program) -> Result<Weights, Diagnostics> {
+    let failed = |e: std::io::Error| Diagnostics::from(Diagnostic::new(&codes::BLOB_SIZE, e.to_string()));
+    let mut writer = blob::Writer::new(Cursor::new(Vec::new())).map_err(failed)?;
+    let mut offsets: HashMap<Stored, u64> = HashMap::new();
+    let newer = program.version == Version::V1_3;
+    let mut any = false;
+    for call in program.functions.iter_mut().flat_map(|f| &mut f.body.calls) {
+        let attributes = call.attributes.iter_mut().map(|a| &mut a.value);
+        let arguments =
+            call.arguments.iter_mut().flat_map(|a| operands(&mut a.binding)).filter_map(|o| match o {
+                Operand::Value(value, _) => Some(value),
+                Operand::Name(_) => None,
+            });
+        for value in attributes.chain(arguments) {
+            let Value::Tensor(tensor) = value else { continue };
+            if tensor.len() < INLINE || !in_weight_file(tensor.dtype(), newer) {
+                continue;
+            }
+            let ty = tensor.ty();
+            let offset = match offsets.entry(Stored(tensor.clone())) {
+                Entry::Occupied(stored) => *stored.get(),
+                Entry::Vacant(new) => *new.insert(writer.append(tensor).map_err(failed)?),
+            };
+            any = true;
+            *value = Value::Blob(BlobRef { ty, path: WEIGHTS.into(), offset });
+        }
+    }
+    let weights = Weights::none();
+    if any {
+        weights.insert(WEIGHTS, writer.finish().map_err(failed)?.into_inner()).map_err(Diagnostics::from)?;
+    }
+    Ok(weights)
+}
+
+/// Whether coremltools puts tensors of this dtype into the weight file.
+fn in_weight_file(dtype: DType, newer: bool) -> bool {
+    match dtype {
+        DType::Int16 | DType::UInt16 | DType::Int32 | DType::UInt32 => newer,
+        DType::Bool => false,
+        d => blob::code_of(d).is_some(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Constants.
+
+use super::{Graph, Shape, Tensor};
+use crate::fp16;
+use crate::mil::{Attribute, Call, Param, Value};
+use crate::source::{Diagnostic, Span, codes};
+use crate::types::{self, DType, Type, f16};
+
+/// How many elements a constant has before its numbers lie in a weight file; coremltools draws the line there.
+pub(super) const INLINE: usize = 10;
+
+impl Graph {
+    /// A constant of fp16. Each number is rounded once, to the nearest, and of two equally near to the even one.
+    #[track_caller]
+    pub fn constant(&mut self, data: &[f32], shape: Shape) -> Tensor {
+        let at = self.place();
+        match self.halves(data, shape, at) {
+            Some(tensor) => self.constant_at(tensor, at),
+            None => self.refused(),
+        }
+    }
+
+    /// A constant of fp16 filled with one number.
+    #[track_caller]
+    pub fn constant_with_scalar(&mut self, scalar: f32, shape: Shape) -> Tensor {
+        let at = self.place();
+        let number = types::Tensor::scalar(DType::Fp16, scalar.into());
+        let elements = shape.total_elements();
+        let dense = elements < INLINE || self.fillable < elements as u64;
+        if !dense {
+            self.fillable -= elements as u64;
+            return self.constant_of_type(Type::tensor(DType::Fp16, &shape.dims()[..]), number.into(), at);
+        }
+        match number.pick(&shape.dims(), std::iter::repeat_n(0, elements)) {
+            Ok(tensor) => self.constant_at(tensor, at),
+            Err(e) => {
+                self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
+                self.refused()
+            }
+        }
+    }
+
+    /// A constant of fp16 from its bytes: two for each element, the lower first.
+    #[track_caller]
+    pub fn constant_with_f16_bytes(&mut self, data: &[u8], shape: Shape) -> Tensor {
+        let at = self.place();
+        if !self.fits(data.len(), shape, 2, "bytes", at) {
+            return self.refused();
+        }
+        let halves: Vec<f16> = data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+        match types::Tensor::from_slice(&shape.dims(), &halves) {
+            Ok(tensor) => self.constant_at(tensor, at),
+            Err(e) => {
+                self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
+                self.refused()
+            }
+        }
+    }
+
+    /// A constant of any dtype and shape.
+    ///
+    /// ```
+    /// use anemone::{Graph, types::Tensor};
+    /// let mut g = Graph::new();
+    /// let ids = g.constant_tensor(Tensor::from_slice(&[3], &[7i32, 8, 9])?);
+    /// assert_eq!(g.type_of(ids).unwrap().to_string(), "tensor<int32, [3]>");
+    /// # Ok::<(), anemone::types::TensorError>(())
+    /// ```
+    #[track_caller]
+    pub fn constant_tensor(&mut self, value: types::Tensor) -> Tensor {
+        let at = self.place();
+        self.constant_at(value, at)
+    }
+
+    /// The numbers as fp16, if there are as many as the shape has elements.
+    pub(super) fn halves(&mut self, data: &[f32], shape: Shape, at: Span) -> Option<types::Tensor> {
+        if !self.fits(data.len(), shape, 1, "numbers", at) {
+            return None;
+        }
+        let mut halves = vec![0; data.len()];
+        fp16::cast_f32_f16(&mut halves, data);
+        let halves: Vec<f16> = halves.into_iter().map(f16::from_bits).collect();
+        types::Tensor::from_slice(&shape.dims(), &halves).ok()
+    }
+
+    fn fits(&mut self, given: usize, shape: Shape, each: usize, what: &str, at: Span) -> bool {
+        let needed = shape.total_elements().saturating_mul(each);
+        if given != needed {
+            let message = format!("the constant has {given} {what}, and the shape {shape} needs {needed}");
+            self.refuse(Diagnostic::new(&codes::SHAPE_MISMATCH, message), at, "this constant");
+        }
+        given == needed
+    }
+
+    pub(super) fn constant_at(&mut self, value: types::Tensor, at: Span) -> Tensor {
+        self.constant_of_type(value.ty().into(), value.into(), at)
+    }
+
+    fn constant_of_type(&mut self, ty: Type, value: Value, at: Span) -> Tensor {
+        let number = self.calls.len();
+        let output = Param { name: format!("%const_{number}").into(), ty, span: at, ty_span: at };
+        let call = Call {
+            op: "const".into(),
+            opset: None,
+            outputs: vec![output.clone()],
+            arguments: Vec::new(),
+            attributes: vec![Attribute::new("val", value)],
+            blocks: Vec::new(),
+            span: at,
+            op_span: at,
+        };
+        self.walk.call(&call);
+        if self.report(at, "this constant") {
+            return self.refused();
+        }
+        self.calls.push(call);
+        self.value(output.name, output.ty, at, Some(number))
+    }
+}
