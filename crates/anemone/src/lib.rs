@@ -27,6 +27,7 @@ pub mod graph;
 pub mod device;
 
 pub mod client;
+pub mod driver;
 
 pub use chip::Chip;
 pub use client::{

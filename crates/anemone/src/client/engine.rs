@@ -33,7 +33,7 @@ impl Checked {
     }
 
     /// The function of this name; the first, if the name is empty.
-    fn function(&self, name: &str) -> Result<&verify::Function, Error> {
+    pub(crate) fn function(&self, name: &str) -> Result<&verify::Function, Error> {
         let functions = self.verified.functions();
         let found = if name.is_empty() { functions.first() } else { self.verified.function(name) };
         found.ok_or_else(|| {

@@ -13,6 +13,7 @@ pub(crate) mod engine;
 mod info;
 mod model;
 mod options;
+pub(crate) mod recent;
 mod request;
 
 use std::borrow::Borrow;
@@ -32,7 +33,7 @@ use crate::chip::Chip;
 use crate::device::ane::{QualityOfService, Settings, StatisticsMask};
 use crate::error::{Doing, Error};
 use crate::mil::Program;
-use crate::surface::frameworks;
+use crate::surface::{Surface, TensorLayout, frameworks};
 use engine::{Checked, Compiled, Engine, How};
 
 /// What compiles programs for an engine: the hardware's, or the software engine, which stands for a chip.
@@ -105,6 +106,19 @@ impl Client {
     /// Whether programs run on hardware.
     pub fn is_hardware(&self) -> bool {
         matches!(self.0.engine, Engine::Hardware(_))
+    }
+
+    /// Makes a surface that the client's engine can reach, for a tensor that lies so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when it cannot be made.
+    pub fn surface(&self, layout: &TensorLayout) -> Result<Surface, Error> {
+        let framework = match &self.0.engine {
+            Engine::Hardware(framework) => Some(framework),
+            Engine::Software => frameworks().ok(),
+        };
+        Surface::laid_out(framework, layout)
     }
 
     /// How many programs the client has compiled.
@@ -246,22 +260,26 @@ impl CompileOptions {
             Error::Invalid(format!("the MIL text is not UTF-8 from byte {} on", e.valid_up_to()))
         })?;
         let program = crate::text::parse(text)?;
-        let weights = Weights::none();
-        let mut paths: Vec<&str> = Vec::new();
         let first = if self.weight_path.is_empty() { options::WEIGHT_PATH } else { &self.weight_path };
-        let first = (!self.weight_blob.is_empty()).then_some((first, &self.weight_blob));
-        for (path, blob) in
-            first.into_iter().chain(self.weight_files.iter().map(|f| (f.path.as_str(), &f.blob)))
-        {
-            if blob.is_empty() {
-                return Err(Error::Invalid(format!("the weight file `{path}` is empty")));
-            }
-            if paths.contains(&path) {
-                return Err(Error::Invalid(format!("the weight file `{path}` is given twice")));
-            }
-            weights.insert(path, blob.as_slice())?;
-            paths.push(path);
-        }
-        Checked::new(program, weights)
+        let first = (!self.weight_blob.is_empty()).then_some((first, self.weight_blob.as_slice()));
+        let files = self.weight_files.iter().map(|f| (f.path.as_str(), f.blob.as_slice()));
+        Checked::new(program, weights(first.into_iter().chain(files))?)
     }
+}
+
+/// The weight files of a program, by the paths with which its text names them.
+pub(crate) fn weights<'a>(files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Weights, Error> {
+    let weights = Weights::none();
+    let mut paths: Vec<&str> = Vec::new();
+    for (path, blob) in files {
+        if blob.is_empty() {
+            return Err(Error::Invalid(format!("the weight file `{path}` is empty")));
+        }
+        if paths.contains(&path) {
+            return Err(Error::Invalid(format!("the weight file `{path}` is given twice")));
+        }
+        weights.insert(path, blob)?;
+        paths.push(path);
+    }
+    Ok(weights)
 }

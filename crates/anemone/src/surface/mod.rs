@@ -165,6 +165,11 @@ impl Surface {
         self.0.size()
     }
 
+    /// Whether both are the same surface from the same byte on. Equality does not look at the byte.
+    pub(crate) fn is(&self, other: &Surface) -> bool {
+        self == other && self.0.start() == other.0.start()
+    }
+
     /// The surface below: with it come ports and files, by which another process opens it.
     pub fn as_apple(&self) -> &anemone_apple::Surface {
         &self.0

@@ -1,0 +1,34 @@
+//! The interfaces above the client: every test runs on the software engine, and on the hardware's path over a stand-in
+//! for Apple's side.
+
+mod driver;
+#[path = "../ane/software.rs"]
+mod software;
+mod surface;
+
+use anemone::device::Engine;
+use anemone::{Client, chip::Chip};
+use anemone_apple::fake::Fake;
+
+/// Runs a test on each engine.
+fn on_each_engine(test: impl Fn(&Client)) {
+    test(&Client::software(Chip::M4));
+    let fake = Fake::new(software::machine(Engine::Cpu));
+    test(&Client::over(&fake.open().unwrap()));
+    fake.finish().check();
+}
+
+/// The messages that a test sends to the stand-in.
+fn messages(test: impl Fn(&Client, &dyn Fn() -> Vec<String>)) {
+    let fake = Fake::new(software::machine(Engine::Cpu));
+    let log = anemone_apple::Log::new();
+    let client = Client::over(&fake.open_logged(&log).unwrap());
+    test(&client, &|| log.take());
+    drop(client);
+    fake.finish().check();
+}
+
+/// How often a message is among those that were sent.
+fn count(lines: &[String], message: &str) -> usize {
+    lines.iter().filter(|l| l.contains(message)).count()
+}
