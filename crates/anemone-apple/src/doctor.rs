@@ -13,7 +13,7 @@ use crate::framework::{Finding, Framework, survey};
 use crate::log::Log;
 use crate::message::{Confidence, Feature, Row};
 use crate::messages::{CLASSES, MESSAGES};
-use crate::neural::{ClientInfo, DeviceInfo, first_dispatch};
+use crate::neural::{ClientInfo, DeviceInfo, Statistics, first_dispatch};
 use crate::recording::Recording;
 use crate::system::{LIBRARIES, Probe, probe};
 
@@ -205,6 +205,7 @@ pub fn over(abi: Abi, places: &Places, r#where: &str) -> Checkup {
             let info = DeviceInfo::read(&framework);
             items.extend(engine(&info));
             items.push(daemon(&framework));
+            items.push(statistics(&framework));
             items.push(entitlements());
             items.extend(folders(places));
             items.push(dispatch(&framework, &info));
@@ -330,10 +331,21 @@ fn daemon(framework: &Framework) -> Item {
         Ok(ClientInfo { answers: Some(false), .. }) => {
             item("daemon", State::Warning, "it does not answer, or not in the way that was asked".into())
         }
-        Ok(ClientInfo { answers: Some(true), .. }) => item("daemon", State::Fine, "it answers".into()),
+        Ok(ClientInfo { answers: Some(true), is_restricted, .. }) => {
+            let how = if is_restricted == Some(true) { " on the restricted connection" } else { "" };
+            item("daemon", State::Fine, format!("it answers{how}"))
+        }
         Ok(ClientInfo { answers: None, .. }) => {
             item("daemon", State::Skipped, "this macOS has no message to ask it".into())
         }
+    }
+}
+
+/// What is read of statistics must be what went into them.
+fn statistics(framework: &Framework) -> Item {
+    match Statistics::check(framework) {
+        Ok(()) => item("statistics", State::Fine, "they are read as they were made".into()),
+        Err(e) => item("statistics", State::Warning, e.to_string()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::message::ClassRef;
 use crate::messages::*;
 
 /// A value as a property list holds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plist {
     /// A string.
     String(String),

@@ -3,16 +3,17 @@
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::abi::{Abi, Bool, Class, Id, Sel};
 use crate::budget::Budget;
+use crate::connection::Connection;
 use crate::encoding::{Arguments, Encode, plain};
 use crate::error::{Error, Refusal};
 use crate::foundation;
 use crate::log::Log;
 use crate::message::{ClassRef, Feature, Message, Row};
-use crate::messages::{CLASSES, CLIENT, MESSAGES, SHARED_CONNECTION};
+use crate::messages::{CLASSES, MESSAGES};
 use crate::pace::{self, Clock, Pace};
 
 /// The opened framework. Copies share one.
@@ -31,13 +32,31 @@ struct Inner {
     log: Option<Log>,
     budget: Budget,
     pace: Pace,
-    client: OnceLock<Id>,
+    client: OnceLock<Option<Connection>>,
 }
 
 // SAFETY: classes, selectors and the client are constants of the process once they are there; the rest is Send.
 unsafe impl Send for Inner {}
 // SAFETY: as above; nothing is written after the framework was opened.
 unsafe impl Sync for Inner {}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(Some(Connection { client, is_ours: true })) = self.client.get() {
+            // SAFETY: the count is ours, and is given up once; whoever used the client had the framework.
+            unsafe { (self.abi.objc_release)(*client) }
+        }
+    }
+}
+
+/// Gives what is there, or makes it: once, however many threads ask. What could not be made is asked for again.
+fn once<T: Clone, E>(slot: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*slot {
+        Some(made) => Ok(made.clone()),
+        None => Ok(slot.insert(make()?).clone()),
+    }
+}
 
 /// What the running system has of one row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,12 +122,8 @@ impl Framework {
     /// assert!(matches!(anemone_apple::Framework::open(), Err(anemone_apple::Error::NoFramework { .. })));
     /// ```
     pub fn open() -> Result<Self, Error> {
-        static OPENED: OnceLock<Framework> = OnceLock::new();
-        if let Some(framework) = OPENED.get() {
-            return Ok(framework.clone());
-        }
-        let framework = Self::over(Abi::system()?, None)?;
-        Ok(OPENED.get_or_init(|| framework).clone())
+        static OPENED: Mutex<Option<Framework>> = Mutex::new(None);
+        once(&OPENED, || Self::over(Abi::system()?, None))
     }
 
     /// Opens what lies behind an [`Abi`], with a log of every message if there is to be one.
@@ -188,17 +203,11 @@ impl Framework {
         self.0.findings[message.index()] == Finding::Found
     }
 
-    /// The shared client, which lives as long as the process. It is asked for once.
+    /// The client, which lives as long as the framework. It is asked for once.
     pub(crate) fn client(&self) -> Result<Id, Error> {
-        let client = *self.0.client.get_or_init(|| {
-            let _pool = self.pool();
-            // SAFETY: the class has the message, which is of the core.
-            unsafe { self.send(SHARED_CONNECTION, self.class(CLIENT).id(), ()) }
-        });
-        if client.is_nil() {
-            return Err(Error::Unexpected { message: "+[_ANEClient sharedConnection]", gave: "nil".into() });
-        }
-        Ok(client)
+        let connection = self.0.client.get_or_init(|| self.connect());
+        let nothing = || Error::Unexpected { message: "+[_ANEClient sharedConnection]", gave: "nil".into() };
+        connection.map(|c| c.client).ok_or_else(nothing)
     }
 
     /// How many programs were compiled, and how many are loaded.
@@ -402,5 +411,37 @@ impl std::fmt::Debug for Retained {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // SAFETY: we hold a count, so it is alive.
         write!(f, "<{}>", unsafe { self.framework.class_name(self.id()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Row H24: however many threads open it.
+    #[test]
+    fn what_is_made_once_is_made_once() {
+        let (slot, made) = (Mutex::new(None), AtomicUsize::new(0));
+        assert_eq!(once(&slot, || Err::<usize, _>("not now")), Err("not now"));
+        let make = || Ok::<_, &str>(made.fetch_add(1, Ordering::SeqCst) + 7);
+        std::thread::scope(|s| {
+            let threads: Vec<_> = (0..8).map(|_| s.spawn(|| once(&slot, make))).collect();
+            assert!(threads.into_iter().all(|t| t.join().unwrap() == Ok(7)));
+        });
+        assert_eq!(once(&slot, || Err("too late")), Ok(7));
+    }
+
+    /// Rows H24, P13: off a Mac each attempt says so.
+    #[test]
+    #[cfg(not(target_vendor = "apple"))]
+    fn off_a_mac_nothing_opens() {
+        for _ in 0..2 {
+            assert!(matches!(
+                Framework::open(),
+                Err(Error::NoFramework { library: "AppleNeuralEngine", .. })
+            ));
+        }
     }
 }

@@ -13,6 +13,7 @@
 
 mod abi;
 mod budget;
+mod connection;
 pub mod doctor;
 pub mod encoding;
 mod error;

@@ -65,6 +65,16 @@ pub enum Feature {
     SessionHints,
     /// Depth of queues and what is in flight.
     Diagnostics,
+    /// Requests made with their events and transaction; without it they are made as before.
+    NewerRequests,
+    /// Connections to the daemon other than the shared one.
+    RestrictedAccess,
+    /// What the host of a virtual machine says about its engine.
+    VirtualClient,
+    /// Programs, controllers and mappers of our own; experimental.
+    ProgramParts,
+    /// Instances of a model with other weights; experimental.
+    Instances,
 }
 
 impl Feature {
@@ -85,6 +95,11 @@ impl Feature {
         Feature::Chaining,
         Feature::SessionHints,
         Feature::Diagnostics,
+        Feature::NewerRequests,
+        Feature::RestrictedAccess,
+        Feature::VirtualClient,
+        Feature::ProgramParts,
+        Feature::Instances,
     ];
 
     /// What it is, in a few words.
@@ -105,6 +120,11 @@ impl Feature {
             Feature::Chaining => "chaining",
             Feature::SessionHints => "session hints",
             Feature::Diagnostics => "diagnostics",
+            Feature::NewerRequests => "requests of the newer form",
+            Feature::RestrictedAccess => "restricted connections",
+            Feature::VirtualClient => "the host of a virtual machine",
+            Feature::ProgramParts => "parts of programs",
+            Feature::Instances => "instances of models",
         }
     }
 }

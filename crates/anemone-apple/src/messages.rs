@@ -87,6 +87,9 @@ table! {
     NS_URL c"NSURL" {
         + FILE_URL_WITH_PATH c"fileURLWithPath:" (Id) -> Id, Package Documented;
     }
+    NS_UUID c"NSUUID" {
+        - UUID_STRING c"UUIDString" () -> Id, Diagnostics Documented;
+    }
     NS_ERROR c"NSError" {
         - ERROR_DOMAIN c"domain" () -> Id, Core Documented;
         - ERROR_CODE c"code" () -> i64, Core Documented;
@@ -118,6 +121,13 @@ table! {
     }
     MODEL c"_ANEModel" {
         + MODEL_AT_URL c"modelAtURL:key:" (Id, Id) -> Id, Package High;
+        + MODEL_AT_URL_WITH_ATTRIBUTES c"modelAtURL:key:modelAttributes:" (Id, Id, Id) -> Id, Instances Medium;
+        - MODEL_URL c"modelURL" () -> Id, Instances Medium;
+        - MODEL_KEY c"key" () -> Id, Instances Medium;
+        - MODEL_CACHE_IDENTIFIER c"getCacheURLIdentifier" () -> Id, Instances Low;
+        - MODEL_UUID c"getUUID" () -> Id, Diagnostics High;
+        - MODEL_MAPPER c"mapper" () -> Id, Diagnostics High;
+        - INTERMEDIATE_BUFFER_HANDLE c"intermediateBufferHandle" () -> u64, ProgramParts Medium;
         - MODEL_ATTRIBUTES c"modelAttributes" () -> Id, Core High;
         - INPUT_SYMBOL_INDICES c"inputSymbolIndicesForProcedureIndex:" (u32) -> Id, Package Medium;
         - OUTPUT_SYMBOL_INDICES c"outputSymbolIndicesForProcedureIndex:" (u32) -> Id, Package Medium;
@@ -129,8 +139,14 @@ table! {
     }
     CLIENT c"_ANEClient" {
         + SHARED_CONNECTION c"sharedConnection" () -> Id, Core High;
+        + SHARED_PRIVATE_CONNECTION c"sharedPrivateConnection" () -> Id, RestrictedAccess Medium;
+        + ALLOC_CLIENT c"alloc" () -> Id, RestrictedAccess Documented;
+        - INIT_WITH_RESTRICTED_ACCESS c"initWithRestrictedAccessAllowed:" (Bool) -> Id, RestrictedAccess High;
+        + NEW_CLIENT c"new" () -> Id, RestrictedAccess Documented;
+        - ALLOW_RESTRICTED_ACCESS c"allowRestrictedAccess" () -> Bool, RestrictedAccess Medium;
         - CLIENT_COMPILE c"compileModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
         - CLIENT_LOAD c"loadModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
+        - LOAD_NEW_INSTANCE c"loadModelNewInstance:options:modelInstParams:qos:error:" (Id, Id, Id, u32, *mut Id) -> Bool, Instances Medium;
         - CLIENT_UNLOAD c"unloadModel:options:qos:error:" (Id, Id, u32, *mut Id) -> Bool, Package High;
         - CLIENT_EVALUATE c"evaluateWithModel:options:request:qos:error:" (Id, Id, Id, u32, *mut Id) -> Bool, Package High;
         - EVALUATE_DIRECT c"doEvaluateDirectWithModel:options:request:qos:error:" (Id, Id, Id, u32, *mut Id) -> Bool, Direct High;
@@ -152,6 +168,7 @@ table! {
     }
     REQUEST c"_ANERequest" {
         + REQUEST_WITH c"requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:" (Id, Id, Id, Id, Id, Id, Id) -> Id, Core High;
+        + REQUEST_WITH_EVENTS c"requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:sharedEvents:transactionHandle:" (Id, Id, Id, Id, Id, Id, Id, Id, Id) -> Id, NewerRequests Medium;
         - VALIDATE c"validate" () -> Bool, Core Medium;
         - SET_COMPLETION_HANDLER c"setCompletionHandler:" (BlockRef) -> (), Completion Medium;
         - SET_REQUEST_SHARED_EVENTS c"setSharedEvents:" (Id) -> (), SharedEvents Medium;
@@ -163,9 +180,30 @@ table! {
         + OBJECT_WITH_IO_SURFACE_AT c"objectWithIOSurface:startOffset:" (SurfaceRef, Id) -> Id, Parts Medium;
     }
     PROGRAM_FOR_EVALUATION c"_ANEProgramForEvaluation" {
+        + PROGRAM_WITH_HANDLE c"programWithHandle:intermediateBufferHandle:queueDepth:" (u64, u64, i8) -> Id, ProgramParts Medium;
         - PROCESS_REQUEST c"processRequest:model:qos:qIndex:modelStringID:options:returnValue:error:" (Id, Id, u32, u64, u64, Id, *mut u32, *mut Id) -> Bool, ProcessRequest Medium;
         - ASYNC_REQUESTS_IN_FLIGHT c"currentAsyncRequestsInFlight" () -> i64, Diagnostics Medium;
         - PROGRAM_QUEUE_DEPTH c"queueDepth" () -> i8, Diagnostics Medium;
+    }
+    DEVICE_CONTROLLER c"_ANEDeviceController" {
+        + CONTROLLER_WITH_PROGRAM_HANDLE c"controllerWithProgramHandle:" (u64) -> Id, ProgramParts Medium;
+        - CONTROLLER_PROGRAM_HANDLE c"programHandle" () -> u64, ProgramParts Medium;
+    }
+    PROGRAM_IO_SURFACES_MAPPER c"_ANEProgramIOSurfacesMapper" {
+        + MAPPER_WITH_CONTROLLER c"mapperWithController:" (Id) -> Id, ProgramParts Medium;
+        + MAPPER_WITH_PROGRAM_HANDLE c"mapperWithProgramHandle:" (u64) -> Id, ProgramParts Medium;
+        - MAPPER_VALIDATE c"validateRequest:model:" (Id, Id) -> Bool, ProgramParts Medium;
+        - MAPPER_MAP c"mapIOSurfacesWithModel:request:cacheInference:error:" (Id, Id, Bool, *mut Id) -> Bool, ProgramParts Medium;
+        - MAPPER_UNMAP c"unmapIOSurfacesWithModel:request:error:" (Id, Id, *mut Id) -> Bool, ProgramParts Medium;
+    }
+    WEIGHT c"_ANEWeight" {
+        + WEIGHT_WITH c"weightWithSymbolAndURL:weightURL:" (Id, Id) -> Id, Instances Medium;
+    }
+    PROCEDURE_DATA c"_ANEProcedureData" {
+        + PROCEDURE_DATA_WITH c"procedureDataWithSymbol:weightArray:" (Id, Id) -> Id, Instances Medium;
+    }
+    MODEL_INSTANCE_PARAMETERS c"_ANEModelInstanceParameters" {
+        + INSTANCE_PARAMETERS_WITH c"withProcedureData:procedureArray:" (Id, Id) -> Id, Instances Medium;
     }
     QOS_MAPPER c"_ANEQoSMapper" {
         + QUEUE_INDEX_FOR_QOS c"queueIndexForQoS:" (u32) -> u64, ProcessRequest Medium;
@@ -182,7 +220,24 @@ table! {
         + IS_VIRTUAL_MACHINE c"isVirtualMachine" () -> Bool, DeviceInfo Medium;
         + IS_INTERNAL_BUILD c"isInternalBuild" () -> Bool, DeviceInfo Medium;
     }
+    STRINGS c"_ANEStrings" {
+        + MODEL_CACHE_DIRECTORY c"buildSpecificModelDataVaultDirectory" () -> Id, DeviceInfo Medium;
+    }
+    VIRTUAL_CLIENT c"_ANEVirtualClient" {
+        + VIRTUAL_CONNECTION c"sharedConnection" () -> Id, VirtualClient High;
+        - HOST_HAS_ANE c"hasANE" () -> Bool, VirtualClient Medium;
+        - HOST_NUM_ANES c"numANEs" () -> u32, VirtualClient Medium;
+        - HOST_NUM_ANE_CORES c"numANECores" () -> u32, VirtualClient Medium;
+        - HOST_ARCHITECTURE c"aneArchitectureTypeStr" () -> Id, VirtualClient Medium;
+        - HOST_BOARD_TYPE c"aneBoardtype" () -> i64, VirtualClient Medium;
+        - HOST_BUILD c"hostBuildVersionStr" () -> Id, VirtualClient Medium;
+        - HOST_CAPABILITY_MASK c"negotiatedCapabilityMask" () -> u64, VirtualClient Medium;
+        - HOST_DATA_INTERFACE_VERSION c"negotiatedDataInterfaceVersion" () -> u32, VirtualClient Medium;
+        - HOST_TAKES_PRECOMPILED c"validateEnvironmentForPrecompiledBinarySupport" () -> Bool, VirtualClient Medium;
+    }
     PERFORMANCE_STATS c"_ANEPerformanceStats" {
+        + STATS_WITH_NANOSECONDS c"statsWithHardwareExecutionNS:" (u64) -> Id, PerformanceStats High;
+        - PERFORMANCE_COUNTERS c"performanceCounters" () -> Id, PerformanceStats Medium;
         + DRIVER_MASK_FOR_ANEF_MASK c"driverMaskForANEFMask:" (u32) -> u32, PerformanceStats Medium;
         - HW_EXECUTION_TIME c"hwExecutionTime" () -> u64, PerformanceStats High;
         - PERF_COUNTER_DATA c"perfCounterData" () -> Id, PerformanceStats Medium;

@@ -13,8 +13,13 @@ pub(super) fn string(world: &Arc<World>, text: &str) -> Id {
     make_autoreleased(world, "NSString", Payload::String(c_string(text)))
 }
 
-fn c_string(text: &str) -> CString {
+pub(super) fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "")).expect("zero bytes were removed")
+}
+
+/// An autoreleased URL of a file.
+pub(super) fn url(world: &Arc<World>, path: &str) -> Id {
+    make_autoreleased(world, "NSURL", Payload::Url(c_string(path)))
 }
 
 /// An autoreleased number.
@@ -228,7 +233,7 @@ unsafe extern "C" fn file_url_with_path(this: Id, _: Sel, path: Id) -> Id {
     unsafe {
         let world = world_of(this);
         let Some(path) = str_of(path) else { return Id::NIL };
-        make_autoreleased(&world, "NSURL", Payload::Url(c_string(path)))
+        url(&world, path)
     }
 }
 

@@ -182,10 +182,20 @@ pub struct Faults {
     pub lock_fails: bool,
     /// Mapping is refused, as some report for programs of MIL text.
     pub mapping_fails: bool,
+    /// A mapper refuses to end a mapping.
+    pub unmapping_fails: bool,
     /// Mapping is refused with the cache of the inference.
     pub cached_mapping_fails: bool,
     /// Statistics are written to the surface, and there is no object with them.
     pub no_stats_object: bool,
+    /// There are no controllers of programs.
+    pub no_controllers: bool,
+    /// There is no shared client.
+    pub no_shared_client: bool,
+    /// No client can be made.
+    pub no_own_client: bool,
+    /// A process without entitlements is given a private client, to which the daemon does not talk.
+    pub mute_private_client: bool,
     /// A model gives other symbol indices than its attributes have.
     pub other_symbols: bool,
 }
@@ -226,6 +236,11 @@ impl Faults {
             dying_compiler: some(2).unwrap_or(0) as usize,
             vanishing_folders: some(2).unwrap_or(0) as usize,
             other_symbols: some(1).is_some(),
+            unmapping_fails: some(1).is_some(),
+            no_controllers: some(1).is_some(),
+            no_shared_client: some(1).is_some(),
+            no_own_client: some(1).is_some(),
+            mute_private_client: some(1).is_some(),
         }
     }
 }
@@ -288,7 +303,14 @@ impl Fake {
         let daemon = lock(&self.world.daemon);
         let mut live = self.world.live();
         // Apple never releases its singletons; neither does the fake.
-        live.remove("_ANEClient");
+        for &singleton in daemon.singletons.values() {
+            // SAFETY: the daemon holds a count of it.
+            if let Some(object) = unsafe { object::object(singleton) } {
+                let left = live.get(object.class_name()).map_or(0, |n| n - 1);
+                live.insert(object.class_name().to_string(), left);
+            }
+        }
+        live.retain(|_, n| *n > 0);
         Report {
             wrong: self.world.take_wrong(),
             live,
@@ -312,10 +334,10 @@ impl Fake {
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        let client = lock(&self.world.daemon).client.take();
-        if let Some(client) = client {
-            // SAFETY: the daemon held a count of its client.
-            unsafe { object::release(client) };
+        let singletons = std::mem::take(&mut lock(&self.world.daemon).singletons);
+        for singleton in singletons.into_values() {
+            // SAFETY: the daemon held a count of it.
+            unsafe { object::release(singleton) };
         }
         self.world.empty_quarantine();
     }

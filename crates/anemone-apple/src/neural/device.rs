@@ -41,9 +41,8 @@ impl DeviceInfo {
         let _pool = framework.pool();
         let yes = |message: Message<(), Bool>| ask(framework, message).map(Bool::get);
         let text = |message: Message<(), Id>| {
-            // SAFETY: the class gives a string or nil, and the pool is open.
-            let text = unsafe { foundation::read_string(framework, ask(framework, message)?) };
-            (!text.is_empty()).then_some(text)
+            let class = framework.has(message).then(|| framework.class(DEVICE_INFO).id());
+            tell_text(framework, message, class)
         };
         Self {
             has_engine: yes(HAS_ANE),
@@ -73,6 +72,8 @@ pub struct ClientInfo {
     pub is_virtual: Option<bool>,
     /// Whether the daemon answers.
     pub answers: Option<bool>,
+    /// Whether the connection is the restricted one, which entitled processes have.
+    pub is_restricted: Option<bool>,
 }
 
 impl ClientInfo {
@@ -83,17 +84,73 @@ impl ClientInfo {
     /// [`Error::Unexpected`] when there is no client.
     pub fn read(framework: &Framework) -> Result<Self, Error> {
         let client = framework.client()?;
-        let text = foundation::string(framework, "anemone")?;
         let _pool = framework.pool();
-        // SAFETY: the client is alive, and has the messages; the daemon sends a string back.
-        unsafe {
-            Ok(Self {
-                is_virtual: framework
-                    .has(IS_VIRTUAL_CLIENT)
-                    .then(|| framework.send(IS_VIRTUAL_CLIENT, client, ()).get()),
-                answers: framework.has(ECHO).then(|| framework.send(ECHO, client, (text.id(),)).get()),
-            })
+        Ok(Self {
+            is_virtual: tell(framework, IS_VIRTUAL_CLIENT, Some(client)).map(Bool::get),
+            answers: framework.has(ECHO).then(|| framework.answers(client)),
+            is_restricted: tell(framework, ALLOW_RESTRICTED_ACCESS, Some(client)).map(Bool::get),
+        })
+    }
+}
+
+/// What the host of a virtual machine says about its engine; what it does not say is `None`.
+///
+/// It is asked through a client that only a guest has. Nothing else here uses that client: the framework itself sends
+/// compilations and evaluations through it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostInfo {
+    /// Whether there is an engine.
+    pub has_engine: Option<bool>,
+    /// How many engines there are.
+    pub engines: Option<u32>,
+    /// How many cores all engines have.
+    pub cores: Option<u32>,
+    /// The architecture, such as `h16g`.
+    pub architecture: Option<String>,
+    /// The number of the board.
+    pub board: Option<i64>,
+    /// The build of the host's system.
+    pub build: Option<String>,
+    /// What guest and host can both do, a bit each.
+    pub capabilities: Option<u64>,
+    /// The version of the form in which they send each other data.
+    pub data_interface: Option<u32>,
+    /// Whether programs can be given that are compiled already.
+    pub takes_precompiled: Option<bool>,
+}
+
+impl HostInfo {
+    /// Asks the host.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] with [`Feature::VirtualClient`] when this is no guest, or when this macOS has no such client.
+    pub fn read(framework: &Framework) -> Result<Self, Error> {
+        let feature = Feature::VirtualClient;
+        if !framework.has(VIRTUAL_CONNECTION) {
+            framework.require(feature)?;
         }
+        let _pool = framework.pool();
+        let class = framework.class(VIRTUAL_CLIENT).id();
+        // SAFETY: the class has the message.
+        let host = unsafe { framework.send(VIRTUAL_CONNECTION, class, ()) };
+        if host.is_nil() {
+            let because =
+                "there is none, since this is not a virtual machine or its host gives it no engine".into();
+            return Err(Error::Unavailable { feature, because });
+        }
+        let host = Some(host);
+        Ok(Self {
+            has_engine: tell(framework, HOST_HAS_ANE, host).map(Bool::get),
+            engines: tell(framework, HOST_NUM_ANES, host),
+            cores: tell(framework, HOST_NUM_ANE_CORES, host),
+            architecture: tell_text(framework, HOST_ARCHITECTURE, host),
+            board: tell(framework, HOST_BOARD_TYPE, host),
+            build: tell_text(framework, HOST_BUILD, host),
+            capabilities: tell(framework, HOST_CAPABILITY_MASK, host),
+            data_interface: tell(framework, HOST_DATA_INTERFACE_VERSION, host),
+            takes_precompiled: tell(framework, HOST_TAKES_PRECOMPILED, host).map(Bool::get),
+        })
     }
 }
 
@@ -127,6 +184,13 @@ impl<'a> Cache<'a> {
         let has =
             unsafe { self.framework.send(COMPILED_MODEL_EXISTS_MATCHING_HASH, self.client, (hash.id(),)) };
         Ok(has.get())
+    }
+
+    /// The folder in which the daemon keeps what this build of macOS has compiled, if it says. The daemon alone can read it.
+    pub fn folder(&self) -> Option<String> {
+        let _pool = self.framework.pool();
+        let has = self.framework.has(MODEL_CACHE_DIRECTORY);
+        tell_text(self.framework, MODEL_CACHE_DIRECTORY, has.then(|| self.framework.class(STRINGS).id()))
     }
 
     /// Removes the program of this identity.
@@ -164,6 +228,8 @@ pub struct Diagnostics {
     pub async_in_flight: Option<i64>,
     /// The mask of statistics that the model of MIL text has.
     pub statistics_mask: Option<u32>,
+    /// Whether the model has what maps its surfaces, as a loaded one does.
+    pub has_mapper: Option<bool>,
 }
 
 impl Loaded {
@@ -182,7 +248,16 @@ impl Loaded {
             model_program_handle: tell(framework, MODEL_PROGRAM_HANDLE, Some(self.inner())),
             async_in_flight: tell(framework, ASYNC_REQUESTS_IN_FLIGHT, program),
             statistics_mask: tell(framework, PERF_STATS_MASK, self.text()),
+            has_mapper: tell(framework, MODEL_MAPPER, Some(self.inner())).map(|m| !m.is_nil()),
         }
+    }
+
+    /// What the daemon knows this loaded model by, if this macOS says.
+    pub fn uuid(&self) -> Option<String> {
+        let framework = self.framework();
+        let _pool = framework.pool();
+        let uuid = tell(framework, MODEL_UUID, Some(self.inner())).filter(|u| !u.is_nil());
+        tell_text(framework, UUID_STRING, uuid)
     }
 
     /// The `_ANEProgramForEvaluation`, which the model keeps alive.
@@ -196,9 +271,16 @@ impl Loaded {
     }
 }
 
-/// Asks an object of a loaded model, if there is one and this macOS has the message.
+/// Asks a class or an object for a text; none when it gives nothing.
+fn tell_text(framework: &Framework, message: Message<(), Id>, object: Option<Id>) -> Option<String> {
+    // SAFETY: it gives a string or nil, and callers have opened a pool.
+    let text = unsafe { foundation::read_string(framework, tell(framework, message, object)?) };
+    (!text.is_empty()).then_some(text)
+}
+
+/// Asks a class or an object, if there is one and this macOS has the message.
 fn tell<R: Encode>(framework: &Framework, message: Message<(), R>, object: Option<Id>) -> Option<R> {
     let object = object.filter(|_| framework.has(message))?;
-    // SAFETY: callers give live objects of the message's class, which have the message with this prototype.
+    // SAFETY: callers give the message's class or a live object of it, and it has the message with this prototype.
     Some(unsafe { framework.send(message, object, ()) })
 }

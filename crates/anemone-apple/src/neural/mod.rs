@@ -14,10 +14,12 @@ mod completion;
 mod device;
 mod event;
 mod first_dispatch;
+mod instance;
 mod loaded;
 mod model;
 mod options;
 mod package;
+mod parts;
 mod patience;
 mod request;
 mod session;
@@ -25,7 +27,7 @@ mod statistics;
 
 pub use attributes::{Attributes, Procedure, Symbol};
 pub use completion::Pending;
-pub use device::{Cache, ClientInfo, DeviceInfo, Diagnostics};
+pub use device::{Cache, ClientInfo, DeviceInfo, Diagnostics, HostInfo};
 pub use event::{EventRun, Events, SharedEvent};
 pub use first_dispatch::{FIRST_DISPATCH, FirstDispatch, first_dispatch, first_dispatch_values};
 pub use loaded::Loaded;
@@ -39,4 +41,6 @@ pub use statistics::{Counter, Statistics, StatisticsMask};
 /// What is not known to work for anybody outside of Apple.
 pub mod experimental {
     pub use super::chaining::{Chain, PreparedChain};
+    pub use super::instance::{ProcedureWeights, instance};
+    pub use super::parts::{Mapped, ProgramParts};
 }

@@ -41,7 +41,7 @@ pub(super) struct Bound {
     outputs: usize,
     /// Whether an evaluation is under way.
     runs: AtomicBool,
-    mapped: AtomicBool,
+    pub(super) mapped: AtomicBool,
 }
 
 // SAFETY: the object is changed by the owner of the request only, while nothing runs; the rest of it may be used from
@@ -56,7 +56,8 @@ unsafe impl Sync for Bound {}
 pub(super) enum Path {
     Model,
     Direct,
-    Program,
+    /// The program of the model, or another one.
+    Program(Option<Id>),
     RealTime,
 }
 
@@ -112,19 +113,19 @@ impl Loaded {
         let (output_objects, output_indices) = lists(&bound_outputs)?;
         let index = foundation::number(framework, function.index)?;
         let gathered = self.statistics().map(|_| Gathered::new(framework, function)).transpose()?;
-        let arguments = (
-            input_objects.id(),
-            input_indices.id(),
-            output_objects.id(),
-            output_indices.id(),
-            Id::NIL,
-            gathered.as_ref().map_or(Id::NIL, |g| g.array.id()),
-            index.id(),
-        );
+        let statistics = gathered.as_ref().map_or(Id::NIL, |g| g.array.id());
         let class = framework.class(REQUEST).id();
-        // SAFETY: arrays of surface objects and of as many numbers, an array or nil, a number.
+        let (i, ii, o, oi) =
+            (input_objects.id(), input_indices.id(), output_objects.id(), output_indices.id());
+        // SAFETY: arrays of surface objects and of as many numbers, an array or nil, a number; events and transaction
+        // may be nil.
         let object = unsafe {
-            let made = framework.send(REQUEST_WITH, class, arguments);
+            let made = if framework.has(REQUEST_WITH_EVENTS) {
+                let arguments = (i, ii, o, oi, Id::NIL, statistics, index.id(), Id::NIL, Id::NIL);
+                framework.send(REQUEST_WITH_EVENTS, class, arguments)
+            } else {
+                framework.send(REQUEST_WITH, class, (i, ii, o, oi, Id::NIL, statistics, index.id()))
+            };
             let object = foundation::made(framework, made, "+[_ANERequest requestWithInputs:…]")?;
             if !framework.send(VALIDATE, object.id(), ()).get() {
                 return Err(Error::Unexpected { message: "-[_ANERequest validate]", gave: "NO".into() });
@@ -279,7 +280,7 @@ impl Request {
     /// As [`Request::run`], and [`Error::Unavailable`] when this macOS cannot.
     pub fn run_program(&mut self) -> Result<(), Error> {
         self.framework().require(Feature::ProcessRequest)?;
-        self.evaluate(Path::Program, self.bound.model.options())
+        self.evaluate(Path::Program(None), self.bound.model.options())
     }
 
     /// Runs the function at real-time priority. One report has it nearly twice as fast for tiny functions, and slower
@@ -305,7 +306,7 @@ impl Request {
         self.evaluate(Path::Model, dictionary.id())
     }
 
-    fn evaluate(&mut self, path: Path, options: Id) -> Result<(), Error> {
+    pub(super) fn evaluate(&mut self, path: Path, options: Id) -> Result<(), Error> {
         let dispatched = Dispatched::new(&*self.bound, Share::Alone)?;
         self.attached.remove(&dispatched);
         // SAFETY: it is dispatched until the call has returned, and with it the evaluation.
@@ -385,7 +386,7 @@ impl Request {
 
 impl Bound {
     /// Whether no evaluation is under way.
-    fn idle(&self) -> Result<(), Error> {
+    pub(super) fn idle(&self) -> Result<(), Error> {
         if self.runs.load(Ordering::Acquire) {
             return Err(Error::Surface("the request runs already: wait until it has ended".into()));
         }
@@ -428,14 +429,13 @@ impl Bound {
                 (Path::RealTime, _) => framework.try_send(EVALUATE_REAL_TIME, framework.client()?, |error| {
                     (inner, options, request, error)
                 }),
-                (Path::Program, _) => {
+                (Path::Program(other), _) => {
                     let mut value = 0;
                     let mapper = framework.class(QOS_MAPPER).id();
                     let queue = framework.send(QUEUE_INDEX_FOR_QOS, mapper, (quality,));
-                    let program = loaded.program().ok_or_else(|| Error::Unexpected {
-                        message: "-[_ANEModel program]",
-                        gave: "nil".into(),
-                    })?;
+                    let nothing =
+                        || Error::Unexpected { message: "-[_ANEModel program]", gave: "nil".into() };
+                    let program = other.or_else(|| loaded.program()).ok_or_else(nothing)?;
                     framework.try_send(PROCESS_REQUEST, program, |error| {
                         (request, inner, quality, queue, 0, options, &raw mut value, error)
                     })

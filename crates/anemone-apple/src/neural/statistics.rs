@@ -4,7 +4,7 @@ use super::attributes::Procedure;
 use super::request::surface_object;
 use crate::abi::Id;
 use crate::error::Error;
-use crate::foundation;
+use crate::foundation::{self, Plist};
 use crate::framework::{Framework, Retained};
 use crate::message::Feature;
 use crate::messages::*;
@@ -73,6 +73,37 @@ pub struct Statistics {
     pub counters: Vec<Counter>,
     /// All that it wrote, whatever it means; nothing if it wrote nothing.
     pub raw: Vec<u8>,
+    /// What the system itself makes of the counters, in whatever form; systems that are sold give nothing.
+    pub reported: Option<Plist>,
+}
+
+impl Statistics {
+    /// Whether this macOS reads back from its own object of statistics what went into it: what a comparison of
+    /// prototypes cannot see.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when this macOS has no statistics, [`Error::Unexpected`] when it does not.
+    pub fn check(framework: &Framework) -> Result<(), Error> {
+        const NANOSECONDS: u64 = 123_456_789;
+        framework.require(Feature::PerformanceStats)?;
+        let class = framework.class(PERFORMANCE_STATS).id();
+        let _pool = framework.pool();
+        // SAFETY: a factory gives nil or an autoreleased object, and the pool is open.
+        let found = unsafe {
+            let made = framework.send(STATS_WITH_NANOSECONDS, class, (NANOSECONDS,));
+            let object =
+                foundation::made(framework, made, "+[_ANEPerformanceStats statsWithHardwareExecutionNS:]")?;
+            framework.send(HW_EXECUTION_TIME, object.id(), ())
+        };
+        if found != NANOSECONDS {
+            return Err(Error::Unexpected {
+                message: "-[_ANEPerformanceStats hwExecutionTime]",
+                gave: format!("{found} of statistics that were made of {NANOSECONDS}"),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// A counter of the engine.
@@ -148,6 +179,8 @@ pub(super) fn read(
             if !data.is_empty() {
                 statistics.counters = counters(&data);
             }
+            let reported = framework.send(PERFORMANCE_COUNTERS, object, ());
+            statistics.reported = (!reported.is_nil()).then(|| foundation::read_plist(framework, reported));
             for counter in &mut statistics.counters {
                 let index = i32::try_from(counter.index).unwrap_or(i32::MAX);
                 let name = framework.send(STRING_FOR_PERF_COUNTER, object, (index,));
@@ -170,7 +203,7 @@ fn parse(bytes: &[u8]) -> Statistics {
     let block = bytes.get(COUNTERS_AT..).unwrap_or_default();
     let block = &block[..block.len().min(COUNTERS * 8)];
     let counters = if block.iter().all(|&b| b == 0) { Vec::new() } else { counters(block) };
-    Statistics { nanoseconds: time, counters, raw: bytes.to_vec() }
+    Statistics { nanoseconds: time, counters, raw: bytes.to_vec(), reported: None }
 }
 
 fn counters(bytes: &[u8]) -> Vec<Counter> {

@@ -38,7 +38,7 @@ fn a_process_without_entitlements_is_refused_with_advice() {
             "-[_ANEChainingRequest validate]",
             "-[_ANEClient prepareChainingWithModel:options:chainingReq:qos:error:]",
         ];
-        let sent: Vec<&String> = sent.iter().filter(|s| !s.contains("sharedConnection")).collect();
+        let sent: Vec<&String> = sent.iter().filter(|s| !s.contains("Connection")).collect();
         assert_eq!(sent, expected);
         // The surfaces are nobody's.
         job.put(1.0);

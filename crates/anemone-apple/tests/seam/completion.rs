@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use anemone_apple::fake::{Faults, Machine, Tables};
+use anemone_apple::fake::{self, Faults, Instance, Machine, Program, Tables};
 use anemone_apple::{Error, Feature};
 
-use crate::engine::machine;
+use crate::engine::{Adder, machine};
 use crate::scene::{COPY, Folder, Job, PATIENCE, Scene, get};
 
 /// Rows K1, K2, U5: the handler is set, the call returns, the callback comes once.
@@ -197,5 +197,69 @@ fn a_macos_without_completion_handlers_says_so() {
     assert!(matches!(e, Error::Unavailable { feature: Feature::Completion, .. }), "{e}");
     job.request.run().unwrap();
     drop(job);
+    scene.end();
+}
+
+/// An engine whose evaluations end when a second program was compiled, and not before.
+#[derive(Default)]
+struct Gate {
+    compiled: Mutex<usize>,
+    more: Condvar,
+}
+
+struct Engine(Arc<Gate>);
+struct Gated(Arc<dyn Program>, Arc<Gate>);
+struct GatedInstance(Box<dyn Instance>, Arc<Gate>);
+
+impl fake::Engine for Engine {
+    fn compile(
+        &self,
+        text: &str,
+        weights: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Result<Arc<dyn Program>, String> {
+        let program = Adder.compile(text, weights)?;
+        *self.0.compiled.lock().unwrap() += 1;
+        self.0.more.notify_all();
+        Ok(Arc::new(Gated(program, self.0.clone())))
+    }
+}
+
+impl Program for Gated {
+    fn procedures(&self) -> Vec<fake::Procedure> {
+        self.0.procedures()
+    }
+
+    fn load(&self) -> Result<Box<dyn Instance>, String> {
+        Ok(Box::new(GatedInstance(self.0.load()?, self.1.clone())))
+    }
+}
+
+impl Instance for GatedInstance {
+    fn run(&mut self, procedure: usize, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
+        let compiled = self.1.compiled.lock().unwrap();
+        let (compiled, _) = self.1.more.wait_timeout_while(compiled, PATIENCE, |n| *n < 2).unwrap();
+        if *compiled < 2 {
+            return Err("nothing was compiled meanwhile".into());
+        }
+        drop(compiled);
+        self.0.run(procedure, inputs)
+    }
+}
+
+/// Row K6: a program is compiled and loaded while another one runs.
+#[test]
+fn a_program_is_compiled_while_another_runs() {
+    let engine = Some(Arc::new(Engine(Arc::default())) as Arc<dyn fake::Engine>);
+    let scene = Scene::on(Machine { engine, ..machine() }, Faults::default());
+    let mut first = Job::new(&scene.text("compiled first", COPY));
+    first.put(1.0);
+    // It cannot end before the other one is compiled, which happens here, on this thread.
+    let pending = first.request.start();
+    let mut second = Job::new(&scene.text("compiled meanwhile", COPY));
+    second.put(2.0);
+    pending.wait_for(PATIENCE).unwrap();
+    second.request.run().unwrap();
+    assert_eq!((first.get(), second.get()), (1.0, 2.0));
+    drop((first, second));
     scene.end();
 }

@@ -56,8 +56,16 @@ fn a_virtual_machine_is_told_from_a_mac() {
         assert_eq!(info.has_engine, Some(!virtual_machine));
         assert_eq!(info.is_virtual_machine, Some(virtual_machine));
         let client = ClientInfo::read(&scene.framework).unwrap();
-        assert_eq!(client, ClientInfo { is_virtual: Some(virtual_machine), answers: Some(true) });
-        let sent = ["+[_ANEClient sharedConnection]", "-[_ANEClient isVirtualClient]", "-[_ANEClient echo:]"];
+        let expected =
+            ClientInfo { is_virtual: Some(virtual_machine), answers: Some(true), is_restricted: Some(false) };
+        assert_eq!(client, expected);
+        let sent = [
+            "+[_ANEClient sharedPrivateConnection]",
+            "+[_ANEClient sharedConnection]",
+            "-[_ANEClient isVirtualClient]",
+            "-[_ANEClient echo:]",
+            "-[_ANEClient allowRestrictedAccess]",
+        ];
         assert_eq!(scene.sent()[10..], sent);
         scene.end();
     }
@@ -113,6 +121,7 @@ fn a_loaded_model_says_how_its_queues_are() {
         model_state: Some(3),
         async_in_flight: Some(0),
         statistics_mask: Some(0),
+        has_mapper: Some(true),
         ..d
     };
     assert_eq!(d, all);
@@ -120,6 +129,9 @@ fn a_loaded_model_says_how_its_queues_are() {
     let d = package.diagnostics();
     assert_eq!((d.queue_depth, d.state, d.program_handle, d.statistics_mask), (None, None, None, None));
     assert_eq!((d.model_queue_depth, d.model_state, d.async_in_flight), (Some(127), Some(3), Some(0)));
+    // Each loaded model has a name of its own for the daemon.
+    let (first, second) = (text.uuid().unwrap(), package.uuid().unwrap());
+    assert!(first != second && first.len() == 36, "{first}, {second}");
     drop((text, package));
     scene.end();
 }
@@ -135,10 +147,12 @@ fn what_a_model_does_not_say_is_unknown() {
         .to_object
         .remove("currentAsyncRequestsInFlight");
     tables.classes.get_mut("_ANEInMemoryModel").unwrap().to_object.remove("queueDepth");
+    tables.classes.get_mut("_ANEModel").unwrap().to_object.retain(|s, _| s != "getUUID" && s != "mapper");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let model = scene.text("diagnostics that lack", COPY);
     let d = model.diagnostics();
     assert_eq!((d.async_in_flight, d.queue_depth, d.model_queue_depth), (None, None, Some(127)));
+    assert_eq!((d.has_mapper, model.uuid()), (None, None));
     Job::new(&model).request.run().unwrap();
     drop(model);
     scene.end();

@@ -90,7 +90,7 @@ fn the_messages_of_a_run_are_those_that_are_known_to_work() {
         "-[_ANEInMemoryModel loadWithQoS:options:error:]",
         "-[_ANEInMemoryModel model]",
         "-[_ANEModel modelAttributes]",
-        "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:]",
+        "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:sharedEvents:transactionHandle:]",
         "-[_ANERequest validate]",
         "-[_ANEInMemoryModel evaluateWithQoS:options:request:error:]",
         "-[_ANEInMemoryModel unloadWithQoS:error:]",

@@ -2,6 +2,7 @@
 
 mod chaining;
 mod completion;
+mod connection;
 mod device;
 mod doctor;
 mod engine;
@@ -11,6 +12,7 @@ mod lifecycle;
 mod mapping;
 mod misuse;
 mod package;
+mod parts;
 mod paths;
 mod procedures;
 mod real_time;

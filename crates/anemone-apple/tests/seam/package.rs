@@ -24,6 +24,7 @@ fn a_folder_is_compiled_loaded_run_and_unloaded_through_the_client() {
     drop((job, model));
     let expected = [
         "+[_ANEModel modelAtURL:key:]",
+        "+[_ANEClient sharedPrivateConnection]",
         "+[_ANEClient sharedConnection]",
         "-[_ANEClient compiledModelExistsFor:]",
         "-[_ANEClient compileModel:options:qos:error:]",
@@ -31,7 +32,7 @@ fn a_folder_is_compiled_loaded_run_and_unloaded_through_the_client() {
         "-[_ANEModel modelAttributes]",
         "-[_ANEModel inputSymbolIndicesForProcedureIndex:]",
         "-[_ANEModel outputSymbolIndicesForProcedureIndex:]",
-        "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:]",
+        "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:sharedEvents:transactionHandle:]",
         "-[_ANERequest validate]",
         "-[_ANEClient evaluateWithModel:options:request:qos:error:]",
         "-[_ANEClient unloadModel:options:qos:error:]",

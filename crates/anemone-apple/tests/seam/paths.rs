@@ -6,6 +6,7 @@ use anemone_apple::{Error, Feature};
 
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, Scene};
+use crate::tables::tables;
 
 type Run = fn(&mut Request) -> Result<(), Error>;
 
@@ -133,5 +134,57 @@ fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
     job.request.run_program().unwrap();
     job.request.run().unwrap();
     drop((job, model));
+    scene.end();
+}
+
+/// Rows H10, U5: the newer form of a request where this macOS has it, and the older one where it does not.
+#[test]
+fn requests_are_made_in_the_newer_form_where_there_is_one() {
+    let older =
+        "requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:";
+    let newer = format!("{older}sharedEvents:transactionHandle:");
+    for (name, selector, arguments) in [("macos-26.5", newer.as_str(), 9), ("macos-13", older, 7)] {
+        let scene = Scene::on(Machine { tables: tables(name), ..machine() }, Faults::default());
+        let model = scene.text("requests", COPY);
+        scene.lines();
+        let mut job = Job::new(&model);
+        let lines = scene.lines();
+        let made = lines[0].strip_prefix(&format!("+[_ANERequest {selector}] (")).unwrap();
+        let given: Vec<&str> = made.split(") = ").next().unwrap().split(", ").collect();
+        assert_eq!(given.len(), arguments, "{made}");
+        // No weights, no statistics, no events, no transaction.
+        assert!(given.iter().enumerate().all(|(i, g)| (*g == "nil") == [4, 5, 7, 8].contains(&i)), "{made}");
+        assert!(lines[1].starts_with("-[_ANERequest validate] () = 1"), "{lines:#?}");
+        job.put(1.5);
+        job.request.run().unwrap();
+        assert_eq!(job.get(), 1.5);
+        drop((job, model));
+        scene.end();
+    }
+}
+
+/// Row L13: two programs on one surface give what one program of both gives, without a copy between them.
+#[test]
+fn programs_that_share_a_surface_give_what_one_program_gives() {
+    let scene = Scene::new();
+    // The second function of a program doubles what it is given; the second of the second does so again.
+    let twice = "one inputs x:1x1x4 outputs y:1x1x4\ntwo inputs x:1x1x4 outputs y:1x1x4";
+    let four = format!("{twice}\nthree inputs x:1x1x4 outputs y:1x1x4\nfour inputs x:1x1x4 outputs y:1x1x4");
+    let (first, second) = (scene.text("first", twice), scene.text("second", twice));
+    let mut a = Job::of(&first, "two");
+    let y = second.surface(&second.procedure("two").unwrap().outputs[0]).unwrap();
+    let mut b = second.request("two", &[("x", &a.y)], &[("y", &y)]).unwrap();
+    let mut whole = Job::of(&scene.text("whole", &four), "four");
+    for value in [1.0, 2.5, -3.0] {
+        a.put(value);
+        whole.put(value);
+        scene.sent();
+        a.request.run().unwrap();
+        b.run().unwrap();
+        assert_eq!(scene.sent().len(), 2, "a message each, and nothing between them");
+        whole.request.run().unwrap();
+        assert_eq!((crate::scene::get(&y), whole.get()), (4.0 * value, 4.0 * value));
+    }
+    drop((a, b, y, whole, first, second));
     scene.end();
 }

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use anemone_apple::Surface;
 use anemone_apple::fake::{Faults, Machine};
 use anemone_apple::messages::MESSAGES;
-use anemone_apple::neural::experimental::Chain;
+use anemone_apple::neural::experimental::{Chain, ProcedureWeights, ProgramParts, instance};
 use anemone_apple::neural::{
-    Cache, ClientInfo, DeviceInfo, EvaluateOptions, Events, Model, Package, Program, QualityOfService,
-    RealTimeTask, SessionHint, SharedEvent, StatisticsMask,
+    Cache, ClientInfo, DeviceInfo, EvaluateOptions, Events, HostInfo, Model, Package, Program,
+    QualityOfService, RealTimeTask, SessionHint, SharedEvent, Statistics, StatisticsMask,
 };
 
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
+use crate::tables::tables;
 
 const QUALITY: QualityOfService = QualityOfService::Default;
 
@@ -23,15 +24,43 @@ fn every_row_of_the_table_is_sent() {
     DeviceInfo::read(&scene.framework);
     ClientInfo::read(&scene.framework).unwrap();
     StatisticsMask::ALL.system_driver_bits(&scene.framework).unwrap();
+    Statistics::check(&scene.framework).unwrap();
     of_text(&scene);
     of_a_folder(&scene);
     chained(&scene);
-    let lines = scene.log.take();
+    let mut lines = scene.log.take();
+    scene.end_with(1);
+    // Other machines, where other ways are taken.
+    for (machine, faults, what) in others() {
+        let scene = Scene::on(machine, faults);
+        what(&scene);
+        lines.extend(scene.log.take());
+        scene.end();
+    }
     let sent: BTreeSet<&str> = lines.iter().filter_map(|l| l.split_once(" (").map(|(row, _)| row)).collect();
     let missing: Vec<String> =
         MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row.as_str())).collect();
     assert_eq!(missing, [""; 0]);
-    scene.end_with(1);
+}
+
+/// What is done on machines of other kinds.
+type Doings = fn(&Scene);
+
+fn others() -> Vec<(Machine, Faults, Doings)> {
+    let none = Faults::default();
+    let client: Doings = |scene| drop(ClientInfo::read(&scene.framework));
+    vec![
+        (machine(), Faults { no_shared_client: true, no_own_client: true, ..none.clone() }, client),
+        (Machine { virtual_machine: true, ..machine() }, none.clone(), |scene| {
+            HostInfo::read(&scene.framework).unwrap();
+        }),
+        (machine(), Faults { no_controllers: true, ..none.clone() }, |scene| {
+            ProgramParts::new(&scene.text("rows without controllers", COPY), 1).unwrap();
+        }),
+        (Machine { tables: tables("macos-13"), ..machine() }, none, |scene| {
+            Job::new(&scene.text("rows of an older system", COPY)).request.run().unwrap();
+        }),
+    ]
 }
 
 fn of_text(scene: &Scene) {
@@ -48,15 +77,21 @@ fn of_text(scene: &Scene) {
         .compile(QUALITY)
         .unwrap();
     let cache = Cache::new(&scene.framework).unwrap();
-    assert!(cache.has(&identity).unwrap());
+    assert!(cache.has(&identity).unwrap() && cache.folder().is_some());
     let model = compiled.load(QUALITY).unwrap();
     model.diagnostics();
+    model.uuid().unwrap();
     model.session_hint(SessionHint::Start { energy_efficient: true }).unwrap();
     let mut job = Job::new(&model);
     job.request.map().unwrap();
     job.request.run().unwrap();
     job.request.run_direct().unwrap();
     job.request.run_program().unwrap();
+    job.request.unmap().unwrap();
+    let parts = ProgramParts::new(&model, 2).unwrap();
+    parts.map(&mut job.request).unwrap().unmap().unwrap();
+    drop(parts);
+    job.request.map().unwrap();
     let task = RealTimeTask::begin(&scene.framework).unwrap();
     job.request.run_real_time().unwrap();
     drop(task);
@@ -93,6 +128,8 @@ fn of_a_folder(scene: &Scene) {
         same.signal(round).unwrap();
         run.wait(PATIENCE).unwrap();
     }
+    let weights: &[(&str, &std::path::Path)] = &[("w", folder.path())];
+    drop(instance(&model, "rows", &[ProcedureWeights { procedure: "main", weights }]).unwrap());
     drop((job, model));
     // Another, which had no events and is unloaded.
     let package = Package::describe(&scene.framework, folder.path(), Package::KEY).unwrap();

@@ -1,8 +1,8 @@
 //! What the engine says about an evaluation.
 
 use anemone_apple::fake::{Faults, Machine, Tables};
-use anemone_apple::neural::StatisticsMask;
-use anemone_apple::{Error, Feature};
+use anemone_apple::neural::{Statistics, StatisticsMask};
+use anemone_apple::{Error, Feature, Plist};
 
 use crate::engine::machine;
 use crate::scene::{COPY, Job, Scene};
@@ -61,7 +61,7 @@ fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
             let statistics = job.request.statistics().unwrap().unwrap();
             assert_eq!(statistics.nanoseconds, Some(123_456));
             // A system that is sold has no counters.
-            assert_eq!(statistics.counters, []);
+            assert_eq!((statistics.counters, statistics.reported), (vec![], None));
             assert_eq!(job.get(), value);
         }
         // An evaluation that nobody waits for is told of as well.
@@ -77,6 +77,7 @@ fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
         "-[_ANERequest perfStats]",
         "-[_ANEPerformanceStats hwExecutionTime]",
         "-[_ANEPerformanceStats perfCounterData]",
+        "-[_ANEPerformanceStats performanceCounters]",
     ] {
         assert!(sent.iter().any(|s| s == message), "{message} is not sent");
     }
@@ -94,6 +95,9 @@ fn counters_have_names_where_there_are_any() {
     let counter = &statistics.counters[3];
     assert_eq!((counter.index, counter.value), (3, 203));
     assert_eq!(counter.name.as_deref(), Some("kANE_COUNTER_3"));
+    // What the system makes of them itself is kept as it is.
+    let reported = statistics.reported.unwrap();
+    assert_eq!(reported.get("kANE_IN_FLIGHT").and_then(Plist::as_number), Some(0));
     // The last ones have no name; Apple's placeholder is none.
     assert_eq!(statistics.counters[0x18].name, None);
     // Without the object the numbers are read where the engine has written them.
@@ -139,6 +143,20 @@ fn masks_have_four_bits() {
         assert_eq!(mask.system_driver_bits(&scene.framework).unwrap(), mask.driver_bits());
     }
     assert_eq!(scene.sent().len(), 15);
+    scene.end();
+}
+
+/// Rows N1, U12: what goes into an object of statistics comes out of it.
+#[test]
+fn statistics_are_read_as_they_were_made() {
+    let scene = Scene::new();
+    Statistics::check(&scene.framework).unwrap();
+    let lines = scene.lines();
+    assert!(
+        lines[0].starts_with("+[_ANEPerformanceStats statsWithHardwareExecutionNS:] (123456789)"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "-[_ANEPerformanceStats hwExecutionTime] () = 123456789");
     scene.end();
 }
 

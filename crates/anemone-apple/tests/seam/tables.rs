@@ -60,7 +60,8 @@ fn an_older_system_has_what_it_had() {
     let fake = fake("macos-13");
     let framework = fake.open().unwrap();
     for feature in Feature::ALL {
-        let later = [Feature::SharedEvents, Feature::Chaining, Feature::SessionHints].contains(feature);
+        let later = [Feature::SharedEvents, Feature::Chaining, Feature::SessionHints, Feature::NewerRequests];
+        let later = later.contains(feature);
         assert_eq!(framework.require(*feature).is_err(), later, "{feature}");
     }
 }

@@ -43,8 +43,8 @@ pub(in crate::fake) struct Daemon {
     pub(super) real_time: usize,
     /// The folders of models that are there.
     folders: Vec<PathBuf>,
-    /// The shared client, which is never released.
-    pub(in crate::fake) client: Option<Id>,
+    /// Objects that there is one of, such as the shared client. They are never released.
+    pub(in crate::fake) singletons: BTreeMap<&'static str, Id>,
 }
 
 /// A chain of a program.

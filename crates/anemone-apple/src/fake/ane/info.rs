@@ -25,7 +25,7 @@ pub(in crate::fake) struct Part {
 }
 
 /// Makes an autoreleased part, which retains what it holds.
-unsafe fn part(world: &Arc<World>, class: &str, held: &[Id], value: u64) -> Id {
+pub(super) unsafe fn part(world: &Arc<World>, class: &str, held: &[Id], value: u64) -> Id {
     // SAFETY: the caller gives live objects or nil.
     held.iter().for_each(|&h| unsafe { retain(h) });
     let part = Part { held: held.to_vec(), value: Mutex::new(value) };
@@ -33,7 +33,7 @@ unsafe fn part(world: &Arc<World>, class: &str, held: &[Id], value: u64) -> Id {
 }
 
 /// A live part of this class.
-unsafe fn part_of<'a>(id: Id, class: &str) -> Option<&'a Part> {
+pub(super) unsafe fn part_of<'a>(id: Id, class: &str) -> Option<&'a Part> {
     // SAFETY: the caller gives an object of ours or nil.
     let (o, p) = unsafe { super::any_part_of(id) }?;
     (o.class_name() == class).then_some(p)

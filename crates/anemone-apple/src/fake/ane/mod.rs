@@ -1,9 +1,11 @@
 //! The fake's classes of the engine.
 
+mod client;
 pub(super) mod daemon;
 mod info;
 mod memory;
 mod model;
+mod parts;
 mod request;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ pub(super) enum Payload {
     Descriptor(memory::Descriptor),
     InMemoryModel(memory::InMemoryModel),
     Model(model::Model),
-    Client,
+    Client(client::Client),
     Program(model::ProgramForEvaluation),
     Request(request::Request),
     SurfaceObject(request::SurfaceObject),
@@ -36,9 +38,10 @@ impl Payload {
             Payload::Model(m) => m.held(),
             Payload::Request(r) => r.held(),
             Payload::Part(p) => p.held.clone(),
-            Payload::Client | Payload::Program(_) | Payload::SurfaceObject(_) | Payload::SharedEvent(_) => {
-                Vec::new()
-            }
+            Payload::Client(_)
+            | Payload::Program(_)
+            | Payload::SurfaceObject(_)
+            | Payload::SharedEvent(_) => Vec::new(),
         }
     }
 
@@ -75,6 +78,7 @@ macro_rules! payload_of {
 payload_of!(descriptor_of, Descriptor, memory::Descriptor);
 payload_of!(in_memory_model_of, InMemoryModel, memory::InMemoryModel);
 payload_of!(model_of, Model, model::Model);
+payload_of!(client_of, Client, client::Client);
 payload_of!(program_of, Program, model::ProgramForEvaluation);
 payload_of!(request_of, Request, request::Request);
 payload_of!(any_part_of, Part, info::Part);
@@ -143,4 +147,6 @@ pub(super) fn implement(all: &mut Implementations) {
     model::implement(all);
     request::implement(all);
     info::implement(all);
+    client::implement(all);
+    parts::implement(all);
 }

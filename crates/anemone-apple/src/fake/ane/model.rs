@@ -17,7 +17,7 @@ use crate::messages::*;
 /// A model in a folder.
 pub(in crate::fake) struct Model {
     /// What the daemon knows it by.
-    identity: String,
+    pub(super) identity: String,
     folder: PathBuf,
     state: Mutex<State>,
 }
@@ -58,7 +58,7 @@ impl Model {
     /// Takes in what a load gives; `told` is the mask of statistics that it was told.
     pub(super) fn loaded(&self, world: &Arc<World>, program: &Arc<LoadedProgram>, told: u32) {
         let attributes = attributes(world, program);
-        let evaluation = ProgramForEvaluation { handle: program.handle };
+        let evaluation = ProgramForEvaluation { handle: program.handle, depth: 127 };
         let payload = ObjectPayload::Ane(Payload::Program(evaluation));
         let mut state = lock(&self.state);
         // SAFETY: both are new; the attributes are autoreleased, so that the model takes a count.
@@ -248,7 +248,9 @@ pub(super) unsafe extern "C" fn model_program(this: Id, _: Sel) -> Id {
 
 /// What is needed to evaluate around a model.
 pub(in crate::fake) struct ProgramForEvaluation {
-    handle: u64,
+    pub(super) handle: u64,
+    /// How many evaluations may wait.
+    pub(super) depth: i8,
 }
 
 unsafe extern "C" fn process_request(
@@ -282,20 +284,9 @@ unsafe extern "C" fn async_requests_in_flight(this: Id, _: Sel) -> i64 {
     unsafe { world_of(this) }.in_flight.load(Ordering::Relaxed) as i64
 }
 
-unsafe extern "C" fn program_queue_depth(_: Id, _: Sel) -> i8 {
-    127
-}
-
-unsafe extern "C" fn shared_connection(this: Id, _: Sel) -> Id {
-    // SAFETY: the receiver is a class.
-    let world = unsafe { world_of(this) };
-    let known = lock(&world.daemon).client;
-    if let Some(client) = known {
-        return client;
-    }
-    let client = object::make(&world, "_ANEClient", ObjectPayload::Ane(Payload::Client));
-    lock(&world.daemon).client = Some(client);
-    client
+unsafe extern "C" fn program_queue_depth(this: Id, _: Sel) -> i8 {
+    // SAFETY: the runtime gives a receiver of ours.
+    unsafe { program_of(this) }.map_or(0, |(_, p)| p.depth)
 }
 
 /// The model that the client is given must be the inner one: the wrapper lacks what the client sends to it.
@@ -469,15 +460,6 @@ unsafe extern "C" fn purge_matching_hash(this: Id, _: Sel, hash: Id) {
     }
 }
 
-unsafe extern "C" fn echo(_: Id, _: Sel, object: Id) -> Bool {
-    (!object.is_nil()).into()
-}
-
-unsafe extern "C" fn is_virtual_client(this: Id, _: Sel) -> Bool {
-    // SAFETY: the runtime gives a receiver of ours.
-    unsafe { world_of(this) }.machine.virtual_machine.into()
-}
-
 pub(super) fn implement(all: &mut Implementations) {
     all.add(MODEL_AT_URL, model_at_url);
     all.add(MODEL_ATTRIBUTES, model_attributes);
@@ -491,7 +473,6 @@ pub(super) fn implement(all: &mut Implementations) {
     all.add(PROCESS_REQUEST, process_request);
     all.add(ASYNC_REQUESTS_IN_FLIGHT, async_requests_in_flight);
     all.add(PROGRAM_QUEUE_DEPTH, program_queue_depth);
-    all.add(SHARED_CONNECTION, shared_connection);
     all.add(CLIENT_COMPILE, client_compile);
     all.add(CLIENT_LOAD, client_load);
     all.add(CLIENT_UNLOAD, client_unload);
@@ -504,6 +485,4 @@ pub(super) fn implement(all: &mut Implementations) {
     all.add(COMPILED_MODEL_EXISTS_MATCHING_HASH, exists_matching_hash);
     all.add(PURGE_COMPILED_MODEL_OF, purge_of);
     all.add(PURGE_COMPILED_MODEL_MATCHING_HASH, purge_matching_hash);
-    all.add(ECHO, echo);
-    all.add(IS_VIRTUAL_CLIENT, is_virtual_client);
 }

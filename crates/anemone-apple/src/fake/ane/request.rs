@@ -178,6 +178,16 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
     Ok(())
 }
 
+/// Whether a request is complete.
+///
+/// # Safety
+///
+/// The request is nil or ours.
+pub(super) unsafe fn is_valid(request: Id) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { request_of(request).is_some_and(|(_, r)| r.is_valid()) }
+}
+
 /// Maps the surfaces of a request.
 ///
 /// # Safety
@@ -248,9 +258,45 @@ unsafe extern "C" fn request_with(
     }
 }
 
+unsafe extern "C" fn request_with_events(
+    this: Id,
+    selector: Sel,
+    inputs: Id,
+    input_indices: Id,
+    outputs: Id,
+    output_indices: Id,
+    weights: Id,
+    perf_stats: Id,
+    procedure: Id,
+    events: Id,
+    transaction: Id,
+) -> Id {
+    // SAFETY: as for the older form; events and transaction are live or nil.
+    unsafe {
+        if !transaction.is_nil() && number_of(transaction).is_none() {
+            world_of(this).wrong("the transaction of a request is a number or nil");
+        }
+        let request = request_with(
+            this,
+            selector,
+            inputs,
+            input_indices,
+            outputs,
+            output_indices,
+            weights,
+            perf_stats,
+            procedure,
+        );
+        if !events.is_nil() {
+            set_shared_events(request, selector, events);
+        }
+        request
+    }
+}
+
 unsafe extern "C" fn validate(this: Id, _: Sel) -> Bool {
     // SAFETY: the runtime gives a receiver of ours.
-    unsafe { request_of(this).is_some_and(|(_, r)| r.is_valid()) }.into()
+    unsafe { is_valid(this) }.into()
 }
 
 unsafe extern "C" fn set_completion_handler(this: Id, _: Sel, block: BlockRef) {
@@ -414,6 +460,7 @@ impl Drop for Copied {
 
 pub(super) fn implement(all: &mut Implementations) {
     all.add(REQUEST_WITH, request_with);
+    all.add(REQUEST_WITH_EVENTS, request_with_events);
     all.add(VALIDATE, validate);
     all.add(SET_COMPLETION_HANDLER, set_completion_handler);
     all.add(SET_REQUEST_SHARED_EVENTS, set_shared_events);
