@@ -240,3 +240,9 @@ mod transposes {
             .bench_local(|| layout::copy(1, &mut y, &[columns, rows], &x, 0, &[1, columns]));
     }
 }
+
+/// A hand-over to one helper and back.
+#[divan::bench]
+fn hand_over(b: divan::Bencher<'_, '_>) {
+    b.bench(|| anemone_kernels::threads::parallel_for(2, 2, 1, |r| drop(divan::black_box(r))));
+}

@@ -1,15 +1,174 @@
 //! Work on several threads.
 //!
-//! Threads come from rayon's global pool, which starts when the first kernel asks for more than one. The calling
+//! Threads belong to one pool of the process, which starts when the first kernel asks for more than one. The calling
 //! thread works too. Which thread gets which items is a matter of chance, so that a kernel must compute each item
 //! alone: then its bits are the same for every number of threads.
+//!
+//! Handing over costs a few microseconds at most and allocates nothing: helpers that have just worked look for more work
+//! for a while before they sleep. One kernel has the helpers at a time; another one that wants them meanwhile, or one
+//! that is called by the work of the first, works alone, which gives the same bits.
 
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// How many threads this machine runs at the same time.
 pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// How often a helper that has just worked looks for more before it sleeps: some tens of microseconds.
+const LOOKS: u32 = 2_000;
+
+/// The most helpers; more threads than this are not of use to any kernel.
+const MOST_HELPERS: usize = 63;
+
+/// What the helpers do: a function that outlives the work, since its caller waits for all of them.
+#[derive(Clone, Copy)]
+struct Work(*const (dyn Fn() + Sync));
+
+// SAFETY: the function is `Sync`, and the caller keeps it alive until every helper has ended.
+unsafe impl Send for Work {}
+
+/// The helpers, and what they are told.
+struct Pool {
+    helpers: usize,
+    /// Whether a kernel has the helpers.
+    taken: AtomicBool,
+    /// Counts the works; a helper that sees another number than its last has work.
+    round: AtomicU32,
+    work: Mutex<Option<Work>>,
+    /// How many helpers may still join the work of this round, and how many have not ended.
+    join: AtomicUsize,
+    running: AtomicUsize,
+    /// How many helpers look for work at the moment.
+    looking: AtomicUsize,
+    asleep: Mutex<()>,
+    wake: Condvar,
+    panicked: AtomicBool,
+}
+
+thread_local! {
+    /// Whether this thread is doing the work of a kernel, so that it may not ask for helpers.
+    static WORKS: Cell<bool> = const { Cell::new(false) };
+}
+
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<&'static Pool> = OnceLock::new();
+    POOL.get_or_init(|| {
+        // At least three, so that tests meet several threads also on a small machine; those that are not asked sleep.
+        let wanted = available().saturating_sub(1).clamp(3, MOST_HELPERS);
+        let pool: &'static Pool = Box::leak(Box::new(Pool {
+            helpers: wanted,
+            taken: AtomicBool::new(false),
+            round: AtomicU32::new(0),
+            work: Mutex::new(None),
+            join: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            looking: AtomicUsize::new(0),
+            asleep: Mutex::new(()),
+            wake: Condvar::new(),
+            panicked: AtomicBool::new(false),
+        }));
+        for i in 0..wanted {
+            // Fewer threads than wanted are no fault: who does not come is not waited for.
+            let _ = std::thread::Builder::new().name(format!("anemone-{i}")).spawn(move || pool.help());
+        }
+        pool
+    })
+}
+
+impl Pool {
+    /// What a helper does, for ever.
+    fn help(&self) {
+        WORKS.set(true);
+        let (mut seen, mut looks) = (0, 0);
+        loop {
+            seen = self.next_round(seen, looks);
+            looks = 0;
+            // A helper that comes too late, or that one too many is, finds no place, and sleeps again.
+            if self.join.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
+                continue;
+            }
+            looks = LOOKS;
+            let work = *self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Work(work)) = work {
+                // SAFETY: this helper has a place, and the caller waits until those that have one have ended.
+                let work = unsafe { &*work };
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    self.panicked.store(true, Ordering::Relaxed);
+                }
+            }
+            self.running.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Waits for another round than this one: looks for it so often, and then sleeps.
+    fn next_round(&self, seen: u32, looks: u32) -> u32 {
+        self.looking.fetch_add(1, Ordering::SeqCst);
+        for _ in 0..looks {
+            let round = self.round.load(Ordering::Acquire);
+            if round != seen {
+                self.looking.fetch_sub(1, Ordering::Relaxed);
+                return round;
+            }
+            std::hint::spin_loop();
+        }
+        let mut asleep = self.asleep.lock().unwrap_or_else(PoisonError::into_inner);
+        // From here on whoever has work sees that this helper must be woken, or this helper sees the work.
+        self.looking.fetch_sub(1, Ordering::SeqCst);
+        loop {
+            let round = self.round.load(Ordering::SeqCst);
+            if round != seen {
+                return round;
+            }
+            asleep = self.wake.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Has `work` done by this thread and by up to so many helpers; returns when all of them have ended.
+    fn together(&self, helpers: usize, work: &(dyn Fn() + Sync)) {
+        let free = !WORKS.get()
+            && self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if !free {
+            work();
+            return;
+        }
+        let helpers = helpers.min(self.helpers);
+        // SAFETY: only the lifetime is left out; `end` below waits until no helper has the function any more.
+        let erased = unsafe {
+            std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync + 'static)>(work)
+        };
+        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Work(erased));
+        self.running.store(helpers, Ordering::Relaxed);
+        self.join.store(helpers, Ordering::Release);
+        self.round.fetch_add(1, Ordering::SeqCst);
+        let asleep = helpers.saturating_sub(self.looking.load(Ordering::SeqCst));
+        if asleep > 0 {
+            // A helper that is about to sleep holds the lock until it waits.
+            drop(self.asleep.lock().unwrap_or_else(PoisonError::into_inner));
+            (0..asleep).for_each(|_| self.wake.notify_one());
+        }
+        WORKS.set(true);
+        let own = catch_unwind(AssertUnwindSafe(work));
+        WORKS.set(false);
+        // Who has not come by now need not come: the work is done.
+        let absent = self.join.swap(0, Ordering::AcqRel);
+        self.running.fetch_sub(absent, Ordering::AcqRel);
+        let mut looks = 0;
+        while self.running.load(Ordering::Acquire) > 0 {
+            looks += 1;
+            if looks < LOOKS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        let panicked = self.panicked.swap(false, Ordering::Relaxed);
+        self.taken.store(false, Ordering::Release);
+        match own {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => assert!(!panicked, "a kernel has panicked on another thread"),
+        }
+    }
 }
 
 /// Calls `work` with ranges that together are `0..items`, on at most `threads` threads.
@@ -38,7 +197,7 @@ pub fn parallel_for(threads: usize, items: usize, grain: usize, work: impl Fn(Ra
     // costs.
     let step = items.div_ceil(workers * 4).max(grain);
     let next = AtomicUsize::new(0);
-    let take_all = || {
+    pool().together(workers - 1, &|| {
         loop {
             let start = next.fetch_add(step, Ordering::Relaxed);
             if start >= items {
@@ -46,12 +205,6 @@ pub fn parallel_for(threads: usize, items: usize, grain: usize, work: impl Fn(Ra
             }
             work(start..items.min(start + step));
         }
-    };
-    rayon::in_place_scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(|_| take_all());
-        }
-        take_all();
     });
 }
 
@@ -152,5 +305,31 @@ mod tests {
             }
         });
         assert_eq!(sum.into_inner(), 64);
+    }
+
+    #[test]
+    fn kernels_of_several_threads_work_beside_each_other() {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let sum = AtomicUsize::new(0);
+                        parallel_for(3, 100, 1, |r| {
+                            sum.fetch_add(r.sum(), Ordering::Relaxed);
+                        });
+                        assert_eq!(sum.into_inner(), 4950);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+        for _ in 0..20 {
+            let result = catch_unwind(|| parallel_for(4, 64, 1, |r| assert!(!r.contains(&33), "on purpose")));
+            assert!(result.is_err());
+            every_item_is_visited_once();
+        }
     }
 }
