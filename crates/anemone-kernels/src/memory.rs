@@ -19,7 +19,7 @@ struct Line([u8; 64]);
 /// assert_eq!(b.bytes().as_ptr() as usize % 64, 0);
 /// assert_eq!(b.bytes(), b"abcdef");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Buffer {
     lines: Vec<Line>,
     len: usize,

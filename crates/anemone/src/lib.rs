@@ -23,6 +23,7 @@ pub mod ops;
 pub mod verify;
 
 pub mod graph;
+pub mod plan;
 
 pub mod device;
 

@@ -193,7 +193,7 @@ fn tables() -> String {
     let (calls, runs) = found.values().fold((0, 0), |(c, r), e| (c + e.calls, r + e.runs));
     let models = fs::read_dir(root().join("golden/models")).unwrap().count();
     let editions: usize = all.iter().map(|op| op.editions.len()).sum();
-    let kernels = all.iter().filter(|op| op.fast.kernels().is_some()).count();
+    let kernels = all.iter().filter(|op| op.fast.has_kernels()).count();
     write!(
         page,
         "\n{} ops in {editions} editions; {kernels} have kernels. {calls} recorded calls, {runs} runs of programs that are there \
@@ -212,8 +212,8 @@ fn tables() -> String {
                 _ => "yes",
             };
             let cpu = match op.fast {
-                Fast::Kernels(_) => "kernels",
-                Fast::Meaning => "as the meaning",
+                Fast::Kernels(_) | Fast::Prepared(_) => "kernels",
+                Fast::Alias | Fast::Meaning => "as the meaning",
                 Fast::None => "none",
             };
             let sources: Vec<_> =

@@ -99,8 +99,10 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Fast::Kernels(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
-        Fast::Meaning => writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?,
+        Fast::Kernels(_) | Fast::Prepared(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
+        Fast::Alias | Fast::Meaning => {
+            writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
+        }
         Fast::None => writeln!(terminal, "  fast:      no, the cpu engine uses the reference")?,
     }
     for edition in op.editions {

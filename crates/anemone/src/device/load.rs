@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::run::{Block, Loaded, Planned};
 use super::{Engine, Error, Options};
 use crate::mil::op::Meaning;
+use crate::plan::Plan;
 use crate::source::{Diagnostic, codes};
 use crate::types::Datum;
 use crate::verify::{Body, Content, Function, Input, Step, ValueId};
@@ -36,11 +37,25 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
         })
         .collect();
     let mut body = plan(&function.body, function)?;
-    let mut scratch = Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default());
+    let mut scratch =
+        Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default(), None);
     fold(&mut body, &mut scratch, &mut constants, true)?;
     release_unused(&body, &mut constants);
     lifetimes(&mut body, &constants);
-    Ok(Loaded::new(scratch.into_function(), engine, options.clone(), constants, body))
+    let function = scratch.into_function();
+    let planned = (engine == Engine::Cpu).then(|| whole(&function, &body, &constants, options)).flatten();
+    Ok(Loaded::new(function, engine, options.clone(), constants, body, planned))
+}
+
+/// The plan of a function all of whose shapes are known, unless it would take more memory than a run may.
+fn whole(function: &Function, body: &Block, constants: &[Option<Datum>], options: &Options) -> Option<Plan> {
+    if body.steps.iter().any(|p| !p.fixed || !p.blocks.is_empty()) {
+        return None;
+    }
+    let steps: Vec<&Step> = body.steps.iter().map(|p| &p.step).collect();
+    let plan = Plan::of(function, &steps, constants)?;
+    let outputs: usize = plan.outputs().iter().map(|io| io.bytes).sum();
+    (plan.arena_bytes().saturating_add(outputs) <= options.memory).then_some(plan)
 }
 
 /// Computes the steps whose arguments are all constant; they are steps no more, and the types of their results are
@@ -116,8 +131,8 @@ fn plan(body: &Body, function: &Function) -> Result<Block, Error> {
         let blocks = step.blocks.iter().map(|b| plan(b, function)).collect::<Result<_, _>>()?;
         let types: Vec<_> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
         let fixed = step.certain;
-        let (free, cache) = (Vec::new(), OnceLock::new());
-        steps.push(Planned { step: step.clone(), blocks, types, fixed, free, cache });
+        let (free, prepared) = (Vec::new(), OnceLock::new());
+        steps.push(Planned { step: step.clone(), blocks, types, fixed, free, prepared });
     }
     Ok(Block { params: body.params.clone(), steps, outputs: body.outputs.clone() })
 }

@@ -1,12 +1,12 @@
 //! Running: one step after the other.
 
-use std::any::Any;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::observe::{Before, Observed};
 use super::{Engine, Error, Feature, Options, Outputs, States};
 use crate::mil::Name;
-use crate::mil::op::{Arg, Args, Context, Control, Fast, Fault, Meaning, Slot};
+use crate::mil::op::{Arg, Args, Control, Fast, Fault, Meaning, Prepared};
+use crate::plan::{self, Arena, Plan};
 use crate::source::{Diagnostic, codes, suggest};
 use crate::types::{Datum, State, Tensor, Type};
 use crate::verify::{Function, Input, Step, ValueId};
@@ -29,8 +29,8 @@ pub(super) struct Planned {
     pub(super) fixed: bool,
     /// The values that nothing reads after this step.
     pub(super) free: Vec<ValueId>,
-    /// What the op makes of its constants once.
-    pub(super) cache: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Its kernels, prepared when the step is first run, if its types are fixed.
+    pub(super) prepared: OnceLock<Option<Prepared>>,
 }
 
 /// A function that an engine is ready to run.
@@ -45,6 +45,10 @@ pub struct Loaded {
     inputs: Vec<Feature>,
     outputs: Vec<Feature>,
     states: Vec<Feature>,
+    /// How the whole function runs, if every shape is known.
+    plan: Option<Plan>,
+    /// The memory of runs that nobody has at the moment.
+    arenas: Mutex<Vec<Arena>>,
 }
 
 /// The values of one run.
@@ -108,6 +112,7 @@ impl Loaded {
         options: Options,
         constants: Vec<Option<Datum>>,
         body: Block,
+        plan: Option<Plan>,
     ) -> Self {
         let feature = |v: &crate::verify::Value| Feature { name: v.name.clone(), ty: v.ty.clone() };
         Self {
@@ -119,7 +124,19 @@ impl Loaded {
             options,
             constants,
             body,
+            plan,
+            arenas: Mutex::default(),
         }
+    }
+
+    /// How the function runs, if every shape in it is known and the engine is the fast one.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// How many threads a run may use.
+    pub fn threads(&self) -> usize {
+        self.options.threads
     }
 
     /// The inputs.
@@ -184,6 +201,9 @@ impl Loaded {
     /// `input-missing`, `input-unknown`, `input-type`; what an op finds out when it runs, such as an index outside a
     /// tensor; and `run-limit` when the run needs more memory or turns than [`Options`] allow.
     pub fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Error> {
+        if let Some(plan) = &self.plan {
+            return self.run_plan(plan, inputs);
+        }
         self.run_with(inputs, states, Values::new(&self.function, &self.constants))
     }
 
@@ -222,12 +242,38 @@ impl Loaded {
         self.run_with(inputs, states, values)
     }
 
-    fn run_with(
-        &self,
-        inputs: &[(&str, Tensor)],
-        states: &States,
-        mut values: Values<'_>,
-    ) -> Result<Outputs, Error> {
+    /// Runs the plan of the function on tensors.
+    fn run_plan(&self, plan: &Plan, inputs: &[(&str, Tensor)]) -> Result<Outputs, Error> {
+        self.known_inputs(inputs)?;
+        let mut given: Vec<&[u8]> = Vec::with_capacity(plan.inputs().len());
+        for feature in &self.inputs {
+            let found = inputs.iter().find(|(n, _)| feature.name == **n);
+            let (_, tensor) = found.ok_or_else(|| missing(&feature.name, "input"))?;
+            let ty = Type::from(tensor.ty());
+            if !ty.fits(&feature.ty) {
+                return Err(wrong_type(&feature.name, &ty, &feature.ty));
+            }
+            given.push(tensor.bytes());
+        }
+        let zeros = |io: &plan::Io| Tensor::zeros(io.ty.dtype, &io.ty.shape.known().unwrap_or_default());
+        let mut results = plan
+            .outputs()
+            .iter()
+            .map(zeros)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()))?;
+        let mut written: Vec<&mut [u8]> =
+            results.iter_mut().map(|t| t.bytes_mut().expect("a new tensor is nobody else's")).collect();
+        let idle = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut arena = idle.unwrap_or_else(|| plan.arena());
+        let outcome = plan.run(&mut arena, &given, &mut written, self.options.threads);
+        self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+        outcome?;
+        Ok(plan.outputs().iter().zip(results).map(|(io, t)| (io.name.clone(), t.into())).collect())
+    }
+
+    /// Refuses inputs that the function does not have.
+    fn known_inputs(&self, inputs: &[(&str, Tensor)]) -> Result<(), Error> {
         for (name, _) in inputs {
             if !self.inputs.iter().any(|f| f.name == *name) {
                 let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{name}`"));
@@ -239,6 +285,16 @@ impl Loaded {
                 .into());
             }
         }
+        Ok(())
+    }
+
+    fn run_with(
+        &self,
+        inputs: &[(&str, Tensor)],
+        states: &States,
+        mut values: Values<'_>,
+    ) -> Result<Outputs, Error> {
+        self.known_inputs(inputs)?;
         for &id in &self.function.params {
             let param = self.function.value(id);
             if let Type::State(_) = param.ty {
@@ -371,17 +427,8 @@ impl Loaded {
 
     fn step(&self, planned: &Planned, values: &Values<'_>) -> Result<Vec<Computed>, Error> {
         let step = &planned.step;
-        let slots = step
-            .inputs
-            .iter()
-            .map(|i| match i {
-                Input::Absent => Slot::Absent,
-                Input::One(v) => Slot::One(values.arg(*v)),
-                Input::Many(v) => Slot::Many(v.iter().map(|&v| values.arg(v)).collect()),
-            })
-            .collect();
-        let (op, opset, edition) = (step.op, step.opset, step.edition);
-        let args = Args { op, opset, edition, slots, declared: &planned.types };
+        let op = step.op;
+        let args = step.args(&planned.types, |v| values.arg(v));
         let fault = |f: Fault| Error::from(diagnostic(f, step));
         let inferred;
         let types = if planned.fixed {
@@ -401,12 +448,9 @@ impl Loaded {
         let Meaning::Compute(compute) = step.op.meaning else {
             unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
         };
-        let fast = match (self.engine, step.op.fast) {
-            (Engine::Cpu, Fast::Kernels(fast)) => {
-                fast(&args, types, &Context { threads: self.options.threads, cache: &planned.cache })
-                    .map_err(fault)?
-            }
-            _ => None,
+        let fast = match self.engine {
+            Engine::Cpu => self.by_kernels(planned, &args, types, values).map_err(fault)?,
+            Engine::Reference => None,
         };
         let results = match fast {
             Some(results) => results,
@@ -427,6 +471,38 @@ impl Loaded {
             }
         };
         step.outputs.iter().zip(results).map(kept).collect()
+    }
+
+    /// Computes a step with its kernels; `None` if it has none for this case. Where the types are fixed the kernels are
+    /// prepared once, with the constants.
+    fn by_kernels(
+        &self,
+        planned: &Planned,
+        args: &Args<'_>,
+        types: &[Type],
+        values: &Values<'_>,
+    ) -> Result<Option<Vec<Datum>>, Fault> {
+        let threads = self.options.threads;
+        let prepared = match (planned.fixed, planned.step.op.fast) {
+            (true, Fast::Prepared(prepare)) => planned.prepared.get_or_init(|| {
+                let arg = |v: ValueId| Arg {
+                    ty: &self.function.value(v).ty,
+                    value: values.constants[v.index()].as_ref(),
+                };
+                // What needs a value that is not constant is prepared at every run.
+                prepare(&planned.step.args(&planned.types, arg), types).ok().flatten()
+            }),
+            _ => &None,
+        };
+        let Some(prepared) = prepared else { return args.op.fast_results(args, types, threads) };
+        let given: Vec<&[u8]> = planned
+            .step
+            .inputs
+            .iter()
+            .flat_map(Input::values)
+            .map(|&v| values.arg(v).value.and_then(Datum::as_tensor).map_or(&[][..], Tensor::bytes))
+            .collect();
+        prepared.results(&given, types, threads).map(Some)
     }
 
     /// Refuses results that would take more memory than the run may use.

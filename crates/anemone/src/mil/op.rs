@@ -43,9 +43,137 @@ pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 /// Computes the results with the kernels; `None` where this case has no fast way, and the meaning is used.
 pub type Kernels = fn(&Args<'_>, &[Type], &Context<'_>) -> Result<Option<Vec<Datum>>, Fault>;
 
+/// Prepares the kernels for a step; `None` where this case has no fast way, and the meaning is used.
+///
+/// The types of arguments and results are known in every dimension. Constant arguments have values; of the others the
+/// kernel reads the elements when it runs, by a [`Reader`].
+pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
+
+/// A step that is ready to run, as often as wanted, on any thread: what depends on types and constants is done.
+pub struct Prepared(Box<Runs>);
+
+type Runs = dyn Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync;
+
+impl Prepared {
+    /// Wraps what computes every element of the results. It does so alone, and allocates nothing that it can keep.
+    pub fn new(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync + 'static) -> Self {
+        Self(Box::new(run))
+    }
+
+    /// As [`Prepared::new`], of what cannot fail.
+    pub fn sure(run: impl Fn(&mut Run<'_, '_>) + Send + Sync + 'static) -> Self {
+        Self::new(move |r| {
+            run(r);
+            Ok(())
+        })
+    }
+
+    /// Computes the results.
+    ///
+    /// # Errors
+    ///
+    /// What the op finds out only when it sees the elements, such as an index outside of a tensor.
+    pub fn run(&self, run: &mut Run<'_, '_>) -> Result<(), Fault> {
+        (self.0)(run)
+    }
+}
+
+impl Prepared {
+    /// Computes the results on tensors of their own; `given` is as for [`Run::new`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Prepared::run`], and `tensor-too-large`.
+    pub fn results(&self, given: &[&[u8]], types: &[Type], threads: usize) -> Result<Vec<Datum>, Fault> {
+        let zeros = |ty: &Type| {
+            let ty = ty.as_tensor().expect("kernels give tensors");
+            Tensor::zeros(ty.dtype, &ty.shape.known().unwrap_or_default())
+        };
+        let mut tensors = types.iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
+        let mut bytes: Vec<&mut [u8]> =
+            tensors.iter_mut().map(|t| t.bytes_mut().expect("kernels give no strings")).collect();
+        self.run(&mut Run::new(threads, given, &mut bytes))?;
+        Ok(tensors.into_iter().map(Datum::from).collect())
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+/// Where a kernel finds the elements of an argument.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// Among what it is given when it runs, at this place.
+    Given(usize),
+    /// In a constant.
+    Constant(Tensor),
+}
+
+/// One run of a [`Prepared`] step: the elements of its arguments, and where those of its results are to be written.
+pub struct Run<'r, 'd> {
+    /// How many threads the kernel may use; its bits do not depend on it.
+    pub threads: usize,
+    given: &'r [&'d [u8]],
+    results: &'r mut [&'d mut [u8]],
+}
+
+impl<'r, 'd> Run<'r, 'd> {
+    /// A run on these bytes: those of each argument, in the order of the op's parameters (of constants none are looked
+    /// at), and those of each result, which hold anything.
+    pub fn new(threads: usize, given: &'r [&'d [u8]], results: &'r mut [&'d mut [u8]]) -> Self {
+        Self { threads, given, results }
+    }
+
+    /// The elements of an argument.
+    ///
+    /// # Panics
+    ///
+    /// When they are no elements of this type: whoever prepared the step has chosen it by the dtype.
+    pub fn read<'b, T: bytemuck::Pod>(&self, reader: &'b Reader) -> &'b [T]
+    where
+        'd: 'b,
+    {
+        let bytes: &'b [u8] = match reader {
+            Reader::Given(i) => self.given[*i],
+            Reader::Constant(tensor) => tensor.bytes(),
+        };
+        bytemuck::try_cast_slice(bytes)
+            .expect("the type was chosen by the dtype, and values are aligned for it")
+    }
+
+    /// The elements of a result, to write: all of them, since they hold anything.
+    ///
+    /// # Panics
+    ///
+    /// As [`Run::read`].
+    pub fn write<T: bytemuck::Pod>(&mut self, result: usize) -> &mut [T] {
+        bytemuck::try_cast_slice_mut(self.results[result])
+            .expect("the type was chosen by the dtype, and values are aligned for it")
+    }
+
+    /// The elements of all results, to write at once.
+    ///
+    /// # Panics
+    ///
+    /// As [`Run::read`].
+    pub fn write_all<T: bytemuck::Pod>(&mut self) -> impl Iterator<Item = &mut [T]> {
+        self.results.iter_mut().map(|bytes| {
+            bytemuck::try_cast_slice_mut(bytes)
+                .expect("the type was chosen by the dtype, and values are aligned for it")
+        })
+    }
+}
+
 /// How an engine that wants to be fast computes an op.
 #[derive(Clone, Copy)]
 pub enum Fast {
+    /// With kernels that are prepared once.
+    Prepared(Prepare),
+    /// Its only result has the elements of its first argument, which need not be moved.
+    Alias,
     /// With the kernels.
     Kernels(Kernels),
     /// By its meaning, which is as fast as it gets: the op only names, shares or reshapes values, so that no element
@@ -58,12 +186,9 @@ pub enum Fast {
 }
 
 impl Fast {
-    /// The kernels, if it has some.
-    pub fn kernels(self) -> Option<Kernels> {
-        match self {
-            Fast::Kernels(kernels) => Some(kernels),
-            Fast::Meaning | Fast::None => None,
-        }
+    /// Whether it has kernels.
+    pub fn has_kernels(self) -> bool {
+        matches!(self, Fast::Kernels(_) | Fast::Prepared(_))
     }
 
     /// Whether there is a fast way.
@@ -223,6 +348,26 @@ impl Parameter {
 }
 
 impl Op {
+    /// Computes the results with the kernels, of arguments that all have values; `None` where this case has no fast way.
+    ///
+    /// # Errors
+    ///
+    /// Why the op refuses the arguments.
+    pub fn fast_results(
+        &self,
+        args: &Args<'_>,
+        types: &[Type],
+        threads: usize,
+    ) -> Result<Option<Vec<Datum>>, Fault> {
+        match self.fast {
+            Fast::Kernels(kernels) => kernels(args, types, &Context { threads, cache: &OnceLock::new() }),
+            Fast::Prepared(prepare) => {
+                prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
+            }
+            Fast::Alias | Fast::Meaning | Fast::None => Ok(None),
+        }
+    }
+
     /// The first opset that has the op.
     pub fn since(&self) -> Opset {
         self.editions[0].since
@@ -394,6 +539,36 @@ impl<'a> Args<'a> {
     /// The type of a tensor argument that need not be given.
     pub fn opt_ty(&self, param: &'static str) -> Option<&'a TensorType> {
         self.arg(param).and_then(|a| a.ty.as_tensor())
+    }
+
+    /// Where a kernel will find the elements of a tensor argument.
+    ///
+    /// # Errors
+    ///
+    /// As [`Args::ty`].
+    pub fn reader(&self, param: &'static str) -> Result<Reader, Fault> {
+        self.ty(param)?;
+        Ok(self.readers(param).next().expect("it is given"))
+    }
+
+    /// [`Args::reader`] of an argument that need not be given.
+    pub fn opt_reader(&self, param: &'static str) -> Option<Reader> {
+        self.readers(param).next()
+    }
+
+    /// Where a kernel will find the elements of all arguments of a parameter.
+    pub fn readers(&self, param: &'static str) -> impl Iterator<Item = Reader> {
+        let index = self.index(param).unwrap_or(self.slots.len());
+        let of = |slot: &'_ Slot<'a>| match slot {
+            Slot::Absent => 0,
+            Slot::One(_) => 1,
+            Slot::Many(many) => many.len(),
+        };
+        let before: usize = self.slots.iter().take(index).map(of).sum();
+        self.many(param).iter().enumerate().map(move |(i, arg)| match arg.value.and_then(Datum::as_tensor) {
+            Some(tensor) => Reader::Constant(tensor.clone()),
+            None => Reader::Given(before + i),
+        })
     }
 
     /// The value of a tensor argument, when it is given and known.

@@ -58,6 +58,19 @@ macro_rules! for_bits {
 }
 pub(super) use for_bits;
 
+/// What preparing a step gives.
+pub(super) type Ready = Result<Option<Prepared>, Fault>;
+
+/// A step that is prepared, and cannot fail.
+pub(super) fn ready(run: impl Fn(&mut Run<'_, '_>) + Send + Sync + 'static) -> Ready {
+    Ok(Some(Prepared::sure(run)))
+}
+
+/// The dimensions of an argument, all of which are known when a step is prepared.
+pub(super) fn dims(args: &Args<'_>, param: &'static str) -> Result<Vec<usize>, Fault> {
+    Ok(args.ty(param)?.shape.known().unwrap_or_default())
+}
+
 /// What a fast way gives.
 pub(super) type Found = Result<Option<Vec<Datum>>, Fault>;
 

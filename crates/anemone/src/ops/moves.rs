@@ -43,6 +43,11 @@ pub(super) const fn meant(op: Op) -> Op {
     Op { fast: Fast::Meaning, ..op }
 }
 
+/// A row whose result has the elements of its first argument, which need not be moved.
+pub(super) const fn alias(op: Op) -> Op {
+    Op { fast: Fast::Alias, ..op }
+}
+
 /// The offsets at which a strided view reads its operand, in row-major order of the view.
 pub(super) struct Offsets {
     shape: Vec<usize>,

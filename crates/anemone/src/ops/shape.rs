@@ -2,8 +2,8 @@
 
 use super::loops::shape_of;
 use super::moves::{
-    MOVED17, as_declared, bad_value, exact, known_axis, known_int, known_ints, length, meant, one, product,
-    result,
+    MOVED17, alias, as_declared, bad_value, exact, known_axis, known_int, known_ints, length, meant, one,
+    product, result,
 };
 use super::row::*;
 use crate::types::MAX_RANK;
@@ -268,8 +268,8 @@ fn compute_identity(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    meant(exact("reshape", "x in another shape", RESHAPE, ONE, infer_reshape, same_elements)),
-    meant(exact(
+    alias(exact("reshape", "x in another shape", RESHAPE, ONE, infer_reshape, same_elements)),
+    alias(exact(
         "reshape_like",
         "x in a shape put together from the dimensions of other tensors",
         RESHAPE_LIKE,
@@ -277,7 +277,7 @@ pub(super) static OPS: &[Op] = &[
         infer_reshape_like,
         same_elements,
     )),
-    meant(exact(
+    alias(exact(
         "expand_dims",
         "x with new dimensions of 1",
         EXPAND_DIMS,
@@ -285,8 +285,8 @@ pub(super) static OPS: &[Op] = &[
         infer_expand_dims,
         same_elements,
     )),
-    meant(exact("squeeze", "x without its dimensions of 1", SQUEEZE, ONE, infer_squeeze, same_elements)),
-    meant(exact(
+    alias(exact("squeeze", "x without its dimensions of 1", SQUEEZE, ONE, infer_squeeze, same_elements)),
+    alias(exact(
         "flatten2d",
         "x as a matrix: the dimensions before an axis, and those from it on",
         FLATTEN2D,
@@ -295,7 +295,7 @@ pub(super) static OPS: &[Op] = &[
         same_elements,
     )),
     meant(exact("shape", "the dimensions of x", SHAPE, ONE, infer_shape, compute_shape)),
-    meant(exact("identity", "x itself", IDENTITY, ONE, infer_identity, compute_identity)),
+    alias(exact("identity", "x itself", IDENTITY, ONE, infer_identity, compute_identity)),
 ];
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What the tests of the families share: running one op, and holding inference against meaning.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::device::compare::agree;
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Context, Fault, Kind, Meaning, Op, Slot};
+use crate::mil::op::{Arg, Args, Fault, Kind, Meaning, Op, Slot};
 use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
 
 /// A tensor of dtype fp32.
@@ -298,9 +298,12 @@ pub(super) fn by_meaning(op: &str, opset: Opset, arguments: &[(&str, Datum)]) ->
 pub(super) fn by_kernels(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -> Vec<Datum> {
     with(op, opset, arguments, Know::Values, &[], |args| {
         let types = (args.op.infer)(args).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
-        let kernels = args.op.fast.kernels().unwrap_or_else(|| panic!("`{op}` has no kernels"));
-        let found = kernels(args, &types, &Context { threads: 1, cache: &OnceLock::new() });
-        found.ok().flatten().unwrap_or_else(|| panic!("`{op}` has no fast way for this"))
+        assert!(args.op.fast.has_kernels(), "`{op}` has no kernels");
+        args.op
+            .fast_results(args, &types, 1)
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| panic!("`{op}` has no fast way for this"))
     })
 }
 
@@ -330,10 +333,9 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
         let types = (args.op.infer)(args).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
         let Meaning::Compute(compute) = args.op.meaning else { panic!("`{op}` has no meaning of its own") };
         let exact = compute(args, &types).unwrap_or_else(|fault| panic!("`{op}`: {fault}"));
-        let fast = args.op.fast.kernels().unwrap_or_else(|| panic!("`{op}` has no kernels"));
+        assert!(args.op.fast.has_kernels(), "`{op}` has no kernels");
         let mut given = [1, 3].map(|threads| {
-            let ctx = Context { threads, cache: &OnceLock::new() };
-            fast(args, &types, &ctx).unwrap_or_else(|fault| panic!("fast `{op}`: {fault}"))
+            args.op.fast_results(args, &types, threads).unwrap_or_else(|fault| panic!("fast `{op}`: {fault}"))
         });
         let (Some(several), Some(found)) = (given[1].take(), given[0].take()) else { return false };
         fit(op, "fast", &types, &found);

@@ -22,7 +22,7 @@ mod function;
 pub(crate) use function::{FILLABLE, Walk};
 
 use crate::bundle::Weights;
-use crate::mil::op::{Edition, Op};
+use crate::mil::op::{Arg, Args, Edition, Op, Slot};
 use crate::mil::{BlobRef, Name, Opset, Program};
 use crate::source::{Diagnostic, Diagnostics, Span, codes};
 use crate::types::{Datum, Type};
@@ -181,6 +181,17 @@ pub struct Step {
 }
 
 impl Step {
+    /// The arguments of the op, each as `arg` gives it; `declared` are the types of the results.
+    pub fn args<'a>(&self, declared: &'a [Type], arg: impl Fn(ValueId) -> Arg<'a>) -> Args<'a> {
+        let slot = |input: &Input| match input {
+            Input::Absent => Slot::Absent,
+            Input::One(v) => Slot::One(arg(*v)),
+            Input::Many(v) => Slot::Many(v.iter().map(|&v| arg(v)).collect()),
+        };
+        let slots = self.inputs.iter().map(slot).collect();
+        Args { op: self.op, opset: self.opset, edition: self.edition, slots, declared }
+    }
+
     /// Every value that the step reads, those that its blocks read from outside included.
     pub fn reads(&self, mut each: impl FnMut(ValueId)) {
         fn block(body: &Body, each: &mut dyn FnMut(ValueId)) {

@@ -28,7 +28,7 @@ pub(super) const fn binary(
         results: Results::Exactly(1),
         infer: infer_number,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast::binary),
+        fast: Fast::Prepared(fast::binary),
         tolerance,
         scalar: Scalar::Binary(f, g),
     }
@@ -48,7 +48,7 @@ pub(super) const fn compare(
         results: Results::Exactly(1),
         infer: infer_truth,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast::compare),
+        fast: Fast::Prepared(fast::compare),
         tolerance: Tolerance::Exact,
         scalar: Scalar::Compare(f, g),
     }
@@ -63,7 +63,7 @@ pub(super) const fn logical(name: &'static str, summary: &'static str, f: fn(boo
         results: Results::Exactly(1),
         infer: infer_truth,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast::logical),
+        fast: Fast::Prepared(fast::logical),
         tolerance: Tolerance::Exact,
         scalar: Scalar::Logical(f),
     }

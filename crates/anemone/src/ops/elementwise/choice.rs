@@ -7,7 +7,7 @@ use crate::ops::row::*;
 
 pub(super) const LOGICAL_NOT: Op = Op {
     infer: same_as_x,
-    fast: Fast::Kernels(fast::not),
+    fast: Fast::Prepared(fast::not),
     ..parametric(
         "logical_not",
         "whether x is false",
@@ -55,7 +55,7 @@ const CAST_17: &[Parameter] = &[
 
 pub(super) const CAST: Op = Op {
     infer: infer_cast,
-    fast: Fast::Kernels(fast::cast),
+    fast: Fast::Prepared(fast::cast),
     ..parametric(
         "cast",
         "x in another dtype",
@@ -90,7 +90,7 @@ fn compute_cast(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
 
 pub(super) const SELECT: Op = Op {
     infer: infer_select,
-    fast: Fast::Kernels(fast::select),
+    fast: Fast::Prepared(fast::select),
     ..parametric(
         "select",
         "a where cond is true, b elsewhere",

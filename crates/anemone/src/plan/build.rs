@@ -1,0 +1,308 @@
+//! Making a plan: kernels are prepared, values get places.
+
+use std::collections::HashMap;
+
+use super::{Bytes, Io, Place, Plan, Step};
+use crate::mil::op::{Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
+use crate::types::{Datum, Tensor, TensorType, Type};
+use crate::verify::{Function, Input, Step as Checked, ValueId};
+
+/// A value on its way to a place.
+#[derive(Clone, Copy)]
+struct Life {
+    bytes: usize,
+    /// The last step that reads it; those of a function's results never end.
+    last: usize,
+}
+
+impl Plan {
+    /// Makes a plan of these steps of a function, whose constants have been computed.
+    ///
+    /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has states,
+    /// lists or strings, or when a step runs blocks.
+    pub fn of(function: &Function, steps: &[&Checked], constants: &[Option<Datum>]) -> Option<Self> {
+        Builder { function, constants, plan: Self::empty(), places: HashMap::new(), aliases: HashMap::new() }
+            .build(steps)
+    }
+
+    fn empty() -> Self {
+        Self {
+            steps: Vec::new(),
+            slots: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            copies: Vec::new(),
+            constants: Vec::new(),
+        }
+    }
+}
+
+struct Builder<'a> {
+    function: &'a Function,
+    constants: &'a [Option<Datum>],
+    plan: Plan,
+    /// Where values are, once that is known.
+    places: HashMap<ValueId, Place>,
+    /// Values that have the elements of another one.
+    aliases: HashMap<ValueId, ValueId>,
+}
+
+/// The bytes of a tensor that a plan can place.
+fn size(ty: &Type) -> Option<(TensorType, usize)> {
+    let Type::Tensor(ty) = ty else { return None };
+    let elements = usize::try_from(ty.shape.elements()?).ok()?;
+    (ty.dtype != crate::types::DType::String).then(|| (ty.clone(), ty.dtype.bytes_of(elements)))
+}
+
+impl Builder<'_> {
+    fn build(mut self, steps: &[&Checked]) -> Option<Plan> {
+        let function = self.function;
+        let io = |id: ValueId| {
+            let value = function.value(id);
+            let (ty, bytes) = size(&value.ty)?;
+            Some(Io { name: value.name.clone(), ty, bytes })
+        };
+        self.plan.inputs = function.params.iter().map(|&p| io(p)).collect::<Option<_>>()?;
+        self.plan.outputs = function.body.outputs.iter().map(|&o| io(o)).collect::<Option<_>>()?;
+        for (i, &p) in function.params.iter().enumerate() {
+            self.places.insert(p, Place::Input(i));
+        }
+        let kept = self.kept(steps);
+        self.results();
+        let lives = self.lives(&kept)?;
+        let mut free: Vec<usize> = Vec::new();
+        let mut held: Vec<(usize, usize)> = Vec::new();
+        for (at, step) in kept.iter().enumerate() {
+            for &o in &step.outputs {
+                if !self.places.contains_key(&o) {
+                    let life = lives.get(&o)?;
+                    let slot = self.slot(&mut free, life.bytes);
+                    held.push((life.last.max(at), slot));
+                    self.places.insert(o, Place::Slot(slot));
+                }
+            }
+            let planned = self.step(step)?;
+            self.plan.steps.push(planned);
+            held.retain(|&(last, slot)| {
+                if last <= at {
+                    free.push(slot);
+                }
+                last > at
+            });
+        }
+        Some(self.plan)
+    }
+
+    /// The steps whose results somebody needs, without those that only name the elements of another value.
+    fn kept<'s>(&mut self, steps: &[&'s Checked]) -> Vec<&'s Checked> {
+        let mut needed = vec![false; self.function.values.len()];
+        self.function.body.outputs.iter().for_each(|o| needed[o.index()] = true);
+        let mut kept = Vec::new();
+        for step in steps.iter().rev() {
+            if !step.outputs.is_empty() && !step.outputs.iter().any(|o| needed[o.index()]) {
+                continue;
+            }
+            step.inputs.iter().flat_map(Input::values).for_each(|v| needed[v.index()] = true);
+            kept.push(*step);
+        }
+        kept.reverse();
+        kept.retain(|step| {
+            let alias = matches!(step.op.fast, Fast::Alias);
+            if let (true, [result], Some(&of)) =
+                (alias, &step.outputs[..], step.inputs.iter().flat_map(Input::values).next())
+            {
+                self.aliases.insert(*result, self.base(of));
+                return false;
+            }
+            true
+        });
+        kept
+    }
+
+    /// The value whose elements this one has.
+    fn base(&self, id: ValueId) -> ValueId {
+        self.aliases.get(&id).copied().unwrap_or(id)
+    }
+
+    /// Gives the function's results their places; where that is not a step's to write, it is copied at the end.
+    fn results(&mut self) {
+        let function = self.function;
+        for (i, &o) in function.body.outputs.iter().enumerate() {
+            let base = self.base(o);
+            let given = self.constants[base.index()].is_some() || self.places.contains_key(&base);
+            if given {
+                let from = self.place(base);
+                self.plan.copies.push((from, i));
+            } else {
+                self.places.insert(base, Place::Output(i));
+            }
+        }
+    }
+
+    /// Where a value is that has a place, or is constant.
+    fn place(&mut self, id: ValueId) -> Place {
+        if let Some(&place) = self.places.get(&id) {
+            return place;
+        }
+        let constant = self.constants[id.index()].as_ref().and_then(Datum::as_tensor);
+        let tensor = constant.expect("a value is a constant, an input, or the result of an earlier step");
+        self.plan.constants.push(tensor.clone());
+        let place = Place::Constant(self.plan.constants.len() - 1);
+        self.places.insert(id, place);
+        place
+    }
+
+    /// How long the results of steps are needed.
+    fn lives(&self, steps: &[&Checked]) -> Option<HashMap<ValueId, Life>> {
+        let mut lives = HashMap::new();
+        for (at, step) in steps.iter().enumerate() {
+            for v in step.inputs.iter().flat_map(Input::values) {
+                if let Some(life) = lives.get_mut(&self.base(*v)) {
+                    let life: &mut Life = life;
+                    life.last = at;
+                }
+            }
+            for &o in &step.outputs {
+                let (_, bytes) = size(&self.function.value(o).ty)?;
+                lives.insert(o, Life { bytes, last: at });
+            }
+        }
+        Some(lives)
+    }
+
+    /// A slot of the arena for so many bytes: the free one that fits best, the largest free one grown, or a new one.
+    fn slot(&mut self, free: &mut Vec<usize>, bytes: usize) -> usize {
+        let slots = &mut self.plan.slots;
+        let fitting = (0..free.len()).filter(|&i| slots[free[i]] >= bytes).min_by_key(|&i| slots[free[i]]);
+        let chosen = fitting.or_else(|| (0..free.len()).max_by_key(|&i| slots[free[i]]));
+        match chosen {
+            Some(i) => {
+                let slot = free.swap_remove(i);
+                slots[slot] = slots[slot].max(bytes);
+                slot
+            }
+            None => {
+                slots.push(bytes);
+                slots.len() - 1
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Checked) -> Option<Step> {
+        let function = self.function;
+        let types: Vec<Type> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
+        let arg = |v: ValueId| Arg { ty: &function.value(v).ty, value: self.constants[v.index()].as_ref() };
+        let op = step.op;
+        let args = step.args(&types, arg);
+        let prepared = match op.fast {
+            // What is refused may be known when it runs; else it is refused again then, with its place.
+            Fast::Prepared(prepare) => prepare(&args, &types).ok().flatten(),
+            _ => None,
+        };
+        let by_meaning = prepared.is_none();
+        let kernel = match prepared {
+            Some(kernel) => kernel,
+            None => self.unprepared(step, &types)?,
+        };
+        let values: Vec<ValueId> = step.inputs.iter().flat_map(Input::values).copied().collect();
+        let reads = values
+            .into_iter()
+            .map(|v| {
+                let base = self.base(v);
+                // Constants were taken in.
+                if self.constants[v.index()].is_some() {
+                    return Some(None);
+                }
+                let len = size(&function.value(v).ty)?.1;
+                Some(Some(Bytes { place: self.place(base), len }))
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let writes = step
+            .outputs
+            .iter()
+            .map(|&o| Some(Bytes { place: self.places[&o], len: size(&function.value(o).ty)?.1 }))
+            .collect::<Option<Vec<_>>>()?;
+        let name = step.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
+        Some(Step { op, name, span: step.span, kernel, by_meaning, reads, writes })
+    }
+
+    /// A step without prepared kernels: it is computed on tensors, which are copied.
+    fn unprepared(&self, step: &Checked, types: &[Type]) -> Option<Prepared> {
+        let Meaning::Compute(compute) = step.op.meaning else { return None };
+        let (op, opset, edition) = (step.op, step.opset, step.edition);
+        let function = self.function;
+        // What each argument is: a constant, or a tensor of this type at this place.
+        enum Known {
+            Constant(Type, Datum),
+            Given(Type, TensorType, usize),
+        }
+        let mut at = 0;
+        let mut known = |v: &ValueId| {
+            let ty = function.value(*v).ty.clone();
+            let here = at;
+            at += 1;
+            match &self.constants[v.index()] {
+                Some(datum) => Some(Known::Constant(ty, datum.clone())),
+                None => Some(Known::Given(ty.clone(), size(&ty)?.0, here)),
+            }
+        };
+        let arguments = step
+            .inputs
+            .iter()
+            .map(|i| i.values().iter().map(&mut known).collect::<Option<Vec<_>>>())
+            .collect::<Option<Vec<_>>>()?;
+        let kinds: Vec<Option<bool>> = step
+            .inputs
+            .iter()
+            .map(|i| match i {
+                Input::Absent => None,
+                Input::One(_) => Some(false),
+                Input::Many(_) => Some(true),
+            })
+            .collect();
+        let types = types.to_vec();
+        Some(Prepared::new(move |run: &mut Run<'_, '_>| {
+            let tensor = |ty: &TensorType, at: usize| {
+                let shape = ty.shape.known().unwrap_or_default();
+                let reader = Reader::Given(at);
+                Tensor::from_bytes(ty.dtype, &shape, run.read(&reader)).map(Datum::from)
+            };
+            let data: Vec<Vec<Datum>> = arguments
+                .iter()
+                .map(|list| {
+                    list.iter()
+                        .map(|k| match k {
+                            Known::Constant(_, datum) => Ok(datum.clone()),
+                            Known::Given(_, ty, at) => tensor(ty, *at),
+                        })
+                        .collect::<Result<_, _>>()
+                })
+                .collect::<Result<_, _>>()?;
+            let ty = |k: &'_ Known| match k {
+                Known::Constant(ty, _) | Known::Given(ty, ..) => ty.clone(),
+            };
+            let all: Vec<Vec<Type>> = arguments.iter().map(|list| list.iter().map(ty).collect()).collect();
+            let slots = kinds
+                .iter()
+                .enumerate()
+                .map(|(i, kind)| {
+                    let arg = |j: usize| Arg { ty: &all[i][j], value: Some(&data[i][j]) };
+                    match kind {
+                        None => Slot::Absent,
+                        Some(false) => Slot::One(arg(0)),
+                        Some(true) => Slot::Many((0..data[i].len()).map(arg).collect()),
+                    }
+                })
+                .collect();
+            let args = Args { op, opset, edition, slots, declared: &types };
+            let found = op.fast_results(&args, &types, run.threads)?;
+            let results = found.map_or_else(|| compute(&args, &types), Ok)?;
+            for (i, result) in results.iter().enumerate() {
+                if let Some(tensor) = result.as_tensor() {
+                    run.write::<u8>(i).copy_from_slice(tensor.bytes());
+                }
+            }
+            Ok(())
+        }))
+    }
+}

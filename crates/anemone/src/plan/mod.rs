@@ -1,0 +1,214 @@
+//! What is to be done when a function runs, found out once: which kernels, on which bytes, in which order.
+//!
+//! A [`Plan`] is made of a function all of whose shapes are known. Each of its steps has a kernel that was prepared with
+//! the constants (weights are packed there), and each value has a place: an input or output of the function, or a part of
+//! the [`Arena`], where values that are not needed at the same time take turns. A run then allocates nothing, takes no
+//! lock, looks at no name, and infers nothing.
+
+mod build;
+mod shown;
+
+use smallvec::SmallVec;
+
+use anemone_kernels::memory::Buffer;
+
+use crate::mil::Name;
+use crate::mil::op::{Fault, Op, Prepared, Run};
+use crate::source::{Diagnostic, Span};
+use crate::types::TensorType;
+
+/// A function that is ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    steps: Vec<Step>,
+    /// The bytes of each slot of the arena.
+    slots: Vec<usize>,
+    inputs: Vec<Io>,
+    outputs: Vec<Io>,
+    /// Results of the function that are no step's: inputs, constants, or results of steps under another name.
+    copies: Vec<(Place, usize)>,
+    constants: Vec<crate::types::Tensor>,
+}
+
+/// A tensor that a function takes or gives.
+#[derive(Clone, Debug)]
+pub struct Io {
+    /// Its name.
+    pub name: Name,
+    /// Its type, which is known in every dimension.
+    pub ty: TensorType,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+/// A step of a plan.
+#[derive(Debug)]
+struct Step {
+    op: &'static Op,
+    /// The name of its first result.
+    name: Name,
+    span: Span,
+    kernel: Prepared,
+    /// Whether the kernel is the op's meaning, on copies of its arguments.
+    by_meaning: bool,
+    /// Where each argument is; of a constant that the kernel has taken in nothing is read.
+    reads: Vec<Option<Bytes>>,
+    writes: Vec<Bytes>,
+}
+
+/// Where a value is, and how many bytes it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bytes {
+    place: Place,
+    len: usize,
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Input(usize),
+    Output(usize),
+    Slot(usize),
+    Constant(usize),
+}
+
+/// The memory of a run: what lies between inputs and outputs. It can be used again, by one run at a time.
+#[derive(Debug, Default)]
+pub struct Arena {
+    slots: Vec<Buffer>,
+}
+
+/// What a step writes, while it does: taken from where it lies, and put back.
+enum Taken<'o> {
+    Slot(usize, Buffer),
+    Output(usize, &'o mut [u8]),
+}
+
+impl Plan {
+    /// What the function takes, in its order.
+    pub fn inputs(&self) -> &[Io] {
+        &self.inputs
+    }
+
+    /// What the function gives, in its order.
+    pub fn outputs(&self) -> &[Io] {
+        &self.outputs
+    }
+
+    /// How many bytes the arena of a run has.
+    pub fn arena_bytes(&self) -> usize {
+        self.slots.iter().sum()
+    }
+
+    /// Makes the memory for runs.
+    pub fn arena(&self) -> Arena {
+        Arena { slots: self.slots.iter().map(|&bytes| Buffer::zeroed(bytes)).collect() }
+    }
+
+    /// Runs the function: reads the elements of its inputs, writes those of its outputs.
+    ///
+    /// # Errors
+    ///
+    /// What an op finds out only when it sees the elements, such as an index outside of a tensor; then the outputs hold
+    /// anything.
+    ///
+    /// # Panics
+    ///
+    /// When inputs or outputs are not as many, not as long, or not as aligned as their types say, or when the arena is
+    /// that of another plan.
+    pub fn run(
+        &self,
+        arena: &mut Arena,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        threads: usize,
+    ) -> Result<(), Diagnostic> {
+        assert_eq!(arena.slots.len(), self.slots.len(), "the arena is that of this plan");
+        for (what, ios, lengths) in [
+            ("inputs", &self.inputs, inputs.iter().map(|b| b.len()).collect::<SmallVec<[usize; 8]>>()),
+            ("outputs", &self.outputs, outputs.iter().map(|b| b.len()).collect()),
+        ] {
+            assert!(ios.iter().map(|io| io.bytes).eq(lengths), "the {what} are as long as their types say");
+        }
+        for step in &self.steps {
+            self.step(step, &mut arena.slots, inputs, outputs, threads)?;
+        }
+        for &(from, to) in &self.copies {
+            let to_bytes = std::mem::take(&mut outputs[to]);
+            to_bytes.copy_from_slice(self.bytes(
+                Bytes { place: from, len: to_bytes.len() },
+                &arena.slots,
+                inputs,
+                outputs,
+            ));
+            outputs[to] = to_bytes;
+        }
+        Ok(())
+    }
+
+    fn bytes<'b>(
+        &'b self,
+        at: Bytes,
+        slots: &'b [Buffer],
+        inputs: &[&'b [u8]],
+        outputs: &'b [&mut [u8]],
+    ) -> &'b [u8] {
+        let whole = match at.place {
+            Place::Input(i) => inputs[i],
+            Place::Output(i) => &*outputs[i],
+            Place::Slot(i) => slots[i].bytes(),
+            Place::Constant(i) => self.constants[i].bytes(),
+        };
+        &whole[..at.len]
+    }
+
+    fn step<'d>(
+        &self,
+        step: &Step,
+        slots: &mut [Buffer],
+        inputs: &[&[u8]],
+        outputs: &mut [&'d mut [u8]],
+        threads: usize,
+    ) -> Result<(), Diagnostic> {
+        let mut taken: SmallVec<[Taken<'d>; 2]> = SmallVec::new();
+        for at in &step.writes {
+            taken.push(match at.place {
+                Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut slots[i])),
+                Place::Output(i) => Taken::Output(i, std::mem::take(&mut outputs[i])),
+                Place::Input(_) | Place::Constant(_) => unreachable!("no step writes what is given"),
+            });
+        }
+        let result = {
+            let reads: SmallVec<[&[u8]; 8]> = step
+                .reads
+                .iter()
+                .map(|at| at.map_or(&[][..], |at| self.bytes(at, slots, inputs, outputs)))
+                .collect();
+            let mut writes: SmallVec<[&mut [u8]; 2]> = taken
+                .iter_mut()
+                .zip(&step.writes)
+                .map(|(taken, at)| match taken {
+                    Taken::Slot(_, buffer) => &mut buffer.bytes_mut()[..at.len],
+                    Taken::Output(_, bytes) => &mut bytes[..at.len],
+                })
+                .collect();
+            step.kernel.run(&mut Run::new(threads, &reads, &mut writes))
+        };
+        for taken in taken {
+            match taken {
+                Taken::Slot(i, buffer) => slots[i] = buffer,
+                Taken::Output(i, bytes) => outputs[i] = bytes,
+            }
+        }
+        result.map_err(|fault| step.diagnostic(fault))
+    }
+}
+
+impl Step {
+    fn diagnostic(&self, fault: Fault) -> Diagnostic {
+        let mut d =
+            Diagnostic::new(fault.code, fault.message).at(self.span, format!("in this `{}`", self.op.name));
+        d.help = fault.help;
+        d
+    }
+}
