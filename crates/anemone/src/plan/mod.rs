@@ -102,7 +102,15 @@ impl Plan {
 
     /// Makes the memory for runs.
     pub fn arena(&self) -> Arena {
-        Arena { slots: self.slots.iter().map(|&bytes| Buffer::zeroed(bytes)).collect() }
+        let slot = |&bytes: &usize| {
+            let mut slot = Buffer::zeroed(bytes);
+            // Kernels write all of their results; in tests one that does not is found out.
+            if cfg!(debug_assertions) {
+                slot.bytes_mut().fill(0xff);
+            }
+            slot
+        };
+        Arena { slots: self.slots.iter().map(slot).collect() }
     }
 
     /// Runs the function: reads the elements of its inputs, writes those of its outputs.
