@@ -164,6 +164,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The error of an evaluation on the software engine that ended before the program did.
+    pub(crate) fn of_engine(why: &str) -> Self {
+        Error::Eval(AneError { op: "evaluate", class: String::new(), code: 0, source: why.into() })
+    }
+}
+
 impl From<Diagnostics> for Error {
     fn from(diagnostics: Diagnostics) -> Self {
         Error::Program(diagnostics)

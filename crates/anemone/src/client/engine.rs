@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anemone_apple::{Framework, neural};
 
 use super::request::Request;
+use super::workers::Workers;
 use crate::bundle::Weights;
 use crate::device::{self, ane};
 use crate::error::{Doing, Error};
@@ -48,8 +49,8 @@ impl Checked {
 pub(crate) enum Engine {
     /// Apple's engine.
     Hardware(Framework),
-    /// Ours.
-    Software,
+    /// Ours, with the threads of evaluations that nobody waits for.
+    Software(Arc<Workers>),
 }
 
 /// How to compile and load.
@@ -72,7 +73,7 @@ pub(crate) struct Compiled {
 #[derive(Debug)]
 enum Kind {
     Hardware(ane::Compiled),
-    Software { function: verify::Function, options: device::Options },
+    Software { function: verify::Function, options: device::Options, workers: Arc<Workers> },
 }
 
 impl Compiled {
@@ -85,14 +86,14 @@ impl Compiled {
                 let compiled = ane::Compiled::of_source(framework, &source, how.settings);
                 Kind::Hardware(compiled.map_err(|e| of_ane(Doing::Compile, e))?)
             }
-            Engine::Software => {
+            Engine::Software(workers) => {
                 let mut options = device::Options::default();
                 if how.threads > 0 {
                     options.threads = how.threads;
                 }
                 // What cannot be bound is refused now, and not after a load that takes time.
                 features(function)?;
-                Kind::Software { function: function.clone(), options }
+                Kind::Software { function: function.clone(), options, workers: workers.clone() }
             }
         };
         Ok(Self { kind, function: function.name.clone() })
@@ -114,19 +115,19 @@ impl Compiled {
 
     /// Loads it.
     pub(crate) fn load(self) -> Result<Loaded, Error> {
-        let function = self.function;
+        let name = self.function;
         let inner = match self.kind {
             Kind::Hardware(compiled) => {
                 let model = compiled.load().map_err(|e| of_ane(Doing::Load, e))?;
-                let (inputs, outputs) = ports_of_hardware(&model, &function)?;
-                Inner { running: Running::Hardware { model, function }, inputs, outputs }
+                let (inputs, outputs) = ports_of_hardware(&model, &name)?;
+                Inner { running: Running::Hardware { model }, function: name, inputs, outputs }
             }
-            Kind::Software { function, options } => {
+            Kind::Software { function, options, workers } => {
                 let model = device::load(&function, device::Engine::Cpu, &options)
                     .map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
                 let inputs = ports(model.inputs())?;
                 let outputs = ports(model.outputs())?;
-                Inner { running: Running::Software(Box::new(model)), inputs, outputs }
+                Inner { running: Running::Software { model: Box::new(model), workers }, function: name, inputs, outputs }
             }
         };
         Ok(Loaded(Arc::new(inner)))
@@ -140,14 +141,15 @@ pub(crate) struct Loaded(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     running: Running,
+    function: Name,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Running {
-    Hardware { model: ane::Loaded, function: Name },
-    Software(Box<device::Loaded>),
+    Hardware { model: ane::Loaded },
+    Software { model: Box<device::Loaded>, workers: Arc<Workers> },
 }
 
 impl Loaded {
@@ -165,6 +167,11 @@ impl Loaded {
         &self.0.running
     }
 
+    /// The function that runs.
+    pub(crate) fn function(&self) -> &Name {
+        &self.0.function
+    }
+
     /// Makes a surface for a tensor.
     pub(crate) fn surface(&self, port: &Port) -> Result<Surface, Error> {
         Surface::laid_out(self.framework(), &port.layout)
@@ -172,8 +179,8 @@ impl Loaded {
 
     pub(crate) fn framework(&self) -> Option<&Framework> {
         match &self.0.running {
-            Running::Hardware { model, .. } => Some(model.model().framework()),
-            Running::Software(_) => None,
+            Running::Hardware { model } => Some(model.model().framework()),
+            Running::Software { .. } => None,
         }
     }
 

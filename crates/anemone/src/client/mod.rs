@@ -10,11 +10,16 @@
 //! ```
 
 pub(crate) mod engine;
+mod evaluation;
 mod info;
 mod model;
 mod options;
+mod pool;
 pub(crate) mod recent;
 mod request;
+mod software;
+mod sync;
+mod workers;
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -23,9 +28,11 @@ use std::time::Instant;
 
 use anemone_apple::{Framework, neural};
 
+pub use evaluation::Evaluation;
 pub use info::{DeviceInfo, probe};
 pub use model::Model;
 pub use options::{CompileOptions, CompileStats, MetricSink, ModelType, WeightFile};
+pub use pool::{PooledRequest, RequestPool};
 pub use request::{Request, Which};
 
 use crate::bundle::{self, Form, Weights};
@@ -35,6 +42,7 @@ use crate::error::{Doing, Error};
 use crate::mil::Program;
 use crate::surface::{Surface, TensorLayout, frameworks};
 use engine::{Checked, Compiled, Engine, How};
+use workers::Workers;
 
 /// What compiles programs for an engine: the hardware's, or the software engine, which stands for a chip.
 ///
@@ -85,7 +93,7 @@ impl Client {
 
     /// The client of the software engine, which stands for this chip.
     pub fn software(chip: Chip) -> Self {
-        Self::of(Engine::Software, DeviceInfo::software(chip))
+        Self::of(Engine::Software(Arc::new(Workers::new())), DeviceInfo::software(chip))
     }
 
     /// The client over opened frameworks: those of a system, or those of a stand-in in tests.

@@ -1,6 +1,9 @@
 //! A model: a program that is loaded, with surfaces of its own.
 
+use std::time::Duration;
+
 use super::engine::Loaded;
+use super::evaluation::Evaluation;
 use super::options::ModelType;
 use super::request::{Request, Which};
 use crate::error::Error;
@@ -45,6 +48,29 @@ impl Model {
     /// As [`Request::run`].
     pub fn eval(&mut self) -> Result<(), Error> {
         self.request.run()
+    }
+
+    /// Starts an evaluation on the model's surfaces and does not wait for it.
+    ///
+    /// As [`Request::start`].
+    pub fn eval_async(&mut self) -> Evaluation<'_> {
+        self.request.start()
+    }
+
+    /// Starts an evaluation on the model's surfaces, and calls `done` when it has ended: exactly once.
+    ///
+    /// As [`Request::start_then`].
+    pub fn eval_async_with_callback(&mut self, done: impl FnOnce(Result<(), Error>) + Send + 'static) {
+        self.request.start_then(done);
+    }
+
+    /// Runs the program on the model's surfaces, and waits for its end only so long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::run_within`].
+    pub fn eval_within(&mut self, time: Duration) -> Result<(), Error> {
+        self.request.run_within(time)
     }
 
     /// Where the program came from.
@@ -207,35 +233,7 @@ impl Model {
     }
 }
 
-/// Reading and writing, which is the request's.
-macro_rules! delegate {
-    ($($(#[$doc:meta])* fn $name:ident$(<$t:ident: $bound:ident>)?(&mut self, $($arg:ident: $ty:ty),*);)*) => {
-        impl Model { $(
-            #[doc = concat!("As [`Request::", stringify!($name), "`], on the model's surfaces.")]
-            ///
-            /// # Errors
-            ///
-            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
-            pub fn $name$(<$t: $bound>)?(&mut self, $($arg: $ty),*) -> Result<(), Error> {
-                self.request.$name($($arg),*)
-            }
-        )* }
-    };
-    (ref $($(#[$doc:meta])* fn $name:ident$(<$t:ident: $bound:ident>)?(&self, $($arg:ident: $ty:ty),*);)*) => {
-        impl Model { $(
-            #[doc = concat!("As [`Request::", stringify!($name), "`], on the model's surfaces.")]
-            ///
-            /// # Errors
-            ///
-            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
-            pub fn $name$(<$t: $bound>)?(&self, $($arg: $ty),*) -> Result<(), Error> {
-                self.request.$name($($arg),*)
-            }
-        )* }
-    };
-}
-
-delegate! {
+super::request::delegate! { Model, |this| this.request;
     fn write_input(&mut self, input: impl Which, bytes: &[u8]);
     fn write_input_f32(&mut self, input: impl Which, values: &[f32]);
     fn write_input_fp16(&mut self, input: impl Which, values: &[f32]);
@@ -243,7 +241,7 @@ delegate! {
     fn write_input_elements<T: Element>(&mut self, input: impl Which, elements: &[T]);
 }
 
-delegate! { ref
+super::request::delegate! { ref Model, |this| this.request;
     fn read_output(&self, output: impl Which, bytes: &mut [u8]);
     fn read_output_f32(&self, output: impl Which, values: &mut [f32]);
     fn read_output_fp16(&self, output: impl Which, values: &mut [f32]);

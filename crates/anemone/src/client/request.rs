@@ -1,14 +1,16 @@
 //! Surfaces bound to a program, to be run as often as wanted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anemone_apple::neural;
 
 use super::engine::{Loaded, Running};
-use crate::device::States;
+use super::evaluation::{self, Evaluation, Flight, of_apple};
+use super::software::Software;
 use crate::error::{Doing, Error};
 use crate::surface::{Number, Port, ReadGuard, Surface, WriteGuard, gather, gather_as, scatter, scatter_as};
-use crate::types::{Element, Tensor};
+use crate::types::Element;
 
 /// A program with surfaces for its inputs and outputs: what is run.
 ///
@@ -27,15 +29,6 @@ pub struct Request {
 enum Kind {
     Hardware(neural::Request),
     Software(Arc<Software>),
-}
-
-/// What the software engine needs to run.
-#[derive(Debug)]
-struct Software {
-    loaded: Loaded,
-    inputs: Vec<Surface>,
-    outputs: Vec<Surface>,
-    states: States,
 }
 
 /// Which tensor of a program: its number, or its name.
@@ -71,7 +64,7 @@ impl Which for &str {
 impl Request {
     pub(super) fn new(loaded: Loaded, inputs: Vec<Surface>, outputs: Vec<Surface>) -> Result<Self, Error> {
         let kind = match loaded.running() {
-            Running::Hardware { model, function } => {
+            Running::Hardware { model } => {
                 fn named<'a>(
                     ports: &'a [Port],
                     surfaces: &'a [Surface],
@@ -79,13 +72,11 @@ impl Request {
                     ports.iter().zip(surfaces).map(|(p, s)| (&*p.name, s.as_apple())).collect()
                 }
                 let (i, o) = (named(loaded.inputs(), &inputs), named(loaded.outputs(), &outputs));
-                let request = model.model().request(function, &i, &o);
+                let request = model.model().request(loaded.function(), &i, &o);
                 Kind::Hardware(request.map_err(|e| Error::from_apple(Doing::Load, e))?)
             }
-            Running::Software(model) => {
-                let states = model.new_states().map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
-                let (inputs, outputs) = (inputs.clone(), outputs.clone());
-                Kind::Software(Arc::new(Software { loaded: loaded.clone(), inputs, outputs, states }))
+            Running::Software { model, .. } => {
+                Kind::Software(Arc::new(Software::new(&loaded, model, &inputs, &outputs)?))
             }
         };
         Ok(Self { loaded, kind, inputs, outputs })
@@ -99,7 +90,7 @@ impl Request {
     /// [`Error::Program`] for what an op finds out when it runs, such as an index outside a tensor.
     pub fn run(&mut self) -> Result<(), Error> {
         match &mut self.kind {
-            Kind::Hardware(request) => request.run().map_err(|e| Error::from_apple(Doing::Evaluate, e)),
+            Kind::Hardware(request) => request.run().map_err(of_apple),
             Kind::Software(software) => software.run(),
         }
     }
@@ -112,11 +103,74 @@ impl Request {
     /// As [`Request::run`], and [`Error::UnsupportedSelector`] when this macOS has no such way.
     pub fn run_direct(&mut self) -> Result<(), Error> {
         match &mut self.kind {
-            Kind::Hardware(request) => {
-                request.run_direct().map_err(|e| Error::from_apple(Doing::Evaluate, e))
-            }
+            Kind::Hardware(request) => request.run_direct().map_err(of_apple),
             Kind::Software(software) => software.run(),
         }
+    }
+
+    /// Starts an evaluation and does not wait for it. Every failure is told by its end, also that nothing was started.
+    ///
+    /// ```
+    /// use anemone::{Client, CompileOptions, Error, chip::Chip};
+    /// # fn model() -> Result<anemone::Model, Error> {
+    /// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+    /// #   Client::software(Chip::M4).compile(CompileOptions { mil_text: text.into(), ..Default::default() })
+    /// # }
+    /// async fn two_at_once() -> Result<(), Error> {
+    ///     let model = model()?;
+    ///     let (mut a, mut b) = (model.new_request()?, model.new_request()?);
+    ///     let (first, second) = (a.start(), b.start());
+    ///     first.await?;
+    ///     second.await
+    /// }
+    /// ```
+    pub fn start(&mut self) -> Evaluation<'_> {
+        self.start_and(|| ())
+    }
+
+    /// Starts an evaluation, and calls `before` at its end before anybody else hears of it.
+    pub(super) fn start_and(&mut self, before: impl FnOnce() + Send + 'static) -> Evaluation<'_> {
+        let kind = match &mut self.kind {
+            Kind::Hardware(request) => {
+                evaluation::Kind::Hardware(request.start_then(move |_| before()))
+            }
+            Kind::Software(software) => {
+                let flight = Flight::new();
+                let told = flight.clone();
+                software.start(move |result| {
+                    before();
+                    told.end(result);
+                });
+                evaluation::Kind::Software(flight)
+            }
+        };
+        Evaluation::new(kind, self.loaded.function())
+    }
+
+    /// Starts an evaluation, and calls `done` when it has ended: exactly once, whether it has succeeded, failed, or was
+    /// not even started. When it is called the surfaces can be locked and the request can be run again.
+    ///
+    /// It is called on a thread of the engine, on which it should do little, or on this one when nothing was started. If
+    /// it panics, the panic ends there.
+    pub fn start_then(&mut self, done: impl FnOnce(Result<(), Error>) + Send + 'static) {
+        match &mut self.kind {
+            Kind::Hardware(request) => {
+                drop(request.start_then(move |result| done(result.map_err(of_apple))));
+            }
+            Kind::Software(software) => software.start(done),
+        }
+    }
+
+    /// Runs the program, and waits for its end only so long.
+    ///
+    /// Nothing stops an evaluation that was not done in time: until it has ended the request is busy, and every call
+    /// says so by [`Error::Surface`]. Then it can be used as before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`], and as [`Evaluation::wait`].
+    pub fn run_within(&mut self, time: Duration) -> Result<(), Error> {
+        self.start().wait_within(time)
     }
 
     /// What the program takes, in its order.
@@ -137,6 +191,13 @@ impl Request {
     /// The surfaces of the outputs.
     pub fn output_surfaces(&self) -> &[Surface] {
         &self.outputs
+    }
+
+    /// Maps the surfaces ahead of the evaluations, if the engine does such a thing; it runs without as well.
+    pub(super) fn map(&mut self) {
+        if let Kind::Hardware(request) = &mut self.kind {
+            let _ = request.map();
+        }
     }
 
     pub(super) fn loaded(&self) -> &Loaded {
@@ -289,32 +350,6 @@ impl Request {
     }
 }
 
-impl Software {
-    fn run(&self) -> Result<(), Error> {
-        let Running::Software(model) = self.loaded.running() else {
-            unreachable!("a request of the software engine is of a program on it")
-        };
-        // What somebody has locked is found before anything is computed.
-        let outputs = self.outputs.iter().map(Surface::lock_mut).collect::<Result<Vec<_>, _>>()?;
-        let mut inputs = Vec::with_capacity(self.inputs.len());
-        for (port, surface) in self.loaded.inputs().iter().zip(&self.inputs) {
-            let mut tensor =
-                Tensor::zeros(port.dtype, &port.shape).map_err(|e| Error::Surface(e.to_string()))?;
-            let held = surface.lock()?;
-            let elements = tensor.bytes_mut().expect("a new tensor is nobody else's");
-            gather(&held, &port.layout, 0..port.layout.channels, elements);
-            inputs.push((&*port.name, tensor));
-        }
-        let results =
-            model.run(&inputs, &self.states).map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
-        for ((port, mut held), (_, datum)) in self.loaded.outputs().iter().zip(outputs).zip(&results) {
-            let tensor = datum.as_tensor().expect("a port is a tensor");
-            scatter(&mut held, &port.layout, 0..port.layout.channels, tensor.bytes());
-        }
-        Ok(())
-    }
-}
-
 /// A tensor of a request, to read or write.
 struct Access<'a> {
     port: &'a Port,
@@ -425,3 +460,36 @@ impl Access<'_> {
         Ok(())
     }
 }
+
+/// Reading and writing, which another type leaves to its request.
+macro_rules! delegate {
+    ($owner:ident, |$this:ident| $request:expr;
+        $(fn $name:ident$(<$t:ident: $bound:ident>)?(&mut self, $($arg:ident: $ty:ty),*);)*) => {
+        impl $owner { $(
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            pub fn $name$(<$t: $bound>)?(&mut self, $($arg: $ty),*) -> Result<(), Error> {
+                let $this = self;
+                $request.$name($($arg),*)
+            }
+        )* }
+    };
+    (ref $owner:ident, |$this:ident| $request:expr;
+        $(fn $name:ident$(<$t:ident: $bound:ident>)?(&self, $($arg:ident: $ty:ty),*);)*) => {
+        impl $owner { $(
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            pub fn $name$(<$t: $bound>)?(&self, $($arg: $ty),*) -> Result<(), Error> {
+                let $this = self;
+                $request.$name($($arg),*)
+            }
+        )* }
+    };
+}
+pub(super) use delegate;

@@ -1,7 +1,11 @@
 //! The client: every test runs on the software engine, and on the hardware's path over a stand-in for Apple's side.
 
+mod concurrency;
+mod gate;
 #[path = "../ane/software.rs"]
 mod software;
+
+use std::time::Duration;
 
 use anemone::device::{Engine, ane::Source};
 use anemone::{
@@ -9,6 +13,9 @@ use anemone::{
 };
 use anemone_apple::fake::Fake;
 use half::f16;
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test on each engine.
 fn on_each_engine(test: impl Fn(&Client)) {
