@@ -32,8 +32,8 @@ pub mod driver;
 
 pub use chip::Chip;
 pub use client::{
-    Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetricSink, Model, ModelType, PooledRequest,
-    Request, RequestPool, WeightFile, probe,
+    Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetricSink, Model, ModelType,
+    PooledRequest, Request, RequestPool, WeightFile, probe,
 };
 pub use error::{AneError, Error};
 pub use graph::{

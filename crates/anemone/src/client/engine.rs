@@ -127,7 +127,12 @@ impl Compiled {
                     .map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
                 let inputs = ports(model.inputs())?;
                 let outputs = ports(model.outputs())?;
-                Inner { running: Running::Software { model: Box::new(model), workers }, function: name, inputs, outputs }
+                Inner {
+                    running: Running::Software { model: Box::new(model), workers },
+                    function: name,
+                    inputs,
+                    outputs,
+                }
             }
         };
         Ok(Loaded(Arc::new(inner)))

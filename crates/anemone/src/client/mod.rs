@@ -124,7 +124,7 @@ impl Client {
     pub fn surface(&self, layout: &TensorLayout) -> Result<Surface, Error> {
         let framework = match &self.0.engine {
             Engine::Hardware(framework) => Some(framework),
-            Engine::Software => frameworks().ok(),
+            Engine::Software(_) => frameworks().ok(),
         };
         Surface::laid_out(framework, layout)
     }

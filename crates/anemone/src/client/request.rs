@@ -131,9 +131,7 @@ impl Request {
     /// Starts an evaluation, and calls `before` at its end before anybody else hears of it.
     pub(super) fn start_and(&mut self, before: impl FnOnce() + Send + 'static) -> Evaluation<'_> {
         let kind = match &mut self.kind {
-            Kind::Hardware(request) => {
-                evaluation::Kind::Hardware(request.start_then(move |_| before()))
-            }
+            Kind::Hardware(request) => evaluation::Kind::Hardware(request.start_then(move |_| before())),
             Kind::Software(software) => {
                 let flight = Flight::new();
                 let told = flight.clone();

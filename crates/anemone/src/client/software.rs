@@ -39,7 +39,9 @@ impl Software {
     fn engine(&self) -> (&device::Loaded, &Workers) {
         match self.loaded.running() {
             Running::Software { model, workers } => (model, workers),
-            Running::Hardware { .. } => unreachable!("a request of the software engine is of a program on it"),
+            Running::Hardware { .. } => {
+                unreachable!("a request of the software engine is of a program on it")
+            }
         }
     }
 
@@ -128,7 +130,9 @@ impl<S: Deref<Target = Software>> Taken<S> {
             .0
             .run(&inputs, &software.states)
             .map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
-        for ((port, held), (_, datum)) in software.loaded.outputs().iter().zip(&mut self.outputs).zip(&results) {
+        for ((port, held), (_, datum)) in
+            software.loaded.outputs().iter().zip(&mut self.outputs).zip(&results)
+        {
             let tensor = datum.as_tensor().expect("a port is a tensor");
             scatter(held, &port.layout, 0..port.layout.channels, tensor.bytes());
         }
