@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::abi::{Abi, Bool, Class, Id, Sel};
-use crate::budget::Budget;
+use crate::budget::{Budget, COMPILES, LOADED};
 use crate::connection::Connection;
 use crate::encoding::{Arguments, Encode, plain};
 use crate::error::{Error, Refusal};
@@ -213,6 +213,12 @@ impl Framework {
     /// How many programs were compiled, and how many are loaded.
     pub fn spent(&self) -> (usize, usize) {
         self.0.budget.spent()
+    }
+
+    /// How many programs this process may still compile, and how many more it may have loaded.
+    pub fn left(&self) -> (usize, usize) {
+        let (compiled, loaded) = self.spent();
+        (COMPILES - compiled, LOADED - loaded)
     }
 
     pub(crate) fn budget(&self) -> &Budget {

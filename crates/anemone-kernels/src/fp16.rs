@@ -144,6 +144,7 @@ mod tests {
         sign | if down < up || (down == up && low % 2 == 0) { low } else { low + 1 }
     }
 
+    /// Rows E2, E4: all of them.
     #[test]
     fn all_halves_widen_exactly_and_come_back() {
         let halves: Vec<u16> = (0..=u16::MAX).collect();
@@ -163,6 +164,7 @@ mod tests {
         }
     }
 
+    /// Rows E1, E6: around every boundary.
     #[test]
     fn floats_around_every_boundary_round_to_the_nearest_even() {
         let mut floats = Vec::new();
@@ -185,6 +187,7 @@ mod tests {
         }
     }
 
+    /// Rows E3, E4: and no further.
     #[test]
     fn slices_of_every_length_are_cast_to_the_end() {
         for n in 0..70 {
@@ -196,6 +199,7 @@ mod tests {
         }
     }
 
+    /// Row E5: with the instructions of the processor and without.
     #[test]
     fn the_portable_way_gives_the_same_bits() {
         let from: Vec<f32> = (0..=u32::MAX).step_by(70_001).map(f32::from_bits).collect();

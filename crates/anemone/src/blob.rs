@@ -314,6 +314,7 @@ mod tests {
         (writer.finish().unwrap().into_inner(), offsets)
     }
 
+    /// Rows D2, D4: every dtype, int8 among them.
     #[test]
     fn every_dtype_comes_back_with_its_padding() {
         for dtype in DTYPES {
@@ -334,6 +335,7 @@ mod tests {
         }
     }
 
+    /// Row D1: byte for byte.
     #[test]
     fn one_fp16_tensor_has_the_bytes_that_the_engine_is_known_to_take() {
         let bytes = pack_weights(&[0x3c00, 0xc000]);
@@ -404,6 +406,7 @@ mod tests {
         assert_eq!(meant.code, &codes::BLOB_RECORD);
     }
 
+    /// Row B9: the offset is that of the record.
     #[test]
     fn an_offset_of_the_data_is_answered_with_that_of_the_record() {
         let (bytes, _) = file(&[Tensor::from_slice(&[100], &[0u8; 100]).unwrap()]);

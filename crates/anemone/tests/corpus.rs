@@ -382,6 +382,7 @@ fn blessing() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 
+/// Rows B13, B14, B15, B16, B17, B19, C47, T5: one file for each thing that can be wrong.
 #[test]
 fn wrong_programs_are_refused_at_the_right_place() {
     let mut failures = Failures::default();
@@ -406,6 +407,7 @@ fn wrong_programs_are_refused_at_the_right_place() {
     failures.finish();
 }
 
+/// Rows B3, B8, B12: functions, constants in place, loops and choices.
 #[test]
 fn right_programs_are_accepted_and_engines_agree_on_them() {
     let mut failures = Failures::default();

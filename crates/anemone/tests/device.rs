@@ -78,6 +78,7 @@ fn cond_runs_one_of_its_blocks() {
     }
 }
 
+/// Row M2: a state is kept from run to run.
 #[test]
 fn states_carry_on_from_run_to_run() {
     let program = "program(1.3) { func main<ios18>(state<tensor<fp16, [2]>> sum, tensor<fp16, [2]> x) {
@@ -101,6 +102,7 @@ fn states_carry_on_from_run_to_run() {
     }
 }
 
+/// Row B11: known when the program runs.
 #[test]
 fn dimensions_that_are_not_known_take_their_size_from_the_input() {
     let program = "program(1.3) { func main<ios18>(tensor<fp32, [?, 2]> x) {
@@ -114,6 +116,7 @@ fn dimensions_that_are_not_known_take_their_size_from_the_input() {
     }
 }
 
+/// Row T6: names, dtypes and shapes.
 #[test]
 fn inputs_are_checked_against_the_function() {
     let program = "program(1.3) { func main<ios18>(tensor<fp32, [?, 2]> left, tensor<fp32, [2]> right) {
@@ -131,6 +134,7 @@ fn inputs_are_checked_against_the_function() {
     refused(program, &[("left", right.clone()), ("right", right)], &options, expected);
 }
 
+/// Row T8: a program is not trusted with memory.
 #[test]
 fn a_run_does_not_take_more_memory_than_it_may() {
     let program = "program(1.3) { func main<ios18>(tensor<fp32, [1024]> x) {

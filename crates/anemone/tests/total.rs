@@ -134,6 +134,7 @@ fn verified(args: &Args<'_>) -> bool {
     })
 }
 
+/// Row T8: whatever a program says.
 #[test]
 fn no_arguments_make_an_op_panic() {
     let hook = std::panic::take_hook();

@@ -10,27 +10,29 @@ use std::path::Path;
 use crate::{Stop, tools};
 use page::{Page, State};
 
-/// The name of a row: the letters of its section, and its number there.
+/// The name of a row: the letters of its section, its number there, and perhaps a small letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Id {
     section: String,
     number: u32,
+    letter: String,
 }
 
 impl Id {
-    /// Reads a name such as `H14`.
+    /// Reads a name such as `H14` or `B20a`.
     fn parse(text: &str) -> Option<Self> {
-        let (section, number) = text.split_at(text.find(|c: char| c.is_ascii_digit())?);
+        let (section, rest) = text.split_at(text.find(|c: char| c.is_ascii_digit())?);
+        let (number, letter) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
         let capitals = !section.is_empty() && section.bytes().all(|b| b.is_ascii_uppercase());
-        let digits = number.bytes().all(|b| b.is_ascii_digit());
-        (capitals && digits).then_some(())?;
-        Some(Self { section: section.to_string(), number: number.parse().ok()? })
+        let small = letter.len() <= 1 && letter.bytes().all(|b| b.is_ascii_lowercase());
+        (capitals && small).then_some(())?;
+        Some(Self { section: section.into(), number: number.parse().ok()?, letter: letter.into() })
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.section, self.number)
+        write!(f, "{}{}{}", self.section, self.number, self.letter)
     }
 }
 
@@ -120,9 +122,11 @@ fn items(text: &str) -> BTreeMap<Id, String> {
         if place <= 2 {
             continue;
         }
-        let id = Id::parse(first);
-        let item = if id.is_some() { second } else { first };
-        items.insert(id.unwrap_or(Id { section: section.clone(), number: place - 2 }), item.to_string());
+        let (id, item) = match Id::parse(first) {
+            Some(id) => (id, second),
+            None => (Id { section: section.clone(), number: place - 2, letter: String::new() }, first),
+        };
+        items.insert(id, item.to_string());
     }
     items
 }
@@ -142,11 +146,11 @@ mod tests {
     #[test]
     fn rows_are_read_from_the_tables_of_their_sections() {
         let text = "## 1. Table\n| id | item |\n|---|---|\n| X1 | elsewhere |\n\
-                    ### 1.A Shapes\n\n| id | item | more |\n|---|---|---|\n| A1 | a shape | x |\n| A2 | a layout | y |\n\
+                    ### 1.A Shapes\n\n| id | item | more |\n|---|---|---|\n| A1 | a shape | x |\n| A1a | a layout | y |\n\
                     ### 1.U Classes\n| class | what |\n|---|---|\n| `First`, `Other` | x |\n| `Second` | y |\n\
                     ## 2. Else\n| B1 | not a row |\n";
         let found: Vec<_> = items(text).into_iter().map(|(id, item)| format!("{id} {item}")).collect();
-        assert_eq!(found, ["A1 a shape", "A2 a layout", "U1 `First`, `Other`", "U2 `Second`"]);
+        assert_eq!(found, ["A1 a shape", "A1a a layout", "U1 `First`, `Other`", "U2 `Second`"]);
     }
 
     /// The page names every test that says which rows it stands for, and no other.

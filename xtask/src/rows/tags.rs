@@ -51,12 +51,16 @@ fn walk(root: &Path, folder: &Path, tests: &mut Tests) -> Result<(), String> {
     Ok(())
 }
 
-/// The rows of a line, if it is a comment that names some.
-fn rows(line: &str) -> Option<Vec<Id>> {
-    let comment = line.trim_start().strip_prefix("//")?;
-    let rest = comment.trim_start_matches('/').trim_start();
-    let (ids, _) = rest.strip_prefix("Rows ").or_else(|| rest.strip_prefix("Row "))?.split_once(':')?;
-    ids.split(", ").map(Id::parse).collect()
+/// The rows of a line, if it is a comment that names some: one whose first word behind `Row` is a name.
+fn rows(line: &str) -> Result<Option<Vec<Id>>, String> {
+    let rest = line.trim_start().strip_prefix("//").map(|c| c.trim_start_matches('/').trim_start());
+    let list = rest.and_then(|r| r.strip_prefix("Rows ").or_else(|| r.strip_prefix("Row ")));
+    let Some(list) = list.filter(|l| l.split([',', ':', ' ']).next().and_then(Id::parse).is_some()) else {
+        return Ok(None);
+    };
+    let (ids, _) = list.split_once(':').ok_or_else(|| format!("there is no `:` after `{list}`"))?;
+    let id = |name: &str| Id::parse(name).ok_or_else(|| format!("`{name}` is no name of a row"));
+    ids.split(", ").map(id).collect::<Result<_, _>>().map(Some)
 }
 
 /// The name of the function that a line begins to define.
@@ -77,7 +81,7 @@ fn read(text: &str) -> Result<Vec<(Id, String)>, String> {
     // The test that we are in, and the line with which it ends.
     let mut within: Option<(String, String)> = None;
     for line in text.lines() {
-        if let Some(ids) = rows(line) {
+        if let Some(ids) = rows(line)? {
             match &within {
                 Some((name, _)) => found.extend(ids.into_iter().map(|id| (id, name.clone()))),
                 None => {
@@ -146,7 +150,13 @@ mod tests {
 
     #[test]
     fn a_tag_without_a_test_is_an_error() {
-        let e = read(&format!("fn a() {{\n}}\n// {}\n", "Row A1: nothing")).unwrap_err();
-        assert!(e.contains("A1"), "{e}");
+        for (tag, words) in [
+            ("Row A1: nothing", "the row A1"),
+            ("Rows A1, A2 and A3: and", "`A2 and A3` is no name"),
+            ("Rows A1, A2", "no `:`"),
+        ] {
+            let e = read(&format!("fn a() {{\n}}\n// {tag}\n")).unwrap_err();
+            assert!(e.contains(words), "{e}");
+        }
     }
 }

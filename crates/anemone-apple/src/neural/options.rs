@@ -94,6 +94,7 @@ pub(super) fn of_statistics(
 mod tests {
     use super::*;
 
+    /// Row H27: there and back, and 0 for the default.
     #[test]
     fn numbers_of_qualities_are_known() {
         for q in QualityOfService::ALL {

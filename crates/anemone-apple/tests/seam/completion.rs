@@ -246,7 +246,7 @@ impl Instance for GatedInstance {
     }
 }
 
-/// Row K6: a program is compiled and loaded while another one runs.
+/// Rows H12, K6: a program is compiled and loaded while another one runs.
 #[test]
 fn a_program_is_compiled_while_another_runs() {
     let engine = Some(Arc::new(Engine(Arc::default())) as Arc<dyn fake::Engine>);

@@ -126,6 +126,7 @@ fn a_load_that_is_refused_for_a_moment_is_tried_again() {
     let (fake, framework) = with(Faults { busy_loads: 1, ..Faults::default() });
     let p = program("# busy\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
     run_sum(&load(&framework, &p).unwrap()).unwrap();
+    assert_eq!(fake.clock().now(), Duration::from_millis(100));
     // Two refusals are more than a moment.
     fake.set_faults(Faults { busy_loads: 2, ..Faults::default() });
     let e = load(&framework, &p).unwrap_err();
@@ -253,13 +254,17 @@ fn places_that_are_lost_end_in_an_error_that_says_so() {
 #[test]
 fn the_budget_ends_before_the_system_falls_silent() {
     let (fake, framework) = with(Faults::default());
+    assert_eq!(framework.left(), (COMPILES, LOADED));
     for n in 0..COMPILES {
+        // How many batches of sixty programs fit.
+        assert_eq!(framework.left().0 / 60, usize::from(n <= COMPILES - 60));
         let text = format!("# budget {n}\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
         drop(load(&framework, &program(&text)).unwrap());
     }
     let one_more = "# one more\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5";
     let e = load(&framework, &program(one_more)).unwrap_err();
     assert!(matches!(e, Error::CompileBudgetExhausted { spent: COMPILES, .. }), "{e}");
+    assert_eq!(framework.left(), (0, LOADED));
     // What is cached can still be loaded.
     let cached = "# budget 7\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5";
     run_sum(&load(&framework, &program(cached)).unwrap()).unwrap();

@@ -163,7 +163,7 @@ fn requests_are_made_in_the_newer_form_where_there_is_one() {
     }
 }
 
-/// Row L13: two programs on one surface give what one program of both gives, without a copy between them.
+/// Rows H12, L13: two programs on one surface give what one program of both gives, without a copy between them.
 #[test]
 fn programs_that_share_a_surface_give_what_one_program_gives() {
     let scene = Scene::new();

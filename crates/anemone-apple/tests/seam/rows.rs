@@ -17,6 +17,8 @@ use crate::tables::tables;
 
 const QUALITY: QualityOfService = QualityOfService::Default;
 
+/// What is sent and in which form is in `factories.txt`.
+///
 /// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each message of the table, by a safe type.
 #[test]
 fn every_row_of_the_table_is_sent() {
@@ -41,6 +43,26 @@ fn every_row_of_the_table_is_sent() {
     let missing: Vec<String> =
         MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row.as_str())).collect();
     assert_eq!(missing, [""; 0]);
+    let expected: Vec<&str> = FACTORIES.lines().filter(|l| !l.starts_with('#')).collect();
+    assert_eq!(factories(&lines), expected);
+}
+
+/// How each factory of the engine's classes is sent.
+const FACTORIES: &str = include_str!("factories.txt");
+
+/// How each message to a class of the engine that gives an object was sent first, in the order of the table.
+fn factories(lines: &[String]) -> Vec<String> {
+    let rows = MESSAGES.iter().map(ToString::to_string).filter(|row| row.starts_with("+[_ANE"));
+    let first =
+        |row: String| lines.iter().find(|l| l.strip_prefix(&row).is_some_and(|l| l.starts_with(" (")));
+    // Objects are told by class and number; the numbers say only in which order they came.
+    let plain = |line: &String| {
+        let mut parts = line.split('#');
+        let first = parts.next().unwrap_or_default().to_string();
+        parts.fold(first, |all, part| all + part.trim_start_matches(|c: char| c.is_ascii_digit()))
+    };
+    let gives = |line: &String| !line.ends_with(" = nil") && !line.ends_with(|c: char| c.is_ascii_digit());
+    rows.filter_map(first).map(plain).filter(gives).collect()
 }
 
 /// What is done on machines of other kinds.

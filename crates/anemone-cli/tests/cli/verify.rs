@@ -8,6 +8,7 @@ fn small(folder: &Folder) -> (String, String) {
     (path, format!("x={x}"))
 }
 
+/// Row N14: with what was expected, by distances, and where they part first.
 #[test]
 fn outputs_are_compared() {
     let folder = Folder::new();
@@ -44,6 +45,7 @@ fn wrong_use_is_the_users_fault() {
     anemone(&["verify", &path, "--case", &empty]).exits(2).complains("has no steps");
 }
 
+/// Row T6: an output of another shape is wrong.
 #[test]
 fn another_shape_fails() {
     let folder = Folder::new();
@@ -53,6 +55,7 @@ fn another_shape_fails() {
     assert!(ran.out.contains("`tensor<fp32, [4]>` is expected"), "{}", ran.out);
 }
 
+/// Row M2: step by step.
 #[test]
 fn states_carry_on_through_a_case() {
     let folder = Folder::new();

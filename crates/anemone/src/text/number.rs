@@ -318,6 +318,7 @@ mod tests {
         check(DType::Int32, "0x", Err(Fault::Malformed));
     }
 
+    /// Row B7: decimal and hexadecimal.
     #[test]
     fn floats_take_every_form() {
         check(DType::Fp32, "0x1.010102p-8", Ok("0x1.010102p-8"));
@@ -397,6 +398,7 @@ mod tests {
             }
         }
 
+        /// Row B7: written and read.
         #[test]
         fn every_fp16_survives(bits: u16) {
             let value = f16::from_bits(bits).to_f64();

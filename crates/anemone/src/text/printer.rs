@@ -393,6 +393,7 @@ mod tests {
         check(statement, expected, expected);
     }
 
+    /// Row B2: each in its own form.
     #[test]
     fn scalars_differ_between_the_dialects() {
         check(
@@ -478,6 +479,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
+        /// Rows B2, B7: whatever the program.
         #[test]
         fn what_is_printed_is_read_again(program in generate::program()) {
             let printed = print(&program);

@@ -27,6 +27,7 @@ fn first(text: &str) -> Diagnostic {
     parse(text).unwrap_err().into_iter().next().unwrap()
 }
 
+/// Row B1: with and without what built it.
 #[test]
 fn the_smallest_programs() {
     check("program(1.0){}", &[]);
@@ -40,6 +41,7 @@ fn the_smallest_programs() {
     assert_eq!(first("progam(1.0){}").help.unwrap(), "write `program`");
 }
 
+/// Rows B5, B6, B8: arguments, attributes, literals in place, an opset at the op.
 #[test]
 fn statements_of_every_form() {
     check_in_function("write_state(data = v, input = k)[name = string(\"w\")];", &[]);
@@ -113,6 +115,7 @@ fn helps_show_the_right_form() {
     assert_eq!(d.help.unwrap(), "write `tensor<int32, []>(1)`");
 }
 
+/// Row B23: within a function, and functions in a program.
 #[test]
 fn names_are_given_once() {
     check_in_function("f(a = x, b = x, a = y);", &[("duplicate-argument", "a")]);
@@ -130,6 +133,7 @@ fn a_name_may_be_the_word_of_a_literal() {
     );
 }
 
+/// Row B10: in both dialects.
 #[test]
 fn types() {
     check_in_function("tensor<fp16, [1.5]> y = f();", &[("bad-dimension", "1.5")]);
@@ -198,6 +202,7 @@ fn strings() {
     check("program(1.3){ /* func }", &[("unterminated-comment", "/*")]);
 }
 
+/// Row B24: down to the word.
 #[test]
 fn spans_name_what_they_say() {
     let text = "program(1.3)[info = string(\"i\")]{ func f <ios18>(int32 x) { \
