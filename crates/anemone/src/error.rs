@@ -169,6 +169,18 @@ impl Error {
     pub(crate) fn of_engine(why: &str) -> Self {
         Error::Eval(AneError { op: "evaluate", class: String::new(), code: 0, source: why.into() })
     }
+
+    /// The engine was asked how long it took, and does not say.
+    pub(crate) fn no_time() -> Self {
+        let why =
+            "the engine ran, and did not say how long it took: this macOS gives no statistics of the program";
+        Error::UnsupportedSelector(AneError {
+            op: "evaluate",
+            class: String::new(),
+            code: 0,
+            source: why.into(),
+        })
+    }
 }
 
 impl From<Diagnostics> for Error {

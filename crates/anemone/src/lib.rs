@@ -29,13 +29,16 @@ pub mod device;
 
 pub mod client;
 pub mod driver;
+mod executable;
 
 pub use chip::Chip;
 pub use client::{
     Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetricSink, Model, ModelType,
     PooledRequest, Request, RequestPool, WeightFile, probe,
 };
+pub use device::ane::{QualityOfService, QualityOfService as NSQualityOfService};
 pub use error::{AneError, Error};
+pub use executable::{Executable, LockedSlice, LockedSliceMut, TensorData};
 pub use graph::{
     Convolution2dDescriptor, ConvolutionTranspose2dDescriptor, Graph, PadFillMode, PadMode, Shape, Tensor,
 };

@@ -379,6 +379,19 @@ impl Request {
         surface.map_or(Ok(None), |s| statistics::read(bound.model.framework(), bound.object.id(), s))
     }
 
+    /// How many nanoseconds the engine took for the last evaluation, as [`Request::statistics`] has it; nothing is
+    /// allocated for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::statistics`].
+    pub fn nanoseconds(&self) -> Result<Option<u64>, Error> {
+        let bound = &*self.bound;
+        bound.idle()?;
+        let surface = bound.surfaces.get(bound.inputs + bound.outputs);
+        surface.map_or(Ok(None), |s| statistics::nanoseconds(bound.model.framework(), bound.object.id(), s))
+    }
+
     pub(super) fn framework(&self) -> &Framework {
         self.bound.model.framework()
     }

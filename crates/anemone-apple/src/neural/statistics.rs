@@ -192,6 +192,35 @@ pub(super) fn read(
     Ok((statistics != Statistics::default()).then_some(statistics))
 }
 
+/// Reads of what the last evaluation of a request has left only how long it took.
+pub(super) fn nanoseconds(
+    framework: &Framework,
+    request: Id,
+    surface: &Surface,
+) -> Result<Option<u64>, Error> {
+    let _pool = framework.pool();
+    // SAFETY: a live request, and what it gives: an array, and an _ANEPerformanceStats, or nil.
+    unsafe {
+        let object = framework.send(REQUEST_PERF_STATS, request, ());
+        if !object.is_nil() {
+            let nanoseconds = framework.send(HW_EXECUTION_TIME, object, ());
+            if nanoseconds > 0 {
+                return Ok(Some(nanoseconds));
+            }
+        }
+        let array = framework.send(REQUEST_PERF_STATS_ARRAY, request, ());
+        if array.is_nil() || framework.send(ARRAY_COUNT, array, ()) == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(time(&surface.read()?))
+}
+
+/// The time in what was written.
+fn time(bytes: &[u8]) -> Option<u64> {
+    bytes.get(TIME_AT..TIME_AT + 8).map(number).filter(|&t| t > 0)
+}
+
 /// Reads what was written: the time is the second number, 27 counters begin at the fourth.
 ///
 /// The sources contradict themselves on how many bytes the counters take; as many are read as there are.
@@ -199,11 +228,10 @@ fn parse(bytes: &[u8]) -> Statistics {
     if bytes.iter().all(|&b| b == 0) {
         return Statistics::default();
     }
-    let time = bytes.get(TIME_AT..TIME_AT + 8).map(number).filter(|&t| t > 0);
     let block = bytes.get(COUNTERS_AT..).unwrap_or_default();
     let block = &block[..block.len().min(COUNTERS * 8)];
     let counters = if block.iter().all(|&b| b == 0) { Vec::new() } else { counters(block) };
-    Statistics { nanoseconds: time, counters, raw: bytes.to_vec(), reported: None }
+    Statistics { nanoseconds: time(bytes), counters, raw: bytes.to_vec(), reported: None }
 }
 
 fn counters(bytes: &[u8]) -> Vec<Counter> {

@@ -10,6 +10,7 @@ use super::workers::Workers;
 use crate::bundle::Weights;
 use crate::device::{self, ane};
 use crate::error::{Doing, Error};
+use crate::graph::Built;
 use crate::mil::{Name, Program};
 use crate::surface::{Port, Surface, TensorLayout};
 use crate::types::{TensorType, Type};
@@ -31,6 +32,11 @@ impl Checked {
             Some(verified) => Ok(Self { program, verified, weights }),
             None => Err(report.diagnostics.into()),
         }
+    }
+
+    /// What the builder has taken through the gate.
+    pub(crate) fn of_built(built: Built) -> Self {
+        Self { program: built.program, verified: built.verified, weights: built.weights }
     }
 
     /// The function of this name; the first, if the name is empty.

@@ -33,6 +33,7 @@ pub use info::{DeviceInfo, probe};
 pub use model::Model;
 pub use options::{CompileOptions, CompileStats, MetricSink, ModelType, WeightFile};
 pub use pool::{PooledRequest, RequestPool};
+pub(crate) use request::Access;
 pub use request::{Request, Which};
 
 use crate::bundle::{self, Form, Weights};
@@ -245,7 +246,7 @@ impl CompileOptions {
         })
     }
 
-    fn how(&self) -> Result<How<'_>, Error> {
+    pub(crate) fn how(&self) -> Result<How<'_>, Error> {
         let statistics = match self.perf_stats_mask {
             0 => None,
             mask => Some(StatisticsMask::new(mask).map_err(|e| Error::from_apple(Doing::Compile, e))?),

@@ -25,6 +25,10 @@ impl Recent {
         Self { loaded, idle: Mutex::new(Vec::with_capacity(KEPT)) }
     }
 
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
     /// Lends a request on these surfaces to a function: one that is kept, or a new one, which then is kept. The former
     /// allocates nothing.
     pub(crate) fn with<'a, R>(

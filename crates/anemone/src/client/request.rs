@@ -1,7 +1,7 @@
 //! Surfaces bound to a program, to be run as often as wanted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anemone_apple::neural;
 
@@ -169,6 +169,19 @@ impl Request {
     /// [`Error::TimedOut`], and as [`Evaluation::wait`].
     pub fn run_within(&mut self, time: Duration) -> Result<(), Error> {
         self.start().wait_within(time)
+    }
+
+    /// Runs the program, and says how many nanoseconds the engine took: what the hardware has counted, if it was asked to
+    /// and says so, and what the wall clock says of the software engine.
+    pub(crate) fn run_timed(&mut self) -> Result<Option<u64>, Error> {
+        match &mut self.kind {
+            Kind::Hardware(request) => request.run().and_then(|()| request.nanoseconds()).map_err(of_apple),
+            Kind::Software(software) => {
+                let begin = Instant::now();
+                software.run()?;
+                Ok(Some(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)))
+            }
+        }
     }
 
     /// What the program takes, in its order.
@@ -348,10 +361,10 @@ impl Request {
     }
 }
 
-/// A tensor of a request, to read or write.
-struct Access<'a> {
-    port: &'a Port,
-    surface: &'a Surface,
+/// A tensor in a surface, to read or write.
+pub(crate) struct Access<'a> {
+    pub(crate) port: &'a Port,
+    pub(crate) surface: &'a Surface,
 }
 
 impl Access<'_> {
@@ -377,7 +390,7 @@ impl Access<'_> {
         Err(Error::Invalid(format!("`{}` has {} elements, not fp16", self.port.name, self.port.dtype)))
     }
 
-    fn number(&self) -> Result<Number, Error> {
+    pub(crate) fn number(&self) -> Result<Number, Error> {
         Number::of(self.port.dtype).ok_or_else(|| {
             Error::Invalid(format!(
                 "`{}` has {} elements, not fp16 or fp32: read and write them by their own type",
@@ -416,7 +429,12 @@ impl Access<'_> {
         Ok(())
     }
 
-    fn write_numbers(&self, channel: usize, channels: Option<usize>, values: &[f32]) -> Result<(), Error> {
+    pub(crate) fn write_numbers(
+        &self,
+        channel: usize,
+        channels: Option<usize>,
+        values: &[f32],
+    ) -> Result<(), Error> {
         let (number, layout) = (self.number()?, &self.port.layout);
         let channels = channels.unwrap_or(layout.channels);
         self.length("elements", channels * layout.channel_elements(), values.len())?;
@@ -424,7 +442,12 @@ impl Access<'_> {
         Ok(())
     }
 
-    fn read_numbers(&self, channel: usize, channels: Option<usize>, values: &mut [f32]) -> Result<(), Error> {
+    pub(crate) fn read_numbers(
+        &self,
+        channel: usize,
+        channels: Option<usize>,
+        values: &mut [f32],
+    ) -> Result<(), Error> {
         let (number, layout) = (self.number()?, &self.port.layout);
         let channels = channels.unwrap_or(layout.channels);
         self.length("elements", channels * layout.channel_elements(), values.len())?;
@@ -444,14 +467,14 @@ impl Access<'_> {
         self.length("elements", self.port.layout.logical_elements(), elements)
     }
 
-    fn write_elements<T: Element>(&self, elements: &[T]) -> Result<(), Error> {
+    pub(crate) fn write_elements<T: Element>(&self, elements: &[T]) -> Result<(), Error> {
         self.only::<T>(elements.len())?;
         let layout = &self.port.layout;
         scatter(&mut self.lock_mut()?, layout, 0..layout.channels, bytemuck::cast_slice(elements));
         Ok(())
     }
 
-    fn read_elements<T: Element>(&self, elements: &mut [T]) -> Result<(), Error> {
+    pub(crate) fn read_elements<T: Element>(&self, elements: &mut [T]) -> Result<(), Error> {
         self.only::<T>(elements.len())?;
         let layout = &self.port.layout;
         gather(&self.lock()?, layout, 0..layout.channels, bytemuck::cast_slice_mut(elements));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::TensorLayout;
 use crate::types::DType;
-use anemone_kernels::fp16::{cast_f16_f32, cast_f32_f16};
+use anemone_kernels::fp16::{cast_f16_f32, cast_f32_f16, f32_to_fp16};
 
 /// Copies elements, which follow one another, into some channels.
 pub(crate) fn scatter(surface: &mut [u8], layout: &TensorLayout, channels: Range<usize>, elements: &[u8]) {
@@ -36,6 +36,14 @@ impl Number {
             DType::Fp16 => Some(Number::Fp16),
             DType::Fp32 => Some(Number::Fp32),
             _ => None,
+        }
+    }
+
+    /// Writes one number, rounded once, at the beginning of these bytes.
+    pub(crate) fn put(self, bytes: &mut [u8], value: f32) {
+        match self {
+            Number::Fp16 => bytes[..2].copy_from_slice(&f32_to_fp16(value).to_ne_bytes()),
+            Number::Fp32 => bytes[..4].copy_from_slice(&value.to_ne_bytes()),
         }
     }
 }

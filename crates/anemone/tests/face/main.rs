@@ -2,9 +2,11 @@
 //! for Apple's side.
 
 mod driver;
+mod executable;
 #[path = "../ane/software.rs"]
 mod software;
 mod surface;
+mod tensor_data;
 
 use anemone::device::Engine;
 use anemone::{Client, chip::Chip};

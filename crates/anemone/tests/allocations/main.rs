@@ -1,0 +1,57 @@
+//! What runs allocate on this side of the seam: nothing.
+
+#[path = "../../../anemone-apple/tests/soak/allocations.rs"]
+mod allocations;
+#[path = "../ane/software.rs"]
+mod software;
+
+use anemone::device::Engine;
+use anemone::driver::{Program, Source};
+use anemone::{Client, CompileOptions, Graph, Shape, TensorData};
+use anemone_apple::Framework;
+use anemone_apple::fake::Fake;
+
+/// Runs once, so that what is kept is there, and then counts.
+fn count(mut run: impl FnMut()) -> usize {
+    run();
+    (0..3).map(|_| allocations::above(&mut run).1).max().unwrap_or_default()
+}
+
+/// Rows H14, H16, N4: what is bound to the same tensors is run without an allocation.
+#[test]
+fn cached_runs_allocate_nothing() {
+    let fake = Fake::new(software::machine(Engine::Cpu));
+    let framework = fake.raw(|abi| Framework::over(allocations::beneath(abi), None)).unwrap();
+    let client = Client::over(&framework);
+    let shape = Shape::spatial(2, 1, 64);
+    let mut g = Graph::new();
+    let x = g.placeholder(shape);
+    g.relu(x);
+    let exe = g.compile_on(&client, CompileOptions::default()).unwrap();
+    let [x, y, z] = [(); 3].map(|()| TensorData::on(&client, shape).unwrap());
+    // The measure measures: what is bound anew allocates.
+    assert!(count(|| exe.run(&[&x], &[&y]).unwrap()) > 10);
+    assert_eq!(count(|| exe.run_cached(&[&x], &[&y]).unwrap()), 0);
+    assert_eq!(
+        count(|| {
+            exe.run_cached(&[&x], &[&z]).unwrap();
+            exe.run_cached(&[&x], &[&y]).unwrap();
+        }),
+        0
+    );
+
+    let mut program = Program::compile_on(&client, &Source::matmul(2, 32, 32), &[]).unwrap();
+    program.load().unwrap();
+    let product = TensorData::on(&client, Shape::spatial(32, 1, 32)).unwrap();
+    assert_eq!(count(|| program.run(x.surface(), product.surface()).unwrap()), 0);
+
+    // Numbers go in and out through memory that is kept.
+    let numbers = [0.5; 128];
+    assert_eq!(count(|| x.copy_from_f32(&numbers)), 0);
+    assert_eq!(count(|| x.write_f32_at(7, 1.0)), 0);
+    assert_eq!(count(|| x.as_f32_slice_mut()[7] += 1.0), 0);
+    assert_eq!(count(|| assert_eq!(x.as_f32_slice()[0], 0.5)), 0);
+    assert!(allocations::below() > 0, "the stand-in allocates, and that is told apart");
+    drop((exe, program, product, x, y, z, client, framework));
+    fake.finish().check();
+}
