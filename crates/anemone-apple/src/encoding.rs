@@ -140,7 +140,8 @@ arguments!(A B C D E F G H I);
 
 /// The encoding of a method: the result, receiver and selector, the arguments.
 pub fn of_method<A: Arguments, R: Encode>() -> String {
-    let mut encoding = format!("{}@:", R::ENCODING);
+    let mut encoding = String::from(R::ENCODING);
+    encoding.push_str("@:");
     A::ENCODINGS.iter().for_each(|e| encoding.push_str(e));
     encoding
 }

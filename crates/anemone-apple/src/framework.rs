@@ -329,21 +329,17 @@ fn find(abi: &Abi, class: Class, selector: Sel, row: &Row) -> Finding {
         return Finding::NoSelector;
     }
     // SAFETY: the method exists; its encoding lives as long as the class.
-    let found = plain(&unsafe { text((abi.method_get_type_encoding)(method)) });
-    if found == plain(&(row.encoding)()) { Finding::Found } else { Finding::Drifted(found) }
+    let found = unsafe { text((abi.method_get_type_encoding)(method)) };
+    let expected = (row.encoding)();
+    if found == expected || plain(&found) == plain(&expected) {
+        return Finding::Found;
+    }
+    Finding::Drifted(plain(&found))
 }
 
 impl std::fmt::Debug for Framework {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Framework")
-    }
-}
-
-impl std::fmt::Display for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.to_class { '+' } else { '-' };
-        let class = CLASSES[self.class].name.to_string_lossy();
-        write!(f, "{sign}[{class} {}]", self.selector.to_string_lossy())
     }
 }
 

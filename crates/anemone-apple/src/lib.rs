@@ -38,7 +38,7 @@ pub use budget::{COMPILES, LOADED};
 pub use error::{Again, CODES, Error, ErrorCode, Refusal, Reported, STATUSES, Status};
 pub use foundation::Plist;
 pub use framework::{Finding, Framework, survey};
-pub use log::Log;
+pub use log::{Log, Sent};
 pub use message::{ClassRow, Confidence, Feature, Row};
 pub use pace::{AFTER_FAILURE, Clock};
 pub use recording::{Difference, Recording};

@@ -8,9 +8,9 @@
 //! -[_ANEInMemoryModel loadWithQoS:options:error:] (21, NSDictionary#6, _) = 1
 //! ```
 
-use std::collections::HashMap;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::abi::Id;
 use crate::encoding::{Arguments, Encode};
@@ -19,14 +19,34 @@ use crate::message::Row;
 
 /// A log of messages. Copies write into the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Lines>>);
+pub struct Log(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
-struct Lines {
-    lines: Vec<String>,
+struct Entries {
+    sent: Vec<Sent>,
     /// The number of each object that was seen, by address. An address that is used again gets a new number when
     /// the class differs; within one class a number may stand for several objects one after the other.
-    numbers: HashMap<(usize, String), usize>,
+    numbers: BTreeMap<(usize, String), usize>,
+}
+
+/// A message that was sent; written, it is a line.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    row: &'static Row,
+    arguments: Vec<Value>,
+    result: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Number(i128),
+    Nil,
+    Object {
+        class: String,
+        number: usize,
+    },
+    /// What means nothing outside of the process.
+    Other,
 }
 
 impl Log {
@@ -35,20 +55,20 @@ impl Log {
         Self::default()
     }
 
-    /// The lines so far.
+    /// The messages so far, a line each.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+        self.lock().sent.iter().map(Sent::to_string).collect()
     }
 
-    /// Takes the lines so far, and forgets them.
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).lines)
+    /// Takes the messages so far, and forgets them.
+    pub fn take(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.lock().sent)
     }
 
     pub(crate) fn sent<A: Arguments, R: Encode>(
         &self,
         framework: &Framework,
-        row: &Row,
+        row: &'static Row,
         arguments: A,
         result: R,
     ) {
@@ -56,36 +76,63 @@ impl Log {
             // SAFETY: arguments and results of a message that was just sent are alive or nil.
             (!id.is_nil()).then(|| unsafe { framework.class_name(id) })
         };
-        let mut shown = Vec::new();
-        arguments.each(&mut |scalar, object| shown.push((scalar, object.map(|o| (o, class(o))))));
-        let given = (result.scalar(), result.object().map(|o| (o, class(o))));
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = format!("{row} (");
-        for (i, value) in shown.into_iter().enumerate() {
-            line.push_str(if i == 0 { "" } else { ", " });
-            log.show(&mut line, value);
-        }
-        line.push_str(") = ");
-        log.show(&mut line, given);
-        log.lines.push(line);
+        let mut given = Vec::new();
+        arguments.each(&mut |scalar, object| given.push((scalar, object.map(|o| (o, class(o))))));
+        let result = (result.scalar(), result.object().map(|o| (o, class(o))));
+        let mut log = self.lock();
+        let arguments = given.into_iter().map(|v| log.value(v)).collect();
+        let result = log.value(result);
+        log.sent.push(Sent { row, arguments, result });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lines {
-    fn show(&mut self, line: &mut String, (scalar, object): (Option<i128>, Option<(Id, Option<String>)>)) {
-        // Writing into a string does not fail.
-        let _ = match (scalar, object) {
-            (Some(n), _) => write!(line, "{n}"),
-            (None, Some((_, None))) => write!(line, "nil"),
+impl Entries {
+    fn value(&mut self, (scalar, object): (Option<i128>, Option<(Id, Option<String>)>)) -> Value {
+        match (scalar, object) {
+            (Some(n), _) => Value::Number(n),
+            (None, Some((_, None))) => Value::Nil,
             (None, Some((id, Some(class)))) => {
                 // Concrete classes of Foundation are its own business, and differ between systems.
                 let class = public_name(&class).to_string();
                 let next = self.numbers.len() + 1;
-                let n = *self.numbers.entry((id.0 as usize, class.clone())).or_insert(next);
-                write!(line, "{class}#{n}")
+                let number = *self.numbers.entry((id.0.addr(), class.clone())).or_insert(next);
+                Value::Object { class, number }
             }
-            (None, None) => write!(line, "_"),
-        };
+            (None, None) => Value::Other,
+        }
+    }
+}
+
+impl Sent {
+    /// Its row of the message table.
+    pub fn row(&self) -> &'static Row {
+        self.row
+    }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (", self.row)?;
+        for (i, value) in self.arguments.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            value.fmt(f)?;
+        }
+        write!(f, ") = {}", self.result)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Number(n) => write!(f, "{n}"),
+            Value::Nil => f.write_str("nil"),
+            Value::Object { class, number } => write!(f, "{class}#{number}"),
+            Value::Other => f.write_str("_"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::encoding::{Arguments, Encode};
+use crate::messages::CLASSES;
 
 /// A message, typed where it is written down: the one place that states its arguments.
 ///
@@ -163,6 +164,20 @@ pub struct Row {
     pub feature: Feature,
     /// How sure the encoding is.
     pub confidence: Confidence,
+}
+
+impl Row {
+    /// The name of the class.
+    pub fn class_name(&self) -> &'static str {
+        CLASSES[self.class].name.to_str().expect("the table is ASCII")
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.to_class { '+' } else { '-' };
+        write!(f, "{sign}[{} {}]", self.class_name(), self.selector.to_string_lossy())
+    }
 }
 
 /// A class as a row of the table.

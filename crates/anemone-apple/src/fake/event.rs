@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::ane;
 use super::object::{Payload, lock, make, object};
-use super::runtime::{Implementations, world_of};
+use super::runtime::world_of;
 use super::surface::{Target, close_port, open_port, ports};
+use super::tables::Implementations;
 use crate::abi::{Bool, Id, Sel};
 use crate::messages::*;
 

@@ -4,7 +4,8 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::{Arc, Mutex};
 
 use super::object::{Object, Payload, World, lock, make, make_autoreleased, object, release, retain, str_of};
-use super::runtime::{FakeClass, Implementations, world_of};
+use super::runtime::{FakeClass, world_of};
+use super::tables::Implementations;
 use crate::abi::{Bool, Class, Id, Sel};
 use crate::messages::*;
 

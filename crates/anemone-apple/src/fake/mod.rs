@@ -23,18 +23,20 @@
 mod ane;
 mod event;
 mod foundation;
+mod gate;
 mod object;
 mod runtime;
 mod surface;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
+pub use gate::Gate;
 use object::{World, lock};
-pub use runtime::{Table, Tables};
+pub use tables::Tables;
 
 use crate::abi::Abi;
 use crate::error::Error;
@@ -149,7 +151,8 @@ impl Default for Machine {
     }
 }
 
-/// How the fake misbehaves. All of it has been seen on real machines, or is documented for them.
+/// How the fake misbehaves. All of it has been seen on real machines, or is documented for them, but for
+/// [`Faults::completes_twice`].
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Compilations are refused with this description.
@@ -168,8 +171,10 @@ pub struct Faults {
     pub after_evaluations: usize,
     /// Performance statistics are not there.
     pub no_counters: bool,
-    /// An evaluation takes so long.
-    pub hang: Option<Duration>,
+    /// An evaluation is held up here; then the driver gives it up.
+    pub hang: Option<Gate>,
+    /// A completion handler is called a second time, once it has come through here. The request may have ended by then.
+    pub completes_twice: Option<Gate>,
     /// Results are zero, and nothing says so.
     pub zero_outputs: bool,
     /// Unloading does not give the program's place back.
@@ -201,8 +206,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// A mix of faults, the same one for the same seed. Each fault is there in a quarter of all mixes; those that would
-    /// take long take milliseconds.
+    /// A mix of faults, the same one for the same seed. Each fault is there in a quarter of all mixes, but for a handler that
+    /// is called twice; nothing takes long.
     pub fn seeded(seed: u64) -> Self {
         // SplitMix64.
         let mut state = seed;
@@ -224,7 +229,8 @@ impl Faults {
             evaluate_status: some(4).map(|n| [0x1d, 0x12, 0x2, 0x15][n as usize - 1]),
             after_evaluations: some(3).unwrap_or(0) as usize,
             no_counters: some(1).is_some(),
-            hang: some(5).map(Duration::from_millis),
+            hang: some(1).map(|_| Gate::opened()),
+            completes_twice: None,
             zero_outputs: some(1).is_some(),
             budget_leaks: some(1).is_some(),
             tile_poisons: some(1).is_some(),
@@ -258,10 +264,7 @@ impl Fake {
 
     /// A machine that misbehaves.
     pub fn with(machine: Machine, faults: Faults) -> Self {
-        let classes = runtime::ClassTable::new(&machine.tables);
-        let world = World::new(machine, faults, classes);
-        runtime::register(&world);
-        Self { world }
+        Self { world: World::new(machine, faults) }
     }
 
     /// Opens its framework.
@@ -314,6 +317,7 @@ impl Fake {
         Report {
             wrong: self.world.take_wrong(),
             live,
+            threads: self.world.threads.load(Ordering::Acquire),
             surfaces: self.world.surfaces.load(Ordering::Relaxed),
             ports: self.world.ports.load(Ordering::Relaxed),
             loaded: daemon.loaded(),
@@ -350,6 +354,9 @@ pub struct Report {
     pub wrong: Vec<String>,
     /// How many objects are alive, by class.
     pub live: BTreeMap<String, usize>,
+    /// How many threads the driver has for evaluations that nobody waits for. They end by themselves, a moment after the
+    /// evaluation.
+    pub threads: usize,
     /// How many surfaces are alive.
     pub surfaces: usize,
     /// How many ports are open.
@@ -384,5 +391,5 @@ impl Report {
 
 /// The rows of the message table that the fake does not implement: none, as a test holds.
 pub fn unimplemented() -> Vec<String> {
-    runtime::unimplemented()
+    tables::unimplemented()
 }

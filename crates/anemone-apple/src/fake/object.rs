@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::ane::{self, daemon::Daemon};
-use super::runtime::{ClassTable, FakeClass};
+use super::runtime::{Classes, FakeClass};
 use super::{Faults, Machine};
 use crate::abi::{Id, SurfaceRef};
 use crate::pace::Clock;
@@ -74,7 +74,7 @@ impl Payload {
 pub(super) struct World {
     pub(super) machine: Machine,
     pub(super) faults: Mutex<Faults>,
-    pub(super) classes: ClassTable,
+    pub(super) classes: Classes,
     pub(super) daemon: Mutex<Daemon>,
     pub(super) clock: Arc<VirtualClock>,
     /// How many surfaces and ports are alive.
@@ -82,7 +82,10 @@ pub(super) struct World {
     pub(super) ports: AtomicUsize,
     /// How many evaluations are under way that nobody waits for.
     pub(super) in_flight: AtomicUsize,
-    heap: Mutex<Heap>,
+    /// How many threads the driver has.
+    pub(super) threads: AtomicUsize,
+    /// The dead whose memory is kept.
+    quarantine: Mutex<VecDeque<*mut Object>>,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -106,31 +109,24 @@ impl Clock for VirtualClock {
     }
 }
 
-#[derive(Default)]
-struct Heap {
-    /// How many objects of each class are alive.
-    live: BTreeMap<String, usize>,
-    quarantine: VecDeque<*mut Object>,
-}
-
 /// Locks, also after another thread has panicked: the fake's data stays consistent between statements.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {
-    pub(super) fn new(machine: Machine, faults: Faults, classes: ClassTable) -> Arc<Self> {
-        let daemon = Mutex::new(Daemon::new(machine.cache.clone()));
-        Arc::new(Self {
-            machine,
+    pub(super) fn new(machine: Machine, faults: Faults) -> Arc<Self> {
+        Arc::new_cyclic(|world| Self {
             faults: Mutex::new(faults),
-            classes,
-            daemon,
+            classes: Classes::new(&machine.tables, world),
+            daemon: Mutex::new(Daemon::new(machine.cache.clone())),
+            machine,
             clock: Arc::default(),
             surfaces: AtomicUsize::new(0),
             ports: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-            heap: Mutex::default(),
+            threads: AtomicUsize::new(0),
+            quarantine: Mutex::default(),
             wrong: Mutex::default(),
         })
     }
@@ -146,12 +142,13 @@ impl World {
 
     /// How many objects are alive, by class.
     pub(super) fn live(&self) -> BTreeMap<String, usize> {
-        lock(&self.heap).live.iter().filter(|(_, n)| **n > 0).map(|(c, n)| (c.clone(), *n)).collect()
+        let live = self.classes.iter().map(|c| (c.name().to_string(), c.live.load(Ordering::Relaxed)));
+        live.filter(|(_, n)| *n > 0).collect()
     }
 
     /// Gives back the memory of dead objects.
     pub(super) fn empty_quarantine(&self) {
-        let dead: Vec<_> = lock(&self.heap).quarantine.drain(..).collect();
+        let dead: Vec<_> = lock(&self.quarantine).drain(..).collect();
         for object in dead {
             // SAFETY: it came from a box, is dead, and only the quarantine had its address.
             drop(unsafe { Box::from_raw(object) });
@@ -162,7 +159,7 @@ impl World {
 /// Makes an object with a count of one. It takes over the counts of what the payload holds.
 pub(super) fn make(world: &Arc<World>, class: &str, payload: Payload) -> Id {
     let class = world.classes.class(class);
-    *lock(&world.heap).live.entry(class.name().to_string()).or_default() += 1;
+    class.live.fetch_add(1, Ordering::Relaxed);
     let object = Object {
         mark: AtomicU64Mark::new(ALIVE),
         count: AtomicUsize::new(1),
@@ -228,9 +225,13 @@ pub(super) unsafe fn object<'a>(id: Id) -> Option<&'a Object> {
 }
 
 impl Object {
-    pub(super) fn class_name(&self) -> &str {
+    fn class(&self) -> &FakeClass {
         // SAFETY: classes live as long as their world, which the object holds.
-        unsafe { &*self.class }.name()
+        unsafe { &*self.class }
+    }
+
+    pub(super) fn class_name(&self) -> &str {
+        self.class().name()
     }
 }
 
@@ -279,13 +280,11 @@ pub(super) unsafe fn release(id: Id) {
         // SAFETY: the object held a count of it.
         unsafe { release(held) };
     }
+    o.class().live.fetch_sub(1, Ordering::Relaxed);
     let overflow = {
-        let mut heap = lock(&world.heap);
-        if let Some(n) = heap.live.get_mut(o.class_name()) {
-            *n -= 1;
-        }
-        heap.quarantine.push_back(id.0.cast());
-        (heap.quarantine.len() > QUARANTINE).then(|| heap.quarantine.pop_front()).flatten()
+        let mut quarantine = lock(&world.quarantine);
+        quarantine.push_back(id.0.cast());
+        (quarantine.len() > QUARANTINE).then(|| quarantine.pop_front()).flatten()
     };
     if let Some(oldest) = overflow {
         // SAFETY: it came from a box, is dead, and only the quarantine had its address.

@@ -1,212 +1,93 @@
-//! The fake's Objective-C runtime: classes with the method tables of a macOS, selectors, pools, and the [`Abi`].
+//! The fake's Objective-C runtime: the classes of a machine, selectors, pools, and the [`Abi`].
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::object::{self, AtomicU64Mark, CLASS, Referent, World, lock, referent};
-use super::{ane, event, foundation, surface};
+use super::surface;
+use super::tables::{FakeMethod, Table, Tables};
 use crate::abi::{Abi, Class, Id, Imp, Method, Sel};
-use crate::encoding::{Arguments, Encode};
-use crate::message::Message;
-use crate::messages::{CLASSES, MESSAGES};
-use crate::recording::Recording;
 
-/// The method tables of one macOS: what a file of `fixtures/runtime` holds.
-#[derive(Clone, Debug, serde::Deserialize)]
-pub struct Tables {
-    /// Which macOS, and its build.
-    pub system: String,
-    /// Where the tables come from.
-    pub source: String,
-    /// Classes by name.
-    pub classes: BTreeMap<String, Table>,
-}
-
-/// The methods of one class: encodings by selector.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct Table {
-    /// The class above it.
-    #[serde(default)]
-    pub superclass: Option<String>,
-    /// What the class receives.
-    #[serde(rename = "+", default)]
-    pub to_class: BTreeMap<String, String>,
-    /// What its objects receive.
-    #[serde(rename = "-", default)]
-    pub to_object: BTreeMap<String, String>,
-}
-
-impl Tables {
-    /// Reads tables in JSON.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the text.
-    pub fn parse(json: &str) -> Result<Self, String> {
-        serde_json::from_str(json).map_err(|e| e.to_string())
-    }
-
-    /// The tables of the system on which a log was recorded: those of the newest macOS, with what the recording says of
-    /// each message.
-    pub fn recorded(recording: &Recording) -> Self {
-        let mut tables = Self::newest();
-        tables.system = recording.header("system").unwrap_or_default().to_string();
-        tables.source = recording.header("recorded").unwrap_or_default().to_string();
-        for row in MESSAGES {
-            let Some(found) = recording.found(&row.to_string()) else { continue };
-            let class = CLASSES[row.class].name.to_string_lossy().into_owned();
-            let selector = row.selector.to_string_lossy().into_owned();
-            let table = tables.classes.entry(class).or_default();
-            let methods = if row.to_class { &mut table.to_class } else { &mut table.to_object };
-            match found {
-                Some(encoding) => methods.insert(selector, encoding.to_string()),
-                None => methods.remove(&selector),
-            };
-        }
-        tables
-    }
-
-    /// The newest macOS that there are tables of.
-    pub fn newest() -> Self {
-        static NEWEST: OnceLock<Tables> = OnceLock::new();
-        let parse = || Self::parse(include_str!("../../../../fixtures/runtime/macos-26.5.json"));
-        NEWEST.get_or_init(|| parse().expect("the file is checked by a test")).clone()
-    }
-}
-
-/// A class. It begins as an object does, so that the receiver of a message can be told.
+/// A class of a world. It begins as an object does, so that the receiver of a message can be told.
 #[repr(C)]
 pub(super) struct FakeClass {
     mark: AtomicU64Mark,
-    name: CString,
-    superclass: Option<String>,
-    to_class: HashMap<Sel, Box<FakeMethod>>,
-    to_object: HashMap<Sel, Box<FakeMethod>>,
-}
-
-/// A method: where it is carried out, and what the macOS says about its types.
-pub(super) struct FakeMethod {
-    imp: Option<Imp>,
-    encoding: CString,
+    world: Weak<World>,
+    table: Arc<Table>,
+    /// Where the class above it is among the classes of the world.
+    superclass: Option<usize>,
+    /// How many of its objects are alive.
+    pub(super) live: AtomicUsize,
 }
 
 impl FakeClass {
     pub(super) fn name(&self) -> &str {
-        self.name.to_str().unwrap_or_default()
+        self.table.name.to_str().unwrap_or_default()
     }
 }
 
-/// The classes of a world.
-pub(super) struct ClassTable(BTreeMap<String, Box<FakeClass>>);
+/// The classes of a world, in the order of their names.
+pub(super) struct Classes(Box<[FakeClass]>);
 
-impl ClassTable {
-    pub(super) fn new(tables: &Tables) -> Self {
-        let implemented = implementations();
-        let methods = |class: &str, to_class: bool, table: &BTreeMap<String, String>| {
-            table
-                .iter()
-                .map(|(selector, encoding)| {
-                    let imp = implemented.get(&(class.to_string(), to_class, selector.clone())).copied();
-                    let encoding = CString::new(encoding.as_str()).expect("an encoding has no zero byte");
-                    (intern(selector), Box::new(FakeMethod { imp, encoding }))
-                })
-                .collect()
+impl Classes {
+    pub(super) fn new(tables: &Tables, world: &Weak<World>) -> Self {
+        let tables: Vec<&Arc<Table>> = tables.classes().collect();
+        let class = |table: &&Arc<Table>| FakeClass {
+            mark: AtomicU64Mark::new(CLASS),
+            world: world.clone(),
+            table: Arc::clone(table),
+            superclass: table.superclass.as_deref().and_then(|name| place(&tables, |t| t, name)),
+            live: AtomicUsize::new(0),
         };
-        let classes = tables.classes.iter().map(|(name, table)| {
-            let class = FakeClass {
-                mark: AtomicU64Mark::new(CLASS),
-                name: CString::new(name.as_str()).expect("a name has no zero byte"),
-                superclass: table.superclass.clone(),
-                to_class: methods(name, true, &table.to_class),
-                to_object: methods(name, false, &table.to_object),
-            };
-            (name.clone(), Box::new(class))
-        });
-        Self(classes.collect())
+        Self(tables.iter().map(class).collect())
     }
 
     /// A class that an implementation of the fake makes objects of.
     pub(super) fn class(&self, name: &str) -> &FakeClass {
-        self.0.get(name).unwrap_or_else(|| panic!("the tables of this macOS have no {name}"))
+        self.find(name).unwrap_or_else(|| panic!("the tables of this macOS have no {name}"))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FakeClass> {
+        self.0.iter()
     }
 
     fn find(&self, name: &str) -> Option<&FakeClass> {
-        self.0.get(name).map(|c| &**c)
+        place(&self.0, |c| &c.table, name).map(|i| &self.0[i])
     }
 
-    fn method<'a>(&'a self, class: &'a FakeClass, to_class: bool, selector: Sel) -> Option<&'a FakeMethod> {
-        let mut at = Some(class);
-        while let Some(class) = at {
-            let methods = if to_class { &class.to_class } else { &class.to_object };
-            if let Some(method) = methods.get(&selector) {
-                return Some(method);
-            }
-            at = class.superclass.as_deref().and_then(|s| self.find(s));
-        }
-        None
+    /// A class and those above it.
+    fn lineage<'a>(&'a self, class: &'a FakeClass) -> impl Iterator<Item = &'a FakeClass> {
+        std::iter::successors(Some(class), |c| c.superclass.map(|i| &self.0[i]))
+    }
+
+    fn method<'a>(&'a self, class: &'a FakeClass, to_class: bool, selector: &CStr) -> Option<&'a FakeMethod> {
+        self.lineage(class).find_map(|c| c.table.method(to_class, selector))
     }
 
     /// Whether a class is another or below it.
     pub(super) fn is_kind(&self, class: &FakeClass, of: &FakeClass) -> bool {
-        let mut at = Some(class);
-        while let Some(c) = at {
-            if std::ptr::eq(c, of) {
-                return true;
-            }
-            at = c.superclass.as_deref().and_then(|s| self.find(s));
-        }
-        false
+        self.lineage(class).any(|c| std::ptr::eq(c, of))
     }
 }
 
-/// What the fake implements: functions by class, kind and selector.
-pub(super) struct Implementations(HashMap<(String, bool, String), Imp>);
-
-impl Implementations {
-    /// Adds a function as what carries out a message; its prototype is the one with which the message is sent.
-    pub(super) fn add<A: Arguments, R: Encode>(&mut self, message: Message<A, R>, function: A::Function<R>) {
-        let row = &MESSAGES[message.index()];
-        let name = |c: &CStr| c.to_string_lossy().into_owned();
-        let key = (name(CLASSES[row.class].name), row.to_class, name(row.selector));
-        let old = self.0.insert(key, A::erase(function));
-        assert!(old.is_none(), "{row} is implemented twice");
-    }
-}
-
-fn implementations() -> &'static HashMap<(String, bool, String), Imp> {
-    static ALL: OnceLock<HashMap<(String, bool, String), Imp>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let mut all = Implementations(HashMap::new());
-        foundation::implement(&mut all);
-        ane::implement(&mut all);
-        event::implement(&mut all);
-        all.0
-    })
-}
-
-/// The rows of the message table that the fake does not implement.
-pub(super) fn unimplemented() -> Vec<String> {
-    let implemented = implementations();
-    MESSAGES
-        .iter()
-        .filter(|row| {
-            let name = |c: &CStr| c.to_string_lossy().into_owned();
-            !implemented.contains_key(&(name(CLASSES[row.class].name), row.to_class, name(row.selector)))
-        })
-        .map(ToString::to_string)
-        .collect()
+/// Where the class of this name is.
+fn place<T>(classes: &[T], table: impl Fn(&T) -> &Arc<Table>, name: &str) -> Option<usize> {
+    classes.binary_search_by(|c| table(c).name.to_bytes().cmp(name.as_bytes())).ok()
 }
 
 /// Selectors: one address for each name, for the whole process.
-fn intern(name: &str) -> Sel {
-    static SELECTORS: OnceLock<Mutex<HashMap<String, &'static CStr>>> = OnceLock::new();
-    let mut selectors = lock(SELECTORS.get_or_init(Mutex::default));
-    let known = selectors.entry(name.to_string()).or_insert_with(|| {
-        let name = CString::new(name).expect("a selector has no zero byte");
+fn intern(name: &CStr) -> Sel {
+    // With the zero byte at their end.
+    static SELECTORS: Mutex<BTreeSet<&[u8]>> = Mutex::new(BTreeSet::new());
+    let mut selectors = lock(&SELECTORS);
+    let known = selectors.get(name.to_bytes_with_nul()).copied().unwrap_or_else(|| {
         // Selectors are never forgotten, here as in the real runtime.
-        Box::leak(name.into_boxed_c_str())
+        let name: &'static [u8] = Vec::leak(name.to_bytes_with_nul().to_vec());
+        selectors.insert(name);
+        name
     });
     Sel(known.as_ptr().cast())
 }
@@ -216,9 +97,9 @@ fn intern(name: &str) -> Sel {
 /// # Safety
 ///
 /// It was given by [`intern`].
-unsafe fn selector_text(selector: Sel) -> String {
+unsafe fn selector_text(selector: Sel) -> &'static CStr {
     // SAFETY: a selector is a C string that lives for ever.
-    unsafe { CStr::from_ptr(selector.0.cast()) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(selector.0.cast()) }
 }
 
 thread_local! {
@@ -245,28 +126,8 @@ pub(super) unsafe fn world_of(receiver: Id) -> Arc<World> {
     // SAFETY: the caller's promise.
     match unsafe { referent(receiver) } {
         Referent::Object(o) | Referent::Dead(o) => o.world.clone(),
-        // A class has no world of its own: its messages are sent by the framework that was opened in one.
-        Referent::Class(c) => lock(world_of_classes())
-            .get(&(std::ptr::from_ref(c) as usize))
-            .and_then(std::sync::Weak::upgrade)
-            .expect("classes live in a world"),
+        Referent::Class(c) => c.world.upgrade().expect("classes live in a world"),
         Referent::Nil => panic!("nil has no world"),
-    }
-}
-
-type Worlds = HashMap<usize, std::sync::Weak<World>>;
-
-fn world_of_classes() -> &'static Mutex<Worlds> {
-    static WORLDS: OnceLock<Mutex<Worlds>> = OnceLock::new();
-    WORLDS.get_or_init(Mutex::default)
-}
-
-/// Makes the classes of a world known as its own.
-pub(super) fn register(world: &Arc<World>) {
-    let mut worlds = lock(world_of_classes());
-    worlds.retain(|_, w| w.strong_count() > 0);
-    for class in world.classes.0.values() {
-        worlds.insert(std::ptr::from_ref(&**class) as usize, Arc::downgrade(world));
     }
 }
 
@@ -290,24 +151,28 @@ unsafe extern "C" fn objc_get_class(name: *const c_char) -> Class {
 
 unsafe extern "C" fn sel_register_name(name: *const c_char) -> Sel {
     // SAFETY: the caller gives a C string.
-    intern(&unsafe { CStr::from_ptr(name) }.to_string_lossy())
+    intern(unsafe { CStr::from_ptr(name) })
 }
 
-fn method(class: Class, to_class: bool, selector: Sel) -> Method {
-    // SAFETY: a class that was given by `objc_get_class` lives as long as its world.
-    let class = unsafe { &*class.0.cast::<FakeClass>() };
-    // SAFETY: as above.
-    let world = unsafe { world_of(Id(std::ptr::from_ref(class).cast_mut().cast())) };
+/// # Safety
+///
+/// Class and selector were given by the functions above, and the world of the class is there.
+unsafe fn method(class: Class, to_class: bool, selector: Sel) -> Method {
+    // SAFETY: the caller's promise.
+    let (class, selector) = unsafe { (&*class.0.cast::<FakeClass>(), selector_text(selector)) };
+    let world = class.world.upgrade().expect("classes live in a world");
     let found = world.classes.method(class, to_class, selector);
     Method(found.map_or(std::ptr::null(), |m| std::ptr::from_ref(m).cast()))
 }
 
 unsafe extern "C" fn class_get_class_method(class: Class, selector: Sel) -> Method {
-    method(class, true, selector)
+    // SAFETY: the caller gives what the runtime has given.
+    unsafe { method(class, true, selector) }
 }
 
 unsafe extern "C" fn class_get_instance_method(class: Class, selector: Sel) -> Method {
-    method(class, false, selector)
+    // SAFETY: the caller gives what the runtime has given.
+    unsafe { method(class, false, selector) }
 }
 
 unsafe extern "C" fn method_get_type_encoding(method: Method) -> *const c_char {
@@ -319,8 +184,8 @@ unsafe extern "C" fn object_get_class_name(id: Id) -> *const c_char {
     // SAFETY: the caller gives an object of ours.
     match unsafe { referent(id) } {
         // SAFETY: classes live as long as their world.
-        Referent::Object(o) | Referent::Dead(o) => unsafe { &*o.class }.name.as_ptr(),
-        Referent::Class(c) => c.name.as_ptr(),
+        Referent::Object(o) | Referent::Dead(o) => unsafe { &*o.class }.table.name.as_ptr(),
+        Referent::Class(c) => c.table.name.as_ptr(),
         Referent::Nil => c"nil".as_ptr(),
     }
 }
@@ -358,6 +223,20 @@ unsafe extern "C" fn objc_autorelease_pool_pop(token: *mut c_void) {
     }
 }
 
+/// Does something on a thread of the driver, within a pool.
+pub(super) fn on_a_thread(world: &Arc<World>, work: impl FnOnce(&Arc<World>) + Send + 'static) {
+    world.threads.fetch_add(1, Ordering::Relaxed);
+    let world = world.clone();
+    crate::sync::thread::spawn(move || {
+        // SAFETY: it is popped below, on this thread.
+        let pool = unsafe { objc_autorelease_pool_push() };
+        work(&world);
+        // SAFETY: it was pushed above.
+        unsafe { objc_autorelease_pool_pop(pool) };
+        world.threads.fetch_sub(1, Ordering::Release);
+    });
+}
+
 /// Finds the function that carries out a message. What a Mac answers with an exception ends the test.
 unsafe extern "C" fn lookup(receiver: Id, selector: Sel) -> Imp {
     // SAFETY: the caller gives an object or class of ours.
@@ -369,11 +248,14 @@ unsafe extern "C" fn lookup(receiver: Id, selector: Sel) -> Imp {
         Referent::Nil => panic!("a message to nil"),
     };
     // SAFETY: selectors were given by `intern`.
-    let text = || unsafe { selector_text(selector) };
-    let sign = if to_class { '+' } else { '-' };
+    let selector = unsafe { selector_text(selector) };
+    let message = || {
+        let sign = if to_class { '+' } else { '-' };
+        format!("{sign}[{} {}]", class.name(), selector.to_string_lossy())
+    };
     let found = world.classes.method(class, to_class, selector);
-    let method = found.unwrap_or_else(|| panic!("unrecognized selector {sign}[{} {}]", class.name(), text()));
-    method.imp.unwrap_or_else(|| panic!("the fake does not implement {sign}[{} {}]", class.name(), text()))
+    let method = found.unwrap_or_else(|| panic!("unrecognized selector {}", message()));
+    method.imp.unwrap_or_else(|| panic!("the fake does not implement {}", message()))
 }
 
 /// Stands for the class of blocks on the stack.

@@ -48,6 +48,8 @@ struct State {
     callback: Option<Callback>,
     result: Option<Result<(), Error>>,
     waker: Option<Waker>,
+    /// How often the engine has called the block.
+    told: usize,
 }
 
 impl Request {
@@ -72,6 +74,7 @@ impl Request {
                 callback: Some(Box::new(done)),
                 result: None,
                 waker: None,
+                told: 0,
             }),
             ended: Condvar::new(),
         });
@@ -150,6 +153,12 @@ impl Pending {
     /// How the evaluation has ended; `None` while it has not.
     pub fn result(&self) -> Option<Result<(), Error>> {
         self.0.lock().result.clone()
+    }
+
+    /// How often the engine has told the end. Only the first time counts; more than one is a fault of the system, which
+    /// harms nobody.
+    pub fn told(&self) -> usize {
+        self.0.lock().told
     }
 
     /// Waits for the end.
@@ -274,6 +283,7 @@ unsafe extern "C" fn invoke(block: *const Literal, success: Bool, error: Id) {
         Arc::increment_strong_count((*block).flight);
         Arc::from_raw((*block).flight)
     };
+    flight.lock().told += 1;
     let result = if success.get() {
         Ok(())
     } else {

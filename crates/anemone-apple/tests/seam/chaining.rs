@@ -118,8 +118,7 @@ fn a_chain_binds_what_a_request_binds() {
 /// Row T10: a class that is missing turns off chains, and nothing else.
 #[test]
 fn a_macos_without_chains_says_so() {
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANEChainingRequest");
+    let tables = Tables::newest().without("_ANEChainingRequest");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let job = Job::new(&scene.text("chaining lacking", COPY));
     let e = chain(&job).unwrap_err();

@@ -61,12 +61,12 @@ fn without_a_client_there_is_an_error() {
 /// Rows H17, T10: where the others are missing the shared connection is taken at once.
 #[test]
 fn a_macos_with_the_shared_connection_only_is_enough() {
-    let mut tables = Tables::newest();
-    // Every class has these of the one above it.
-    tables.classes.get_mut("NSObject").unwrap().to_class.clear();
-    let client = tables.classes.get_mut("_ANEClient").unwrap();
-    client.to_class.retain(|selector, _| selector == "sharedConnection");
-    client.to_object.remove("allowRestrictedAccess");
+    let tables = Tables::newest()
+        .only("+[_ANEClient sharedConnection]")
+        .without("-[_ANEClient allowRestrictedAccess]")
+        // Every class has these of the one above it.
+        .without("+[NSObject alloc]")
+        .without("+[NSObject new]");
     let machine = Machine { tables, ..machine() };
     let scene = Scene::on(machine.clone(), Faults::default());
     assert!(scene.framework.require(Feature::RestrictedAccess).is_err());
@@ -88,8 +88,7 @@ fn only_a_guest_has_a_client_of_its_host() {
     assert!(e.to_string().contains("this is not a virtual machine"), "{e}");
     assert_eq!(scene.sent(), ["+[_ANEVirtualClient sharedConnection]"]);
     scene.end();
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANEVirtualClient");
+    let tables = Tables::newest().without("_ANEVirtualClient");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let e = HostInfo::read(&scene.framework).unwrap_err();
     assert!(e.to_string().contains("there is no class"), "{e}");
@@ -116,9 +115,7 @@ fn a_guest_is_told_what_its_host_has() {
     assert_eq!(HostInfo::read(&scene.framework).unwrap(), expected);
     assert_eq!(scene.sent().len(), 10);
     scene.end();
-    let mut tables = Tables::newest();
-    let host = tables.classes.get_mut("_ANEVirtualClient").unwrap();
-    host.to_object.retain(|selector, _| selector == "numANEs");
+    let tables = Tables::newest().only("-[_ANEVirtualClient numANEs]");
     let scene = Scene::on(Machine { tables, ..virtual_machine }, Faults::default());
     let expected = HostInfo { engines: Some(1), ..HostInfo::default() };
     assert_eq!(HostInfo::read(&scene.framework).unwrap(), expected);
@@ -133,8 +130,7 @@ fn the_cache_has_a_folder_of_the_build() {
     assert_eq!(folder.as_deref(), Some("/Library/Caches/com.apple.aned/25F84"));
     assert_eq!(scene.sent().last().unwrap(), "+[_ANEStrings buildSpecificModelDataVaultDirectory]");
     scene.end();
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANEStrings");
+    let tables = Tables::newest().without("_ANEStrings");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     assert_eq!(Cache::new(&scene.framework).unwrap().folder(), None);
     scene.end();

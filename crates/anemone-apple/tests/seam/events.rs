@@ -276,8 +276,7 @@ fn what_is_dropped_under_way_stays_until_its_events_came() {
 /// Row T10: a class that is missing turns off events only.
 #[test]
 fn a_macos_without_events_says_so() {
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANESharedEvents");
+    let tables = Tables::newest().without("_ANESharedEvents");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let e = SharedEvent::new(&scene.framework).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::SharedEvents, .. }), "{e}");

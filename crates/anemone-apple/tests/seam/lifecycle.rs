@@ -75,7 +75,7 @@ fn the_messages_of_a_run_are_those_that_are_known_to_work() {
     run_sum(&model).unwrap();
     drop(model);
     let sent: Vec<String> = log
-        .take()
+        .lines()
         .into_iter()
         .filter(|l| l.contains("[_ANE") && !l.contains("IOSurfaceObject"))
         // Objects without their numbers.

@@ -103,14 +103,9 @@ fn a_tensor_may_lie_behind_others_in_its_surface() {
 /// Row T10: each by itself.
 #[test]
 fn a_macos_without_mapping_or_parts_says_so() {
-    let mut tables = Tables::newest();
-    tables
-        .classes
-        .get_mut("_ANEIOSurfaceObject")
-        .unwrap()
-        .to_class
-        .remove("objectWithIOSurface:startOffset:");
-    tables.classes.get_mut("_ANEClient").unwrap().to_object.remove("unmapIOSurfacesWithModel:request:");
+    let tables = Tables::newest()
+        .without("+[_ANEIOSurfaceObject objectWithIOSurface:startOffset:]")
+        .without("-[_ANEClient unmapIOSurfacesWithModel:request:]");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let model = scene.text("mapping lacking", COPY);
     let mut job = Job::new(&model);

@@ -151,8 +151,7 @@ fn the_daemon_has_its_say_and_the_place_is_given_back() {
 /// Row T10: programs of text work on.
 #[test]
 fn a_macos_without_models_in_folders_says_so() {
-    let mut tables = Tables::newest();
-    tables.classes.get_mut("_ANEModel").unwrap().to_class.remove("modelAtURL:key:");
+    let tables = Tables::newest().without("+[_ANEModel modelAtURL:key:]");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let folder = Folder::new("package-lacking", COPY);
     let e = scene.package(&folder).unwrap_err();

@@ -92,8 +92,7 @@ fn mappings_of_our_own_end_whatever_happens() {
 /// Rows T10, U11: without controllers a mapper is made of the handle itself, and without mappers of nothing.
 #[test]
 fn a_macos_without_parts_says_so() {
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANEProgramIOSurfacesMapper");
+    let tables = Tables::newest().without("_ANEProgramIOSurfacesMapper");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let e = ProgramParts::new(&scene.text("parts lacking", COPY), 1).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::ProgramParts, .. }), "{e}");

@@ -116,10 +116,9 @@ fn quality_and_options_are_sent_as_they_were_asked_for() {
 /// Rows T2, T10: nothing is sent that is not there.
 #[test]
 fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
-    let mut tables = Tables::newest();
-    let client = tables.classes.get_mut("_ANEClient").unwrap();
-    client.to_object.remove("doEvaluateDirectWithModel:options:request:qos:error:");
-    client.to_object.remove("evaluateRealTimeWithModel:options:request:error:");
+    let tables = Tables::newest()
+        .without("-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]")
+        .without("-[_ANEClient evaluateRealTimeWithModel:options:request:error:]");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let model = scene.text("paths that lack", COPY);
     let mut job = Job::new(&model);

@@ -30,18 +30,18 @@ fn every_row_of_the_table_is_sent() {
     of_text(&scene);
     of_a_folder(&scene);
     chained(&scene);
-    let mut lines = scene.log.take();
+    let mut messages = scene.log.take();
     scene.end_with(1);
     // Other machines, where other ways are taken.
     for (machine, faults, what) in others() {
         let scene = Scene::on(machine, faults);
         what(&scene);
-        lines.extend(scene.log.take());
+        messages.extend(scene.log.take());
         scene.end();
     }
-    let sent: BTreeSet<&str> = lines.iter().filter_map(|l| l.split_once(" (").map(|(row, _)| row)).collect();
+    let sent: BTreeSet<String> = messages.iter().map(|s| s.row().to_string()).collect();
     let missing: Vec<String> =
-        MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row.as_str())).collect();
+        MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row)).collect();
     assert_eq!(missing, [""; 0]);
     let expected: Vec<&str> = FACTORIES.lines().filter(|l| !l.starts_with('#')).collect();
     assert_eq!(factories(&lines), expected);

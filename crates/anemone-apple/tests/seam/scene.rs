@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anemone_apple::fake::{Fake, Faults, Machine, Report};
 use anemone_apple::neural::{Loaded, Model, Package, Program, QualityOfService, Request, StatisticsMask};
-use anemone_apple::{Error, Framework, Log, Surface};
+use anemone_apple::{Error, Framework, Log, Sent, Surface};
 
 use crate::engine::machine;
 
@@ -32,8 +32,11 @@ impl Scene {
 
     /// The engine's messages since the last call, without those that make surface objects: whole lines of the log.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let engine = |l: &String| l.contains("[_ANE") || l.contains("[IOSurfaceSharedEvent");
-        self.log.take().into_iter().filter(|l| engine(l) && !l.contains("[_ANEIOSurfaceObject")).collect()
+        let wanted = |class: &str| {
+            class != "_ANEIOSurfaceObject" && (class.starts_with("_ANE") || class == "IOSurfaceSharedEvent")
+        };
+        let sent = self.log.take();
+        sent.iter().filter(|s| wanted(s.row().class_name())).map(Sent::to_string).collect()
     }
 
     /// The same, as class and selector.
@@ -82,7 +85,8 @@ impl Scene {
         let mut report: Report = loop {
             let mut report = self.fake.report();
             wrong.append(&mut report.wrong);
-            if (report.live.is_empty() && report.surfaces == 0) || begin.elapsed() > PATIENCE / 4 {
+            let is_left = !report.live.is_empty() || report.surfaces + report.threads > 0;
+            if !is_left || begin.elapsed() > PATIENCE / 4 {
                 break report;
             }
             std::thread::sleep(Duration::from_millis(1));

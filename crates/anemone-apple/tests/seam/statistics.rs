@@ -163,8 +163,7 @@ fn statistics_are_read_as_they_were_made() {
 /// Row T10: nothing else is off.
 #[test]
 fn a_macos_without_statistics_says_so() {
-    let mut tables = Tables::newest();
-    tables.classes.remove("_ANEPerformanceStats");
+    let tables = Tables::newest().without("_ANEPerformanceStats");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let e = scene.text_with("statistics lacking", COPY, MASK).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::PerformanceStats, .. }), "{e}");

@@ -159,7 +159,7 @@ fn a_run_of_a_bound_request_is_one_message() {
     for _ in 0..3 {
         log.take();
         request.run().unwrap();
-        let [line] = &log.take()[..] else { panic!("more or less than one message") };
+        let [line] = &log.lines()[..] else { panic!("more or less than one message") };
         assert!(
             line.starts_with("-[_ANEInMemoryModel evaluateWithQoS:options:request:error:] (21, "),
             "{line}"

@@ -6,7 +6,8 @@ use super::super::{foundation, object};
 use super::{Payload, client_of};
 use crate::abi::{Bool, Id, Sel};
 use crate::fake::object::{Payload as ObjectPayload, World, lock, release};
-use crate::fake::runtime::{Implementations, world_of};
+use crate::fake::runtime::world_of;
+use crate::fake::tables::Implementations;
 use crate::messages::*;
 
 /// A connection to the daemon.

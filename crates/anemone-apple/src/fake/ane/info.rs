@@ -13,8 +13,9 @@ use crate::abi::{Bool, Id, Sel, SurfaceRef};
 use crate::fake::object::{
     Kept, Payload as ObjectPayload, World, items_of, lock, number_of, release, retain, str_of,
 };
-use crate::fake::runtime::{Implementations, world_of};
+use crate::fake::runtime::{on_a_thread, world_of};
 use crate::fake::surface::FakeSurface;
+use crate::fake::tables::Implementations;
 use crate::messages::*;
 
 /// A part of a request or of a chain: it has the class of its kind, and holds objects.
@@ -271,13 +272,10 @@ pub(super) unsafe fn evaluate_with_events(
         // has to keep them. They are looked at again when it ends.
         retain(request);
         let kept = [Kept(events), Kept(request)];
-        let world = world.clone();
-        crate::sync::thread::spawn(move || {
+        on_a_thread(world, move |world| {
             let [events, request] = { kept }.map(|k| k.0);
-            let abi = super::super::runtime::abi();
-            let pool = (abi.objc_autorelease_pool_push)();
             let in_time = waits.iter().all(|(event, value)| event.wait(*value, PATIENCE));
-            if !in_time || evaluate_request(&world, handle, request).is_err() {
+            if !in_time || evaluate_request(world, handle, request).is_err() {
                 world.wrong("an evaluation with events failed, and those who wait will not hear of it");
             }
             if part_of(events, "_ANESharedEvents").is_none() {
@@ -286,7 +284,6 @@ pub(super) unsafe fn evaluate_with_events(
             world.in_flight.fetch_sub(1, Ordering::Relaxed);
             release(request);
             signals.iter().for_each(|(event, value)| event.signal(*value));
-            (abi.objc_autorelease_pool_pop)(pool);
         });
     }
     Ok(())

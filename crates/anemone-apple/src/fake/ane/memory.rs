@@ -14,7 +14,8 @@ use crate::abi::{Bool, Id, Sel};
 use crate::fake::object::{
     Payload as ObjectPayload, World, data_of, entries_of, items_of, lock, number_of, retain,
 };
-use crate::fake::runtime::{Implementations, world_of};
+use crate::fake::runtime::world_of;
+use crate::fake::tables::Implementations;
 use crate::messages::*;
 
 /// A description of a program: text and weights.

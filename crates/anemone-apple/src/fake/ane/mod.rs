@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::event::SharedEvent;
 use super::foundation;
 use super::object::{Object, World, object, release};
-use super::runtime::Implementations;
+use super::tables::Implementations;
 use crate::abi::Id;
 
 /// What an object of the engine holds.

@@ -10,7 +10,8 @@ use super::request::evaluate_request;
 use super::{Failure, Payload, answer, in_memory_model_of, model_of, program_of, replace, request_of};
 use crate::abi::{Bool, Id, Sel};
 use crate::fake::object::{Payload as ObjectPayload, World, entries_of, lock, number_of, retain, str_of};
-use crate::fake::runtime::{Implementations, world_of};
+use crate::fake::runtime::world_of;
+use crate::fake::tables::Implementations;
 use crate::fake::{Procedure, Tensor};
 use crate::messages::*;
 

@@ -10,7 +10,8 @@ use super::request::is_valid;
 use super::{Failure, Payload, answer, daemon, in_memory_model_of, model_of};
 use crate::abi::{Bool, Id, Sel};
 use crate::fake::object::{Payload as ObjectPayload, entries_of, items_of, lock, str_of};
-use crate::fake::runtime::{Implementations, autorelease, world_of};
+use crate::fake::runtime::{autorelease, world_of};
+use crate::fake::tables::Implementations;
 use crate::messages::*;
 
 const MAPPER: &str = "_ANEProgramIOSurfacesMapper";

@@ -11,8 +11,9 @@ use super::{Failure, Payload, request_of, surface_object_of};
 use crate::abi::{Bool, Id, Sel, SurfaceRef};
 use crate::encoding::BlockRef;
 use crate::fake::object::{Kept, Payload as ObjectPayload, World, items_of, lock, number_of, retain};
-use crate::fake::runtime::{Implementations, world_of};
+use crate::fake::runtime::{on_a_thread, world_of};
 use crate::fake::surface::FakeSurface;
+use crate::fake::tables::Implementations;
 use crate::messages::*;
 
 /// A request: surfaces bound to symbols.
@@ -148,31 +149,28 @@ pub(super) unsafe fn evaluate_request(world: &Arc<World>, handle: u64, request: 
     // SAFETY: the caller's promise; the thread gives the count up.
     unsafe { retain(request) };
     let held = Kept(request);
-    let world = world.clone();
-    crate::sync::thread::spawn(move || {
+    on_a_thread(world, move |world| {
         let Kept(request) = { held };
-        let abi = super::super::runtime::abi();
-        // SAFETY: pushed and popped on this thread.
-        let token = unsafe { (abi.objc_autorelease_pool_push)() };
         // SAFETY: the thread holds a count of the request.
         let Some((_, r)) = (unsafe { request_of(request) }) else { return };
         // SAFETY: as above.
-        let result = daemon::evaluate(&world, handle, &unsafe { r.work() });
+        let result = daemon::evaluate(world, handle, &unsafe { r.work() });
         if result.is_ok() {
-            super::info::note_stats(&world, handle, r);
+            super::info::note_stats(world, handle, r);
         }
         lock(&r.changing).in_flight = false;
         world.in_flight.fetch_sub(1, Ordering::Relaxed);
         let (yes, error) = match result {
             Ok(()) => (Bool::YES, Id::NIL),
-            Err(f) => (Bool::NO, foundation::error(&world, f.domain, f.code, &f.description)),
+            Err(f) => (Bool::NO, foundation::error(world, f.domain, f.code, &f.description)),
         };
         handler.call(yes, error);
-        drop(handler);
-        // SAFETY: the count that was taken above, and the pool that was opened above.
-        unsafe {
-            object::release(request);
-            (abi.objc_autorelease_pool_pop)(token);
+        // SAFETY: the count that was taken above.
+        unsafe { object::release(request) };
+        let again = lock(&world.faults).completes_twice.clone();
+        if let Some(gate) = again {
+            gate.pass();
+            handler.call(yes, error);
         }
     });
     Ok(())
