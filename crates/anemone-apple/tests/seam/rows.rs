@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use anemone_apple::Surface;
 use anemone_apple::fake::{Faults, Machine};
 use anemone_apple::messages::MESSAGES;
 use anemone_apple::neural::experimental::{Chain, ProcedureWeights, ProgramParts, instance};
@@ -10,6 +9,7 @@ use anemone_apple::neural::{
     Cache, ClientInfo, DeviceInfo, EvaluateOptions, Events, HostInfo, Model, Package, Program,
     QualityOfService, RealTimeTask, SessionHint, SharedEvent, Statistics, StatisticsMask,
 };
+use anemone_apple::{Row, Sent, Surface};
 
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
@@ -44,19 +44,19 @@ fn every_row_of_the_table_is_sent() {
         MESSAGES.iter().map(ToString::to_string).filter(|row| !sent.contains(row)).collect();
     assert_eq!(missing, [""; 0]);
     let expected: Vec<&str> = FACTORIES.lines().filter(|l| !l.starts_with('#')).collect();
-    assert_eq!(factories(&lines), expected);
+    assert_eq!(factories(&messages), expected);
 }
 
 /// How each factory of the engine's classes is sent.
 const FACTORIES: &str = include_str!("factories.txt");
 
 /// How each message to a class of the engine that gives an object was sent first, in the order of the table.
-fn factories(lines: &[String]) -> Vec<String> {
-    let rows = MESSAGES.iter().map(ToString::to_string).filter(|row| row.starts_with("+[_ANE"));
-    let first =
-        |row: String| lines.iter().find(|l| l.strip_prefix(&row).is_some_and(|l| l.starts_with(" (")));
+fn factories(messages: &[Sent]) -> Vec<String> {
+    let rows = MESSAGES.iter().filter(|row| row.to_class && row.class_name().starts_with("_ANE"));
+    let first = |row: &Row| messages.iter().find(|s| std::ptr::eq(s.row(), row));
     // Objects are told by class and number; the numbers say only in which order they came.
-    let plain = |line: &String| {
+    let plain = |message: &Sent| {
+        let line = message.to_string();
         let mut parts = line.split('#');
         let first = parts.next().unwrap_or_default().to_string();
         parts.fold(first, |all, part| all + part.trim_start_matches(|c: char| c.is_ascii_digit()))
