@@ -157,7 +157,7 @@ fn a_second_run_sends_one_message() {
     let outputs = run();
     assert_eq!(outputs[0].1.as_tensor().unwrap().to_f64s(), [4.0; 15]);
     assert_eq!(outputs[1].1.as_tensor().unwrap().to_f64s(), [2.0; 15]);
-    let lines = log.take();
+    let lines = log.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("-[_ANEInMemoryModel evaluateWithQoS:options:request:error:]"), "{lines:?}");
     drop((model, framework));

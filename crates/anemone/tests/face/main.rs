@@ -25,7 +25,7 @@ fn messages(test: impl Fn(&Client, &dyn Fn() -> Vec<String>)) {
     let fake = Fake::new(software::machine(Engine::Cpu));
     let log = anemone_apple::Log::new();
     let client = Client::over(&fake.open_logged(&log).unwrap());
-    test(&client, &|| log.take());
+    test(&client, &|| log.take().iter().map(ToString::to_string).collect());
     drop(client);
     fake.finish().check();
 }
