@@ -1,5 +1,7 @@
 //! Functions of two elements, with broadcasting.
 
+use smallvec::SmallVec;
+
 use crate::Float;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
@@ -241,13 +243,16 @@ fn read<T: Float>(to: &mut [f32], from: &[T], step: usize) {
     }
 }
 
+/// One number for each dimension, kept on the stack for those that tensors have.
+pub(crate) type Dims = SmallVec<[usize; 8]>;
+
 /// Joins neighbouring dimensions that every operand walks through with one stride, and leaves out those of 1.
 pub(crate) fn collapse<const N: usize>(
     shape: &[usize],
     strides: [&[usize]; N],
-) -> (Vec<usize>, [Vec<usize>; N]) {
-    let mut dims: Vec<usize> = Vec::new();
-    let mut over: [Vec<usize>; N] = std::array::from_fn(|_| Vec::new());
+) -> (Dims, [Dims; N]) {
+    let mut dims = Dims::new();
+    let mut over: [Dims; N] = std::array::from_fn(|_| Dims::new());
     for (d, &n) in shape.iter().enumerate() {
         if n == 1 {
             continue;

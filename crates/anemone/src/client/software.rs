@@ -2,15 +2,19 @@
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anemone_kernels::memory::Buffer;
+use smallvec::SmallVec;
 
 use super::engine::{Loaded, Running};
 use super::sync::AtomicBool;
 use super::workers::Workers;
 use crate::device::{self, States};
 use crate::error::Error;
-use crate::surface::{ReadGuard, Surface, WriteGuard, gather, scatter};
+use crate::plan::{Arena, Plan};
+use crate::surface::{Port, ReadGuard, Surface, TensorLayout, WriteGuard, gather, scatter};
 use crate::types::Tensor;
 
 /// What the software engine needs to run.
@@ -22,6 +26,27 @@ pub(super) struct Software {
     states: States,
     /// Whether an evaluation is under way.
     runs: AtomicBool,
+    /// What runs of the program's plan work in, if it has one.
+    memory: Option<Mutex<Memory>>,
+}
+
+/// The memory of runs: allocated once.
+#[derive(Debug)]
+struct Memory {
+    arena: Arena,
+    /// The elements of inputs, and of outputs, without the padding that their surfaces have; empty where there is none.
+    inputs: Vec<Buffer>,
+    outputs: Vec<Buffer>,
+}
+
+impl Memory {
+    fn new(plan: &Plan, loaded: &Loaded) -> Self {
+        let staged = |ports: &[Port]| {
+            let bytes = |l: &TensorLayout| if l.is_dense() { 0 } else { l.logical_bytes() };
+            ports.iter().map(|p| Buffer::zeroed(bytes(&p.layout))).collect()
+        };
+        Self { arena: plan.arena(), inputs: staged(loaded.inputs()), outputs: staged(loaded.outputs()) }
+    }
 }
 
 impl Software {
@@ -33,7 +58,8 @@ impl Software {
     ) -> Result<Self, Error> {
         let states = model.new_states().map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
         let (inputs, outputs) = (inputs.to_vec(), outputs.to_vec());
-        Ok(Self { loaded: loaded.clone(), inputs, outputs, states, runs: AtomicBool::new(false) })
+        let memory = model.plan().map(|plan| Mutex::new(Memory::new(plan, loaded)));
+        Ok(Self { loaded: loaded.clone(), inputs, outputs, states, runs: AtomicBool::new(false), memory })
     }
 
     fn engine(&self) -> (&device::Loaded, &Workers) {
@@ -89,8 +115,8 @@ impl<D: FnOnce(Result<(), Error>)> Drop for End<D> {
 /// run.
 struct Taken<S: Deref<Target = Software>> {
     // Given back before the turn is.
-    inputs: Vec<ReadGuard>,
-    outputs: Vec<WriteGuard>,
+    inputs: SmallVec<[ReadGuard; 4]>,
+    outputs: SmallVec<[WriteGuard; 4]>,
     turn: Turn<S>,
 }
 
@@ -116,6 +142,19 @@ impl<S: Deref<Target = Software>> Taken<S> {
     }
 
     fn run(&mut self) -> Result<(), Error> {
+        let model = self.turn.0.engine().0;
+        match (model.plan(), &self.turn.0.memory) {
+            (Some(plan), Some(memory)) => {
+                let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let loaded = &self.turn.0.loaded;
+                planned(plan, model.threads(), &mut memory, loaded, &self.inputs, &mut self.outputs)
+            }
+            _ => self.step_by_step(),
+        }
+    }
+
+    /// Runs a program whose shapes are not all known, or that has states.
+    fn step_by_step(&mut self) -> Result<(), Error> {
         let software = &*self.turn.0;
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for (port, held) in software.loaded.inputs().iter().zip(&self.inputs) {
@@ -138,4 +177,48 @@ impl<S: Deref<Target = Software>> Taken<S> {
         }
         Ok(())
     }
+}
+
+/// Runs the plan on the surfaces themselves, but for those that have padding. Nothing is allocated.
+fn planned(
+    plan: &Plan,
+    threads: usize,
+    memory: &mut Memory,
+    loaded: &Loaded,
+    inputs: &[ReadGuard],
+    outputs: &mut [WriteGuard],
+) -> Result<(), Error> {
+    let Memory { arena, inputs: staged_inputs, outputs: staged_outputs } = memory;
+    let given: SmallVec<[&[u8]; 8]> = loaded
+        .inputs()
+        .iter()
+        .zip(inputs)
+        .zip(staged_inputs)
+        .map(|((port, held), staged)| {
+            if port.layout.is_dense() {
+                return &held[..port.layout.logical_bytes()];
+            }
+            gather(held, &port.layout, 0..port.layout.channels, staged.bytes_mut());
+            staged.bytes()
+        })
+        .collect();
+    let mut results: SmallVec<[&mut [u8]; 8]> = loaded
+        .outputs()
+        .iter()
+        .zip(&mut *outputs)
+        .zip(&mut *staged_outputs)
+        .map(|((port, held), staged)| match port.layout.is_dense() {
+            true => &mut held[..port.layout.logical_bytes()],
+            false => staged.bytes_mut(),
+        })
+        .collect();
+    let ran = plan.run(arena, &given, &mut results, threads);
+    drop(results);
+    ran?;
+    for ((port, held), staged) in loaded.outputs().iter().zip(outputs).zip(staged_outputs) {
+        if !port.layout.is_dense() {
+            scatter(held, &port.layout, 0..port.layout.channels, staged.bytes());
+        }
+    }
+    Ok(())
 }
