@@ -247,10 +247,7 @@ fn read<T: Float>(to: &mut [f32], from: &[T], step: usize) {
 pub(crate) type Dims = SmallVec<[usize; 8]>;
 
 /// Joins neighbouring dimensions that every operand walks through with one stride, and leaves out those of 1.
-pub(crate) fn collapse<const N: usize>(
-    shape: &[usize],
-    strides: [&[usize]; N],
-) -> (Dims, [Dims; N]) {
+pub(crate) fn collapse<const N: usize>(shape: &[usize], strides: [&[usize]; N]) -> (Dims, [Dims; N]) {
     let mut dims = Dims::new();
     let mut over: [Dims; N] = std::array::from_fn(|_| Dims::new());
     for (d, &n) in shape.iter().enumerate() {
