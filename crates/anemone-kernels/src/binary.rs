@@ -337,17 +337,19 @@ impl Kernel for Compare<'_> {
 mod tests {
     use half::f16;
 
+    use smallvec::smallvec;
+
     use super::*;
     use crate::testing::floats;
 
     #[test]
     fn dimensions_are_joined_where_all_operands_allow_it() {
         let (dims, [a, b]) = collapse(&[2, 1, 3, 4], [&[12, 12, 4, 1], &[0, 0, 4, 1]]);
-        assert_eq!((dims, a, b), (vec![2, 12], vec![12, 1], vec![0, 1]));
+        assert_eq!((dims, a, b), (smallvec![2, 12], smallvec![12, 1], smallvec![0, 1]));
         let (dims, [a]) = collapse(&[1, 1], [&[1, 1]]);
-        assert_eq!((dims, a), (vec![], vec![]));
+        assert_eq!((dims, a), (smallvec![], smallvec![]));
         let (dims, [a]) = collapse(&[5, 6, 7], [&[0, 0, 0]]);
-        assert_eq!((dims, a), (vec![210], vec![0]));
+        assert_eq!((dims, a), (smallvec![210], smallvec![0]));
     }
 
     fn check<T: Float>(shape: &[usize], over_x: &[usize], over_y: &[usize]) {
