@@ -1,6 +1,7 @@
 //! The methods of `Graph` for the ops of MIL are those of the op table.
 //!
-//! `BLESS=1 cargo test -p anemone --test graph_ops` writes `src/graph/ops.rs` anew.
+//! `BLESS=1 cargo test -p anemone --test graph_ops` writes `src/graph/ops.rs` anew, and the calls of all methods in
+//! `tests/graph/methods.rs`, with which the recorded cases of the ops go through the builder.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -132,19 +133,56 @@ fn written(op: &Op, edition: &Edition) -> String {
     out
 }
 
-#[test]
-fn the_methods_are_those_of_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/graph/ops.rs");
-    let mut all: Vec<&Op> = ops::all().filter(|op| !BY_HAND.contains(&op.name)).collect();
-    all.sort_by_key(|op| op.name);
-    let methods = all.iter().map(|op| written(op, op.editions.last().expect("an op has an edition")));
-    let wanted = format!("{HEAD}ops! {{\n{}}}\n", methods.collect::<Vec<_>>().join("\n"));
+const CALLS: &str = "\
+//! A call of each method for an op of MIL.
+//!
+//! Written by `BLESS=1 cargo test -p anemone --test graph_ops` from the op table.
+
+use anemone::graph::{Arg, Options};
+use anemone::{Graph, Tensor};
+
+/// Calls the method for an op, with the required arguments that `a` gives by name; `None` for an op without one.
+pub(crate) fn call(g: &mut Graph, op: &str, a: impl Fn(&str) -> Arg, options: Options) -> Option<Vec<Tensor>> {
+    Some(match op {
+";
+
+/// The arm that calls the method for an op.
+fn called(op: &Op, edition: &Edition) -> String {
+    let (required, optional): (Vec<_>, Vec<_>) =
+        edition.params.iter().partition(|p| p.default == Default::Required);
+    let mut given: Vec<_> = required.iter().map(|p| format!("a(\"{}\")", p.name)).collect();
+    given.extend((!optional.is_empty()).then(|| "options".to_string()));
+    let call = format!("g.{}({})", method(op), given.join(", "));
+    let results = match op.results {
+        Results::Exactly(0) => format!("{{\n            {call};\n            Vec::new()\n        }}"),
+        Results::Exactly(1) => format!("vec![{call}],"),
+        Results::Exactly(_) => format!("{call}.to_vec(),"),
+        Results::Inferred => format!("{call}.into_iter().collect(),"),
+    };
+    format!("        \"{}\" => {results}\n", op.name)
+}
+
+#[track_caller]
+fn check(path: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, wanted).unwrap();
-        return;
+        return fs::write(&path, wanted).unwrap();
     }
     assert!(
         fs::read_to_string(&path).unwrap() == wanted,
-        "src/graph/ops.rs is not as the op table; BLESS=1 cargo test -p anemone --test graph_ops writes it anew"
+        "{} is not as the op table; BLESS=1 cargo test -p anemone --test graph_ops writes it anew",
+        path.display()
     );
+}
+
+#[test]
+fn the_methods_are_those_of_the_table() {
+    let mut all: Vec<&Op> = ops::all().filter(|op| !BY_HAND.contains(&op.name)).collect();
+    all.sort_by_key(|op| op.name);
+    let all: Vec<_> =
+        all.into_iter().map(|op| (op, op.editions.last().expect("an op has an edition"))).collect();
+    let methods: Vec<_> = all.iter().map(|(op, edition)| written(op, edition)).collect();
+    check("src/graph/ops.rs", &format!("{HEAD}ops! {{\n{}}}\n", methods.join("\n")));
+    let calls: String = all.iter().map(|(op, edition)| called(op, edition)).collect();
+    check("tests/graph/methods.rs", &format!("{CALLS}{calls}        _ => return None,\n    }})\n}}\n"));
 }

@@ -6,14 +6,15 @@ use std::hash::{Hash, Hasher};
 use std::io::Cursor;
 use std::panic::Location;
 
+use super::call::empty_call;
 use super::constants::INLINE;
-use super::{Graph, numbered};
+use super::{Graph, NAMES, Origin, is_name, numbered};
 use crate::blob;
 use crate::bundle::{Bundle, Weights};
 use crate::mil::op::Kind;
 use crate::mil::{
-    Attribute, Binding, BlobRef, Block, Call, Function, Name, Operand, Opset, Param, Program, Use, Value,
-    Version,
+    Argument, Attribute, Binding, BlobRef, Block, Call, Function, Name, Operand, Opset, Param, Program, Use,
+    Value, Version,
 };
 use crate::ops;
 use crate::source::{Diagnostic, Diagnostics, Span, codes};
@@ -113,7 +114,11 @@ pub fn build(functions: &[(&str, &Graph)]) -> Result<Built, Diagnostics> {
         if graph.opset >= Opset::Ios18 {
             program.version = Version::V1_3;
         }
-        if !graph.diagnostics.has_errors() {
+        if !is_name(name) {
+            let message = format!("`{name}` is not a name of MIL");
+            let d = Diagnostic::new(&codes::UNEXPECTED_CHARACTER, message);
+            warnings.push(d.at_rust(caller, "the name of a function").help(NAMES));
+        } else if !graph.diagnostics.has_errors() {
             program.functions.extend(Writing::new(graph).function(name, caller, &mut warnings));
         }
     }
@@ -162,20 +167,15 @@ impl<'a> Writing<'a> {
         let live = self.live(outputs.iter().map(|o| o.1), diagnostics);
         let (mut names, copied) = self.names(&outputs);
         let mut calls = Vec::with_capacity(graph.calls.len());
-        for (number, call) in graph.calls.iter().enumerate().filter(|(number, _)| live[*number]) {
+        for (call, _) in graph.calls.iter().zip(live).filter(|(_, live)| *live) {
             let mut call = call.clone();
-            self.rename(&mut call, &names);
-            let shown = match call.outputs.first() {
-                Some(o) => o.name.clone(),
-                None => names.fresh(&format!("{}_{number}", call.op)),
-            };
-            call.attributes.push(Attribute::new("name", Value::string(&*shown)));
+            self.rename(&mut call, &mut names);
             calls.push(call);
         }
         for (name, value) in copied {
             calls.push(copy(name, &names.of[value], graph.values[value].ty.clone()));
         }
-        let results = outputs.into_iter().map(|(name, _)| Use { name, span: Span::default() });
+        let results = outputs.into_iter().map(|(name, _)| used(name));
         let params = graph.params.iter().map(|p| param(p.name.clone(), p.ty.clone())).collect();
         Some(Function {
             name: name.into(),
@@ -196,6 +196,10 @@ impl<'a> Writing<'a> {
             {
                 each(number);
             }
+        }
+        for block in &call.blocks {
+            block.calls.iter().for_each(|c| self.reads(c, each));
+            block.outputs.iter().filter_map(|u| self.numbers.get(&*u.name)).for_each(|&number| each(number));
         }
     }
 
@@ -253,7 +257,7 @@ impl<'a> Writing<'a> {
         let mut given: HashMap<usize, Name> = HashMap::new();
         let mut copied = Vec::new();
         for (name, value) in outputs {
-            let computed = graph.values[*value].call.is_some_and(|c| !is_constant(&graph.calls[c]));
+            let computed = matches!(graph.values[*value].origin, Origin::Call);
             if !computed || given.contains_key(value) {
                 copied.push((name.clone(), *value));
             } else {
@@ -273,12 +277,12 @@ impl<'a> Writing<'a> {
     }
 
     /// Gives a call its names, and takes its places away.
-    fn rename(&self, call: &mut Call, names: &Naming) {
+    fn rename(&self, call: &mut Call, names: &mut Naming) {
+        let name =
+            |old: &Name| self.numbers.get(&**old).map_or_else(|| old.clone(), |&n| names.of[n].clone());
         call.span = Span::default();
         call.op_span = Span::default();
-        for o in &mut call.outputs {
-            *o = param(names.of[self.numbers[&*o.name]].clone(), o.ty.clone());
-        }
+        call.outputs.iter_mut().for_each(|o| *o = param(name(&o.name), o.ty.clone()));
         for a in &mut call.attributes {
             (a.span, a.value_span) = (Span::default(), Span::default());
         }
@@ -286,15 +290,23 @@ impl<'a> Writing<'a> {
             a.span = Span::default();
             for operand in operands(&mut a.binding) {
                 match operand {
-                    Operand::Name(u) => {
-                        u.span = Span::default();
-                        if let Some(&number) = self.numbers.get(&*u.name) {
-                            u.name = names.of[number].clone();
-                        }
-                    }
+                    Operand::Name(u) => *u = used(name(&u.name)),
                     Operand::Value(_, span) => *span = Span::default(),
                 }
             }
+        }
+        for block in &mut call.blocks {
+            block.span = Span::default();
+            block.params.iter_mut().for_each(|p| *p = param(name(&p.name), p.ty.clone()));
+            block.outputs.iter_mut().for_each(|u| *u = used(name(&u.name)));
+        }
+        let shown = match call.outputs.first() {
+            Some(o) => o.name.clone(),
+            None => names.fresh.fresh(&call.op),
+        };
+        call.attributes.push(Attribute::new("name", Value::string(&*shown)));
+        for block in &mut call.blocks {
+            block.calls.iter_mut().for_each(|c| self.rename(c, names));
         }
     }
 }
@@ -303,12 +315,6 @@ impl<'a> Writing<'a> {
 struct Naming {
     of: Vec<Name>,
     fresh: Fresh,
-}
-
-impl Naming {
-    fn fresh(&mut self, like: &str) -> Name {
-        self.fresh.fresh(like)
-    }
 }
 
 /// Names that are taken.
@@ -329,6 +335,10 @@ fn param(name: Name, ty: Type) -> Param {
     Param { name, ty, span: Span::default(), ty_span: Span::default() }
 }
 
+fn used(name: Name) -> Use {
+    Use { name, span: Span::default() }
+}
+
 fn operands(binding: &mut Binding) -> &mut [Operand] {
     match binding {
         Binding::One(o) => std::slice::from_mut(o),
@@ -338,20 +348,12 @@ fn operands(binding: &mut Binding) -> &mut [Operand] {
 
 /// `name = identity(x = of)`.
 fn copy(name: Name, of: &Name, ty: Type) -> Call {
-    let x = Operand::Name(Use { name: of.clone(), span: Span::default() });
+    let x = Binding::One(Operand::Name(used(of.clone())));
     Call {
-        op: "identity".into(),
-        opset: None,
         attributes: vec![Attribute::new("name", Value::string(&*name))],
         outputs: vec![param(name, ty)],
-        arguments: vec![crate::mil::Argument {
-            name: "x".into(),
-            binding: Binding::One(x),
-            span: Span::default(),
-        }],
-        blocks: Vec::new(),
-        span: Span::default(),
-        op_span: Span::default(),
+        arguments: vec![Argument { name: "x".into(), binding: x, span: Span::default() }],
+        ..empty_call("identity", Span::default())
     }
 }
 
@@ -365,8 +367,10 @@ fn touches_state(call: &Call) -> bool {
         .is_some_and(|op| op.editions.iter().any(|e| e.params.iter().any(|p| p.kind == Kind::State)))
 }
 
+/// Whether a call has an effect besides its results.
 fn writes_state(call: &Call) -> bool {
     touches_state(call) && call.op != "read_state"
+        || call.blocks.iter().flat_map(|b| &b.calls).any(writes_state)
 }
 
 /// The elements of a tensor, whatever its shape.
@@ -388,46 +392,65 @@ impl Hash for Stored {
     }
 }
 
+/// The constants of a program on their way to its weight file.
+struct Placing {
+    writer: blob::Writer<Cursor<Vec<u8>>>,
+    offsets: HashMap<Stored, u64>,
+    /// Whether the file format is one in which whole numbers of 16 and 32 bits lie in weight files.
+    newer: bool,
+}
+
 /// Puts large constants into a weight file. Equal bytes are stored once.
 fn place(program: &mut Program) -> Result<Weights, Diagnostics> {
     let failed = |e: std::io::Error| Diagnostics::from(Diagnostic::new(&codes::BLOB_SIZE, e.to_string()));
-    let mut writer = blob::Writer::new(Cursor::new(Vec::new())).map_err(failed)?;
-    let mut offsets: HashMap<Stored, u64> = HashMap::new();
+    let writer = blob::Writer::new(Cursor::new(Vec::new())).map_err(failed)?;
     let newer = program.version == Version::V1_3;
-    let mut any = false;
-    for call in program.functions.iter_mut().flat_map(|f| &mut f.body.calls) {
-        let attributes = call.attributes.iter_mut().map(|a| &mut a.value);
-        let arguments =
-            call.arguments.iter_mut().flat_map(|a| operands(&mut a.binding)).filter_map(|o| match o {
-                Operand::Value(value, _) => Some(value),
-                Operand::Name(_) => None,
-            });
-        for value in attributes.chain(arguments) {
-            let Value::Tensor(tensor) = value else { continue };
-            if tensor.len() < INLINE || !in_weight_file(tensor.dtype(), newer) {
-                continue;
-            }
-            let ty = tensor.ty();
-            let offset = match offsets.entry(Stored(tensor.clone())) {
-                Entry::Occupied(stored) => *stored.get(),
-                Entry::Vacant(new) => *new.insert(writer.append(tensor).map_err(failed)?),
-            };
-            any = true;
-            *value = Value::Blob(BlobRef { ty, path: WEIGHTS.into(), offset });
-        }
+    let mut placing = Placing { writer, offsets: HashMap::new(), newer };
+    for function in &mut program.functions {
+        placing.calls(&mut function.body.calls).map_err(failed)?;
     }
     let weights = Weights::none();
-    if any {
-        weights.insert(WEIGHTS, writer.finish().map_err(failed)?.into_inner()).map_err(Diagnostics::from)?;
+    if !placing.offsets.is_empty() {
+        let file = placing.writer.finish().map_err(failed)?.into_inner();
+        weights.insert(WEIGHTS, file).map_err(Diagnostics::from)?;
     }
     Ok(weights)
 }
 
-/// Whether coremltools puts tensors of this dtype into the weight file.
-fn in_weight_file(dtype: DType, newer: bool) -> bool {
-    match dtype {
-        DType::Int16 | DType::UInt16 | DType::Int32 | DType::UInt32 => newer,
-        DType::Bool => false,
-        d => blob::code_of(d).is_some(),
+impl Placing {
+    fn calls(&mut self, calls: &mut [Call]) -> std::io::Result<()> {
+        for call in calls {
+            call.attributes.iter_mut().try_for_each(|a| self.value(&mut a.value))?;
+            for operand in call.arguments.iter_mut().flat_map(|a| operands(&mut a.binding)) {
+                if let Operand::Value(value, _) = operand {
+                    self.value(value)?;
+                }
+            }
+            call.blocks.iter_mut().try_for_each(|b| self.calls(&mut b.calls))?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &mut Value) -> std::io::Result<()> {
+        let Value::Tensor(tensor) = value else { return Ok(()) };
+        if tensor.len() < INLINE || !self.takes(tensor.dtype()) {
+            return Ok(());
+        }
+        let ty = tensor.ty();
+        let offset = match self.offsets.entry(Stored(tensor.clone())) {
+            Entry::Occupied(stored) => *stored.get(),
+            Entry::Vacant(new) => *new.insert(self.writer.append(tensor)?),
+        };
+        *value = Value::Blob(BlobRef { ty, path: WEIGHTS.into(), offset });
+        Ok(())
+    }
+
+    /// Whether coremltools puts tensors of this dtype into the weight file.
+    fn takes(&self, dtype: DType) -> bool {
+        match dtype {
+            DType::Int16 | DType::UInt16 | DType::Int32 | DType::UInt32 => self.newer,
+            DType::Bool => false,
+            d => blob::code_of(d).is_some(),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::arg::{Content, Wanted};
 use super::handle::ValueOf;
-use super::{Arg, Graph, Options, Tensor, Tensors};
+use super::{Arg, Graph, Options, Origin, Tensor, Tensors};
 use crate::mil::op::Edition;
 use crate::mil::{self, Argument, Attribute, Binding, Call, Name, Operand, Param, Use};
 use crate::ops;
@@ -30,11 +30,16 @@ impl Graph {
 
     /// Calls an op; the results of a refused call stand for nothing.
     pub(super) fn call(&mut self, at: Span, op: &str, given: Vec<(Name, Arg)>) -> Tensors {
-        match self.checked(at, op, given) {
-            Some(all) => {
-                Tensors { all, rest: Tensor { graph: self.id, value: ValueOf::Missing, shape: None } }
-            }
-            None => Tensors { all: Vec::new(), rest: self.refused() },
+        let results = self.checked(at, op, given);
+        self.tensors(results)
+    }
+
+    /// The results of a call, or of one that was refused.
+    pub(super) fn tensors(&self, results: Option<Vec<Tensor>>) -> Tensors {
+        let rest = |value| Tensor { graph: self.id, value, shape: None };
+        match results {
+            Some(all) => Tensors { all, rest: rest(ValueOf::Missing) },
+            None => Tensors { all: Vec::new(), rest: rest(ValueOf::Refused) },
         }
     }
 
@@ -45,16 +50,7 @@ impl Graph {
 
     fn checked(&mut self, at: Span, op: &str, given: Vec<(Name, Arg)>) -> Option<Vec<Tensor>> {
         let edition = ops::find(op).and_then(|op| op.edition(self.opset));
-        let mut call = Call {
-            op: op.into(),
-            opset: None,
-            outputs: Vec::new(),
-            arguments: Vec::new(),
-            attributes: Vec::new(),
-            blocks: Vec::new(),
-            span: at,
-            op_span: at,
-        };
+        let mut call = empty_call(op, at);
         if !self.bind_arguments(&mut call, edition, given) {
             return None;
         }
@@ -64,26 +60,38 @@ impl Graph {
             return None;
         }
         let checked = checked.ok()?;
-        let number = self.calls.len();
-        for (i, ty) in checked.types.iter().enumerate() {
-            // A name for the walk; the program gets its names when it is built.
-            let name = match checked.types.len() {
-                1 => format!("%{op}_{number}"),
-                _ => format!("%{op}_{number}_{i}"),
-            };
-            call.outputs.push(Param { name: name.into(), ty: ty.clone(), span: at, ty_span: at });
-        }
+        call.outputs = self.results(op, &checked.types, at);
         let step = self.walk.results(&call, checked);
         if self.report(at, &label) || step.is_err() {
             return None;
         }
+        Some(self.keep(call))
+    }
+
+    /// Results of these types, with names for the walk; the program gets its names when it is built.
+    pub(super) fn results(&mut self, op: &str, types: &[Type], at: Span) -> Vec<Param> {
+        let name = self.fresh(op);
+        let name = |i| if types.len() == 1 { name.clone() } else { format!("{name}_{i}").into() };
+        let param = |(i, ty): (usize, &Type)| Param { name: name(i), ty: ty.clone(), span: at, ty_span: at };
+        types.iter().enumerate().map(param).collect()
+    }
+
+    /// A name for the walk that nothing has.
+    pub(super) fn fresh(&mut self, op: &str) -> Name {
+        let number = self.name_count;
+        self.name_count += 1;
+        format!("%{op}_{number}").into()
+    }
+
+    /// Adds a call that was checked.
+    pub(super) fn keep(&mut self, call: Call) -> Vec<Tensor> {
         let outputs = call.outputs.clone();
         self.calls.push(call);
-        Some(outputs.into_iter().map(|o| self.value(o.name, o.ty, at, Some(number))).collect())
+        outputs.into_iter().map(|o| self.value(o.name, o.ty, o.span, Origin::Call)).collect()
     }
 
     /// Makes arguments of what is given; `false` if one of them stands for nothing or cannot be made.
-    fn bind_arguments(
+    pub(super) fn bind_arguments(
         &mut self,
         call: &mut Call,
         edition: Option<&Edition>,
@@ -115,10 +123,10 @@ impl Graph {
                 Content::Absent => continue,
                 Content::One(t) if wanted.in_attributes() => match self.constant_of(*t) {
                     Some(value) => Binding::One(Operand::Value(value, at)),
-                    None => Binding::One(self.used(*t)),
+                    None => Binding::One(Operand::Name(self.used(*t))),
                 },
-                Content::One(t) => Binding::One(self.used(*t)),
-                Content::Many(t) => Binding::Many(t.iter().map(|&t| self.used(t)).collect()),
+                Content::One(t) => Binding::One(Operand::Name(self.used(*t))),
+                Content::Many(t) => Binding::Many(t.iter().map(|&t| Operand::Name(self.used(t))).collect()),
                 literal => {
                     let (values, many, doubts) = wanted.values(literal);
                     for doubt in doubts {
@@ -150,16 +158,14 @@ impl Graph {
     /// The literal that a value is, if it is a constant.
     pub(super) fn constant_of(&self, tensor: Tensor) -> Option<mil::Value> {
         let ValueOf::Value(number) = tensor.value else { return None };
-        let value = self.values.get(number as usize).filter(|_| tensor.graph == self.id)?;
-        let call = &self.calls[value.call?];
-        match (&*call.op, call.attribute("val")) {
-            ("const", Some(val)) => Some(val.value.clone()),
-            _ => None,
+        match &self.values.get(number as usize).filter(|_| tensor.graph == self.id)?.origin {
+            Origin::Constant(value) => Some(value.clone()),
+            Origin::Input | Origin::Call => None,
         }
     }
 
     /// A use of a value that was resolved.
-    fn used(&self, tensor: Tensor) -> Operand {
+    pub(super) fn used(&self, tensor: Tensor) -> Use {
         let (name, span) = match tensor.value {
             ValueOf::Value(number) => {
                 let value = &self.values[number as usize];
@@ -167,7 +173,7 @@ impl Graph {
             }
             ValueOf::Refused | ValueOf::Missing => (Name::from(""), Span::default()),
         };
-        Operand::Name(Use { name, span })
+        Use { name, span }
     }
 
     /// The number of the value that a handle stands for; why it stands for none is reported, unless that was done when
@@ -178,7 +184,13 @@ impl Graph {
                 Diagnostic::new(&codes::UNDEFINED_NAME, format!("{what} is a tensor of another graph"))
                     .help("make it in this graph; only what a run gives can go from graph to graph")
             }
-            ValueOf::Value(number) => return Some(number as usize),
+            ValueOf::Value(number) => {
+                if self.blocks.contains(&self.values[number as usize].block) {
+                    return Some(number as usize);
+                }
+                Diagnostic::new(&codes::UNDEFINED_NAME, format!("{what} was made in a block that has ended"))
+                    .help("let the block give it back: what its closure returns are results of the op")
+            }
             ValueOf::Refused => return None,
             ValueOf::Missing => {
                 Diagnostic::new(&codes::RESULT_COUNT, format!("{what} is a result that its op does not have"))
@@ -232,5 +244,19 @@ impl Graph {
 
     pub(super) fn location(&self, at: Span) -> Option<&'static std::panic::Location<'static>> {
         self.places.get((at.start as usize).checked_sub(1)?).copied()
+    }
+}
+
+/// A call of an op, without anything.
+pub(super) fn empty_call(op: &str, at: Span) -> Call {
+    Call {
+        op: op.into(),
+        opset: None,
+        outputs: Vec::new(),
+        arguments: Vec::new(),
+        attributes: Vec::new(),
+        blocks: Vec::new(),
+        span: at,
+        op_span: at,
     }
 }

@@ -1,6 +1,7 @@
 //! Constants.
 
-use super::{Graph, Shape, Tensor};
+use super::call::empty_call;
+use super::{Graph, Origin, Shape, Tensor};
 use crate::fp16;
 use crate::mil::{Attribute, Call, Param, Value};
 use crate::source::{Diagnostic, Span, codes};
@@ -83,7 +84,7 @@ impl Graph {
         types::Tensor::from_slice(&shape.dims(), &halves).ok()
     }
 
-    fn fits(&mut self, given: usize, shape: Shape, each: usize, what: &str, at: Span) -> bool {
+    pub(super) fn fits(&mut self, given: usize, shape: Shape, each: usize, what: &str, at: Span) -> bool {
         let needed = shape.total_elements().saturating_mul(each);
         if given != needed {
             let message = format!("the constant has {given} {what}, and the shape {shape} needs {needed}");
@@ -97,23 +98,17 @@ impl Graph {
     }
 
     fn constant_of_type(&mut self, ty: Type, value: Value, at: Span) -> Tensor {
-        let number = self.calls.len();
-        let output = Param { name: format!("%const_{number}").into(), ty, span: at, ty_span: at };
+        let output = Param { name: self.fresh("const"), ty, span: at, ty_span: at };
         let call = Call {
-            op: "const".into(),
-            opset: None,
             outputs: vec![output.clone()],
-            arguments: Vec::new(),
-            attributes: vec![Attribute::new("val", value)],
-            blocks: Vec::new(),
-            span: at,
-            op_span: at,
+            attributes: vec![Attribute::new("val", value.clone())],
+            ..empty_call("const", at)
         };
         self.walk.call(&call);
         if self.report(at, "this constant") {
             return self.refused();
         }
         self.calls.push(call);
-        self.value(output.name, output.ty, at, Some(number))
+        self.value(output.name, output.ty, at, Origin::Constant(value))
     }
 }

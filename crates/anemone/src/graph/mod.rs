@@ -41,8 +41,10 @@
 //! nothing reads, in the order they were made: those of each op of which no result is read.
 
 mod arg;
+mod blocks;
 mod build;
 mod call;
+mod compressed;
 mod constants;
 mod handle;
 mod named;
@@ -72,7 +74,14 @@ pub struct Graph {
     opset: Opset,
     walk: Walk,
     values: Vec<Value>,
+    /// The calls of the function, or of the block that is being written.
     calls: Vec<mil::Call>,
+    /// The blocks that are being written, outermost first, by their numbers; the function itself is 0.
+    blocks: Vec<u32>,
+    /// How many blocks there were.
+    block_count: u32,
+    /// How many names the walk was given.
+    name_count: u32,
     /// The inputs and states.
     params: Vec<mil::Param>,
     /// The outputs that have a name.
@@ -93,8 +102,19 @@ struct Value {
     ty: Type,
     /// Where it was made.
     span: Span,
-    /// The call that gives it; an input has none.
-    call: Option<usize>,
+    /// The block that it was made in.
+    block: u32,
+    origin: Origin,
+}
+
+/// What a value comes from.
+enum Origin {
+    /// It is an input or state.
+    Input,
+    /// It is a constant.
+    Constant(mil::Value),
+    /// A call gives it.
+    Call,
 }
 
 /// An output that has a name.
@@ -124,6 +144,9 @@ impl Graph {
             walk: Walk::new(opset, Weights::none()),
             values: Vec::new(),
             calls: Vec::new(),
+            blocks: vec![0],
+            block_count: 0,
+            name_count: 0,
             params: Vec::new(),
             outputs: Vec::new(),
             names: HashSet::new(),
@@ -201,6 +224,9 @@ impl Graph {
         let at = self.place();
         let name = Name::from(name);
         let Some(value) = self.resolve(tensor, "an output", at) else { return };
+        if self.in_a_block("an output", at) {
+            return;
+        }
         if !matches!(self.values[value].ty, Type::Tensor(_)) {
             let message = format!(
                 "the output `{name}` is `{}`, and only tensors leave a function",
@@ -215,7 +241,7 @@ impl Graph {
 
     /// Adds an input or state.
     fn parameter(&mut self, name: Name, ty: Type, at: Span) -> Tensor {
-        if !self.take_name(&name, at) {
+        if self.in_a_block("an input", at) || !self.take_name(&name, at) {
             return self.refused();
         }
         let param = mil::Param { name, ty, span: at, ty_span: at };
@@ -223,20 +249,27 @@ impl Graph {
         if self.report(at, "this input") {
             return self.refused();
         }
-        let tensor = self.value(param.name.clone(), param.ty.clone(), at, None);
+        let tensor = self.value(param.name.clone(), param.ty.clone(), at, Origin::Input);
         self.params.push(param);
         tensor
     }
 
+    /// Refuses what belongs to a function while a block of it is being written.
+    fn in_a_block(&mut self, what: &str, at: Span) -> bool {
+        let inside = self.blocks.len() > 1;
+        if inside {
+            let message = format!("{what} is made inside of a block, and belongs to the function");
+            let d = Diagnostic::new(&codes::BLOCK_TYPE, message).help("make it outside of the closure");
+            self.refuse(d, at, "inside of a block");
+        }
+        inside
+    }
+
     /// Notes that the caller gave this name, which must be one of MIL's and new.
     fn take_name(&mut self, name: &Name, at: Span) -> bool {
-        let mut bytes = name.bytes();
-        let is_name = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name {
+        if !is_name(name) {
             let message = format!("`{name}` is not a name of MIL");
-            let d = Diagnostic::new(&codes::UNEXPECTED_CHARACTER, message)
-                .help("use letters, digits and `_`, and no digit first");
+            let d = Diagnostic::new(&codes::UNEXPECTED_CHARACTER, message).help(NAMES);
             self.refuse(d, at, "this name");
         } else if !self.names.insert(name.clone()) {
             let message = format!("`{name}` is defined twice");
@@ -249,7 +282,7 @@ impl Graph {
     }
 
     /// Adds a value.
-    fn value(&mut self, name: Name, ty: Type, span: Span, call: Option<usize>) -> Tensor {
+    fn value(&mut self, name: Name, ty: Type, span: Span, origin: Origin) -> Tensor {
         let shape = match &ty {
             Type::Tensor(t) => match t.shape[..] {
                 [Dim::Known(n), Dim::Known(c), Dim::Known(h), Dim::Known(w)] => {
@@ -260,7 +293,8 @@ impl Graph {
             _ => None,
         };
         let number = self.values.len() as u32;
-        self.values.push(Value { name, ty, span, call });
+        let block = self.blocks.last().copied().unwrap_or_default();
+        self.values.push(Value { name, ty, span, block, origin });
         Tensor { graph: self.id, value: ValueOf::Value(number), shape }
     }
 
@@ -279,6 +313,16 @@ impl Graph {
         let number = self.places.len();
         Span::new(number, number)
     }
+}
+
+/// How names are made.
+const NAMES: &str = "use letters, digits and `_`, and no digit first";
+
+/// Whether this can be the name of a function, input or output.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// `input_0`, …, `input_9`, `input_a10`, …, `input_b100`, …: the order of the names is that of the numbers.

@@ -206,13 +206,23 @@ impl Walk {
 
     /// Checks a nested block, whose names end with it.
     pub(super) fn nested(&mut self, block: &Block) -> Body {
-        let mark = self.undo.len();
+        let mark = self.open();
         let params = block.params.iter().map(|p| self.bind(p, p.ty.clone(), Content::Computed)).collect();
         let body = Body { params, ..self.block(block) };
+        self.close(mark);
+        body
+    }
+
+    /// Opens a block.
+    pub(crate) fn open(&self) -> usize {
+        self.undo.len()
+    }
+
+    /// Closes a block: the names that it bound since `open` gave `mark` end with it.
+    pub(crate) fn close(&mut self, mark: usize) {
         for name in self.undo.drain(mark..) {
             self.scope.remove(&name);
         }
-        body
     }
 
     /// Warns of statements none of whose results is used. A statement without results works by its effect.

@@ -1,8 +1,12 @@
 //! The builder: every method, every fault, and what a graph becomes.
 
 mod faults;
+mod forms;
+#[rustfmt::skip]
+mod methods;
 mod named;
 mod programs;
+mod vectors;
 
 use anemone::device::{self, Engine, Options};
 use anemone::graph::Built;
