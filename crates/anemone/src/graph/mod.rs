@@ -35,7 +35,7 @@
 //!
 //! # Inputs and outputs
 //!
-//! Inputs that get no name are `input_0`, `input_1`, …, and outputs `output_0`, …; the tenth and later have a letter
+//! Inputs that get no name are `input_0`, `input_1`, …, and outputs `output_0`, …; the eleventh and later have a letter
 //! before the number (`input_a10`), so that the order of their names, in which the hardware takes them, is the order in
 //! which they were made. The outputs are those that [`Graph::output`] names. If it names none, they are the results that
 //! nothing reads, in the order they were made: those of each op of which no result is read.

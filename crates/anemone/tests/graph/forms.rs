@@ -103,7 +103,7 @@ fn constants_that_do_not_fit() {
     check(&|g| g.constant_sparse(&[0.0; 3], SHAPE), "shape-mismatch");
 }
 
-/// Rows C45, M1: a state carries on from run to run.
+/// Rows C45, M2: a state carries on from run to run.
 #[test]
 fn a_state_counts() {
     let mut g = Graph::new();

@@ -130,6 +130,23 @@ fn a_dense_layer_sums_over_channels() {
     );
 }
 
+/// Row C8: the convolution of a dense layer gives the bits of MIL's `linear`.
+#[test]
+fn a_dense_layer_is_linear() {
+    let (mut g, [x]) = graph([[1, 3, 1, 5]]);
+    let weights: Vec<f32> = (0..12).map(|i| (i as f32 * 0.7).sin()).collect();
+    let columns = g.inner_product(x, &weights, 3, 4);
+    let rows = g.transpose(x, [0, 2, 3, 1]);
+    let weights: Vec<f64> = weights.into_iter().map(f64::from).collect();
+    let linear = g.mil_linear(rows, halves(&[4, 3], &weights), ());
+    let linear = g.transpose(linear, [0, 3, 1, 2]);
+    g.output("conv", columns);
+    g.output("linear", linear);
+    let x = halves(&[1, 3, 1, 5], &(0..15).map(|i| f64::from(i).cos()).collect::<Vec<_>>());
+    let found = run(&built(&g), &[("input_0", x)]);
+    assert!(found[0].1.same_bits(&found[1].1), "{found:?}");
+}
+
 /// Row F7: matrices in the last two dimensions, each of which may be transposed; batches broadcast.
 #[test]
 fn matrices_multiply() {

@@ -98,7 +98,7 @@ fn check(op: &'static Op, opset: Opset, arguments: &[(&str, Datum)]) -> Result<(
     }
 }
 
-/// Row F55: every op has a method, and gives through it what it gives by itself.
+/// Rows F55, C46: every op has a method, and gives through it what it gives by itself.
 #[test]
 fn every_recorded_case_goes_through_the_builder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/vectors");
