@@ -14,6 +14,7 @@ mod evaluation;
 mod info;
 mod model;
 mod options;
+mod parts;
 mod pool;
 pub(crate) mod recent;
 mod request;

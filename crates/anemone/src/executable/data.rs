@@ -1,12 +1,13 @@
 //! A tensor in a surface.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::slices::{LockedSlice, LockedSliceMut};
 use crate::client::{Access, Client};
 use crate::error::Error;
 use crate::graph::Shape;
-use crate::surface::{Number, Port, Surface, TensorLayout};
+use crate::surface::{Number, Port, Surface, TensorLayout, copy, within};
 use crate::types::{DType, Element};
 
 /// A tensor in memory that the engine reads and writes: fp16 in the surface, `f32` to the caller.
@@ -323,6 +324,66 @@ impl TensorData {
     /// As [`TensorData::write_elements`].
     pub fn read_elements<T: Element>(&self, elements: &mut [T]) -> Result<(), Error> {
         self.access().read_elements(elements)
+    }
+
+    /// Some channels of the tensor, as a tensor of their own in the same memory. It can be bound by itself: as the input of
+    /// one program while the rest is that of another.
+    ///
+    /// Who locks one of both locks the whole surface.
+    ///
+    /// ```
+    /// use anemone::{Shape, TensorData};
+    /// let data = TensorData::with_f32(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], Shape::spatial(3, 1, 2));
+    /// let last = data.channels(1..3)?;
+    /// assert_eq!((last.shape(), &*last.read_f32()), (Shape::spatial(2, 1, 2), &[3.0, 4.0, 5.0, 6.0][..]));
+    /// last.write_f32_at(0, 0.5);
+    /// assert_eq!(data.read_f32()[2], 0.5);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the tensor has no such channels, or several batches; [`Error::Surface`] when they are none,
+    /// or do not begin at a multiple of 64 bytes.
+    pub fn channels(&self, channels: Range<usize>) -> Result<Self, Error> {
+        if self.shape.batch != 1 {
+            return Err(Error::Invalid(format!(
+                "the channels of a tensor {} do not lie together: it has {} batches",
+                self.shape, self.shape.batch
+            )));
+        }
+        within(&self.port, "channels", &channels, self.shape.channels)?;
+        if channels.is_empty() {
+            return Err(Error::Surface("a tensor without channels has no memory".into()));
+        }
+        let surface = self.surface.from_byte(channels.start * self.layout().plane_stride)?;
+        let shape = Shape { channels: channels.len(), ..self.shape };
+        let layout = TensorLayout { channels: channels.len(), ..*self.layout() };
+        let port = Port { shape: shape.dims().to_vec(), layout, ..self.port.clone() };
+        Ok(Self { port, shape, surface, scratch: Mutex::default() })
+    }
+
+    /// Copies some channels of another tensor of the same dtype, height and width to the channels from `channel` on. No
+    /// element is converted. Batches count as channels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when dtypes, heights or widths differ, when channels lie outside of a tensor, or when both are
+    /// in one surface; [`Error::Surface`] when a surface is in use.
+    pub fn copy_channels_from(
+        &self,
+        channel: usize,
+        from: &TensorData,
+        channels: Range<usize>,
+    ) -> Result<(), Error> {
+        if from.shape.width != self.shape.width {
+            return Err(Error::Invalid(format!(
+                "channels of a tensor {} are no channels of a tensor {}",
+                from.shape, self.shape
+            )));
+        }
+        let (source, target) = ((&from.port, &from.surface), (&self.port, &self.surface));
+        copy(source, channels, 0..from.shape.width, target, (channel, 0))
     }
 
     fn access(&self) -> Access<'_> {

@@ -3,12 +3,14 @@
 //! On a Mac a surface is an `IOSurface`, which CPU, engine and GPU share. Elsewhere it is memory under the same rules,
 //! which on Linux another process can map. Nothing is copied when a program runs on it.
 
+mod copy;
 mod layout;
 mod pixels;
 
 use std::sync::OnceLock;
 
 pub use anemone_apple::{ReadGuard, WriteGuard};
+pub(crate) use copy::{copy, within};
 pub use layout::{ROW_ALIGNMENT, TensorLayout, row_stride_for};
 pub(crate) use pixels::{Number, gather, gather_as, scatter, scatter_as};
 
@@ -153,6 +155,25 @@ impl Surface {
     /// [`Error::Surface`] when somebody reads or writes it.
     pub fn lock_mut(&self) -> Result<WriteGuard, Error> {
         self.0.write().map_err(failed)
+    }
+
+    /// The same surface from one of its bytes on, as [`TensorData::channels`](crate::TensorData::channels) uses it: what is
+    /// bound, read and written begins there. Who locks it locks the whole surface.
+    ///
+    /// ```
+    /// use anemone::Surface;
+    /// let whole = Surface::new(256)?;
+    /// let rest = whole.from_byte(192)?;
+    /// rest.write(|numbers| numbers[0] = 7);
+    /// assert_eq!((rest.size(), whole.read(|numbers| numbers[96])), (64, 7));
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when no byte is left, or when it is not a multiple of 64, at which rows begin.
+    pub fn from_byte(&self, start: usize) -> Result<Self, Error> {
+        self.0.from_byte(start).map(Self).map_err(failed)
     }
 
     /// The number by which the system knows it; memory of the host is known by it to this process only.

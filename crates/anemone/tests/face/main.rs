@@ -3,6 +3,7 @@
 
 mod driver;
 mod executable;
+mod parts;
 #[path = "../ane/software.rs"]
 mod software;
 mod surface;
