@@ -30,6 +30,7 @@ pub mod device;
 pub mod client;
 pub mod driver;
 mod executable;
+pub mod telemetry;
 
 pub use chip::Chip;
 pub use client::{

@@ -71,6 +71,10 @@ pub struct Statistics {
     pub nanoseconds: Option<u64>,
     /// Its counters; systems that are sold give none.
     pub counters: Vec<Counter>,
+    /// The bytes that the counters of the system's object were read from; nothing if it has none.
+    pub counter_data: Vec<u8>,
+    /// How many entries it wrote, one for each procedure.
+    pub entries: usize,
     /// All that it wrote, whatever it means; nothing if it wrote nothing.
     pub raw: Vec<u8>,
     /// What the system itself makes of the counters, in whatever form; systems that are sold give nothing.
@@ -168,8 +172,10 @@ pub(super) fn read(
     // SAFETY: a live request, and what it gives: an array, and an _ANEPerformanceStats, or nil.
     unsafe {
         let array = framework.send(REQUEST_PERF_STATS_ARRAY, request, ());
-        if !array.is_nil() && framework.send(ARRAY_COUNT, array, ()) > 0 {
+        let entries = if array.is_nil() { 0 } else { framework.send(ARRAY_COUNT, array, ()) };
+        if entries > 0 {
             statistics = parse(&surface.read()?);
+            statistics.entries = if statistics.raw.is_empty() { 0 } else { entries as usize };
         }
         let object = framework.send(REQUEST_PERF_STATS, request, ());
         if !object.is_nil() {
@@ -178,6 +184,7 @@ pub(super) fn read(
             let data = foundation::read_data(framework, framework.send(PERF_COUNTER_DATA, object, ()));
             if !data.is_empty() {
                 statistics.counters = counters(&data);
+                statistics.counter_data = data;
             }
             let reported = framework.send(PERFORMANCE_COUNTERS, object, ());
             statistics.reported = (!reported.is_nil()).then(|| foundation::read_plist(framework, reported));
@@ -231,7 +238,7 @@ fn parse(bytes: &[u8]) -> Statistics {
     let block = bytes.get(COUNTERS_AT..).unwrap_or_default();
     let block = &block[..block.len().min(COUNTERS * 8)];
     let counters = if block.iter().all(|&b| b == 0) { Vec::new() } else { counters(block) };
-    Statistics { nanoseconds: time(bytes), counters, raw: bytes.to_vec(), reported: None }
+    Statistics { nanoseconds: time(bytes), counters, raw: bytes.to_vec(), ..Statistics::default() }
 }
 
 fn counters(bytes: &[u8]) -> Vec<Counter> {

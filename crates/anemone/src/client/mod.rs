@@ -124,11 +124,16 @@ impl Client {
     ///
     /// [`Error::Surface`] when it cannot be made.
     pub fn surface(&self, layout: &TensorLayout) -> Result<Surface, Error> {
-        let framework = match &self.0.engine {
-            Engine::Hardware(framework) => Some(framework),
-            Engine::Software(_) => frameworks().ok(),
-        };
+        let framework = self.framework().or_else(|| frameworks().ok());
         Surface::laid_out(framework, layout)
+    }
+
+    /// The frameworks, of a client of hardware.
+    pub(crate) fn framework(&self) -> Option<&Framework> {
+        match &self.0.engine {
+            Engine::Hardware(framework) => Some(framework),
+            Engine::Software(_) => None,
+        }
     }
 
     /// How many programs the client has compiled.

@@ -184,6 +184,22 @@ impl Request {
         }
     }
 
+    /// What the hardware has gathered of the last run, if it was asked to.
+    pub(crate) fn statistics(&self) -> Result<Option<neural::Statistics>, Error> {
+        match &self.kind {
+            Kind::Hardware(request) => request.statistics().map_err(of_apple),
+            Kind::Software(_) => Ok(None),
+        }
+    }
+
+    /// How the queues of the hardware's model are.
+    pub(crate) fn diagnostics(&self) -> Option<neural::Diagnostics> {
+        match &self.kind {
+            Kind::Hardware(request) => Some(request.model().diagnostics()),
+            Kind::Software(_) => None,
+        }
+    }
+
     /// What the program takes, in its order.
     pub fn inputs(&self) -> &[Port] {
         self.loaded.inputs()

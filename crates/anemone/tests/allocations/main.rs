@@ -7,6 +7,7 @@ mod software;
 
 use anemone::device::Engine;
 use anemone::driver::{Program, Source};
+use anemone::telemetry::HwTimer;
 use anemone::{Client, CompileOptions, Graph, Shape, TensorData};
 use anemone_apple::Framework;
 use anemone_apple::fake::Fake;
@@ -45,6 +46,12 @@ fn cached_runs_allocate_nothing() {
     let product = TensorData::on(&client, Shape::spatial(32, 1, 32)).unwrap();
     assert_eq!(count(|| program.run(x.surface(), product.surface()).unwrap()), 0);
 
+    let built = g.build().unwrap();
+    let options = CompileOptions { perf_stats_mask: 15, ..CompileOptions::default() };
+    let mut model = client.compile_program(&built.program, &built.weights, &options).unwrap();
+    let mut timer = HwTimer::new(&mut model);
+    assert_eq!(count(|| assert_eq!(timer.eval().unwrap(), Some(123_456))), 0);
+
     // Numbers go in and out through memory that is kept.
     let numbers = [0.5; 128];
     assert_eq!(count(|| x.copy_from_f32(&numbers)), 0);
@@ -52,6 +59,6 @@ fn cached_runs_allocate_nothing() {
     assert_eq!(count(|| x.as_f32_slice_mut()[7] += 1.0), 0);
     assert_eq!(count(|| assert_eq!(x.as_f32_slice()[0], 0.5)), 0);
     assert!(allocations::below() > 0, "the stand-in allocates, and that is told apart");
-    drop((exe, program, product, x, y, z, client, framework));
+    drop((model, exe, program, product, x, y, z, client, framework));
     fake.finish().check();
 }

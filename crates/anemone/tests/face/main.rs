@@ -7,6 +7,7 @@ mod parts;
 #[path = "../ane/software.rs"]
 mod software;
 mod surface;
+mod telemetry;
 mod tensor_data;
 
 use anemone::device::Engine;
