@@ -131,10 +131,13 @@ pub(crate) enum Doing {
     Evaluate,
 }
 
+/// The domain of the framework's own errors. In it 13 and 14 are of mapping, and 22 and 27 to 29 of a virtual machine.
+const GENERIC: &str = "com.apple.appleneuralengine";
+
 impl Error {
     /// The error for what the border to Apple's side has said.
     pub(crate) fn from_apple(doing: Doing, error: anemone_apple::Error) -> Self {
-        use anemone_apple::Error as Apple;
+        use anemone_apple::{Error as Apple, Feature};
         let op = match doing {
             Doing::Compile => "compile",
             Doing::Load => "load",
@@ -152,8 +155,11 @@ impl Error {
             Apple::Invalid(why) => return Error::Invalid(why),
             Apple::TimedOut { what, within } => return Error::TimedOut { what, within },
             Apple::Io { path, reason } => return Error::Io { path, reason },
+            Apple::Unavailable { feature: Feature::VirtualClient, .. } => Error::VirtualClientUnavailable,
             Apple::Drift { .. } | Apple::Unavailable { .. } => Error::UnsupportedSelector,
             Apple::CompileBudgetExhausted { .. } => Error::CompileBudgetExhausted,
+            _ if class == GENERIC && [22, 27, 28, 29].contains(&code) => Error::VirtualClientUnavailable,
+            _ if class == GENERIC && [13, 14].contains(&code) => Error::MapFailed,
             _ => match doing {
                 Doing::Compile => Error::Compile,
                 Doing::Load => Error::ModelLoad,
@@ -192,5 +198,53 @@ impl From<Diagnostics> for Error {
 impl From<Diagnostic> for Error {
     fn from(diagnostic: Diagnostic) -> Self {
         Error::Program(diagnostic.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anemone_apple::{Error as Apple, Feature, Refusal, Reported};
+
+    use super::*;
+
+    fn refused(domain: &str, code: i64) -> Apple {
+        let error = Reported { domain: domain.into(), code, description: "Apple's words".into() };
+        Refusal { message: "-[_ANEClient …]".into(), error: Some(error) }.into()
+    }
+
+    fn missing(feature: Feature) -> Apple {
+        Apple::Unavailable { feature, because: "a reason".into() }
+    }
+
+    /// Rows I6, T2, T3: the kind says what to do, the rest what was done, where the error is from, and its code.
+    #[test]
+    fn errors_of_apples_side_have_their_kind_and_keep_what_was_said() {
+        let spent = Apple::CompileBudgetExhausted { spent: 110, loaded: 0, limit: 110 };
+        let drift = Apple::Drift { message: "m".into(), expected: "e".into(), found: None };
+        let compiler = "com.apple.appleneuralengine.compiler";
+        let by_doing = ["Compile", "ModelLoad", "Eval"];
+        for (error, kinds) in [
+            (refused(compiler, 1), by_doing),
+            (refused(GENERIC, 6), by_doing),
+            (refused(compiler, 13), by_doing),
+            (refused(GENERIC, 13), ["MapFailed"; 3]),
+            (refused(GENERIC, 22), ["VirtualClientUnavailable"; 3]),
+            (missing(Feature::VirtualClient), ["VirtualClientUnavailable"; 3]),
+            (missing(Feature::Direct), ["UnsupportedSelector"; 3]),
+            (drift, ["UnsupportedSelector"; 3]),
+            (spent, ["CompileBudgetExhausted"; 3]),
+        ] {
+            let doings = [(Doing::Compile, "compile"), (Doing::Load, "load"), (Doing::Evaluate, "evaluate")];
+            for ((doing, op), kind) in doings.into_iter().zip(kinds) {
+                let ours = Error::from_apple(doing, error.clone());
+                let shown = format!("{ours:?}");
+                assert!(shown.starts_with(&format!("{kind}(AneError {{ op: \"{op}\"")), "{shown}");
+                assert_eq!(ours.to_string(), format!("{op}: {error}"));
+            }
+        }
+        let Error::Compile(inner) = Error::from_apple(Doing::Compile, refused(compiler, 1)) else { panic!() };
+        assert_eq!((inner.class.as_str(), inner.code), (compiler, 1));
+        let cause = std::error::Error::source(&inner).unwrap();
+        assert_eq!(cause.downcast_ref(), Some(&refused(compiler, 1)));
     }
 }
