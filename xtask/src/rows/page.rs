@@ -116,13 +116,16 @@ impl Page {
         }
     }
 
-    /// Brings the tests of all rows up to date. A row that was only open is so no more when it has a test.
+    /// Brings the tests of all rows up to date. A row that was only open is so no more when it has a test, and is so again
+    /// when it has lost it.
     pub(super) fn set_tests(&mut self, tests: &Tests) {
         for line in &mut self.0 {
             let Line::Row(row) = line else { continue };
             row.tests = tests.get(&row.id).map(|t| written(t)).unwrap_or_default();
-            if !row.tests.is_empty() && row.note == OPEN {
-                row.note.clear();
+            match (row.tests.is_empty(), row.note.as_str()) {
+                (false, OPEN) => row.note.clear(),
+                (true, "") => row.note = OPEN.into(),
+                _ => {}
             }
         }
     }
@@ -203,13 +206,13 @@ mod tests {
         assert_eq!(page.complaints(&now).len(), 4);
         now.keys().for_each(|id| page.add(id));
         page.set_tests(&now);
-        let expected = "| A1 | one | | |\n| A2 | | [c](../x.rs) | |\n| A3 | three | [b](../x.rs) | |\n\
+        let expected = "| A1 | one | | open |\n| A2 | | [c](../x.rs) | |\n| A3 | three | [b](../x.rs) | |\n\
                         | A4 | four | | a reason |\n\n## B\n\n| row | what it is | tests | otherwise |\n\
                         |---|---|---|---|\n| B1 | | [d](../x.rs) | |\n";
         assert!(page.to_string().ends_with(expected), "{page}");
-        // What is left is that A1 has lost its test, and that two rows have no words.
+        // What is left is that two rows have no words.
         let left = page.complaints(&now);
-        assert_eq!(left.len(), 3, "{left:?}");
+        assert_eq!(left.len(), 2, "{left:?}");
     }
 
     #[test]
