@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::panic::Location;
 
 use super::call::empty_call;
@@ -24,6 +24,8 @@ use crate::verify::{Verified, verify};
 
 /// Where the weights of a built program lie.
 const WEIGHTS: &str = "@model_path/weights/weight.bin";
+/// Where constants lie that the program writes as one number, once they are spelled out.
+const FILLED: &str = "@model_path/weights/filled.bin";
 
 /// A program that was written in Rust, ready to be run, compiled, printed and saved.
 #[derive(Clone)]
@@ -53,6 +55,9 @@ impl Built {
 
     /// The program as a bundle, to be [written](crate::bundle::write_mlpackage) as a package, compiled model or text.
     ///
+    /// Constants that the program writes as one number have all their elements there: Core ML is not known to take the
+    /// short form.
+    ///
     /// ```
     /// use anemone::{Graph, Shape, bundle};
     /// let mut g = Graph::new();
@@ -65,7 +70,12 @@ impl Built {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn bundle(&self) -> Bundle {
-        Bundle::new(self.program.clone(), self.weights.clone())
+        let mut program = self.program.clone();
+        match spell_out(&mut program, &self.weights) {
+            Ok(()) => Bundle::new(program, self.weights.clone()),
+            // Memory takes every byte, and every dtype of a constant has a place in a weight file or in the text.
+            Err(_) => Bundle::new(self.program.clone(), self.weights.clone()),
+        }
     }
 }
 
@@ -125,7 +135,8 @@ pub fn build(functions: &[(&str, &Graph)]) -> Result<Built, Diagnostics> {
     if warnings.has_errors() {
         return Err(warnings);
     }
-    let weights = place(&mut program)?;
+    let weights = place(&mut program)
+        .map_err(|e| Diagnostics::from(Diagnostic::new(&codes::BLOB_SIZE, e.to_string())))?;
     // The calls were checked one by one; the gate says of the whole what it says of any program.
     let report = verify(&program, &weights);
     match report.verified {
@@ -392,8 +403,10 @@ impl Hash for Stored {
     }
 }
 
-/// The constants of a program on their way to its weight file.
+/// The constants of a program on their way to a weight file.
 struct Placing {
+    /// The path of the file.
+    path: &'static str,
     writer: blob::Writer<Cursor<Vec<u8>>>,
     offsets: HashMap<Stored, u64>,
     /// Whether the file format is one in which whole numbers of 16 and 32 bits lie in weight files.
@@ -401,24 +414,63 @@ struct Placing {
 }
 
 /// Puts large constants into a weight file. Equal bytes are stored once.
-fn place(program: &mut Program) -> Result<Weights, Diagnostics> {
-    let failed = |e: std::io::Error| Diagnostics::from(Diagnostic::new(&codes::BLOB_SIZE, e.to_string()));
-    let writer = blob::Writer::new(Cursor::new(Vec::new())).map_err(failed)?;
-    let newer = program.version == Version::V1_3;
-    let mut placing = Placing { writer, offsets: HashMap::new(), newer };
+fn place(program: &mut Program) -> io::Result<Weights> {
+    let mut placing = Placing::new(WEIGHTS, program)?;
     for function in &mut program.functions {
-        placing.calls(&mut function.body.calls).map_err(failed)?;
+        placing.calls(&mut function.body.calls)?;
     }
     let weights = Weights::none();
-    if !placing.offsets.is_empty() {
-        let file = placing.writer.finish().map_err(failed)?.into_inner();
-        weights.insert(WEIGHTS, file).map_err(Diagnostics::from)?;
-    }
+    placing.finish(&weights)?;
     Ok(weights)
 }
 
+/// Puts all elements of the constants that are written as one number into a weight file of their own.
+fn spell_out(program: &mut Program, weights: &Weights) -> io::Result<()> {
+    fn all(calls: &mut [Call], placing: &mut Placing) -> io::Result<()> {
+        for call in calls {
+            if let Some(full) = filled(call)
+                && let Some(val) = call.attributes.iter_mut().find(|a| a.name == "val")
+            {
+                val.value = full.into();
+                placing.value(&mut val.value)?;
+            }
+            call.blocks.iter_mut().try_for_each(|b| all(&mut b.calls, placing))?;
+        }
+        Ok(())
+    }
+    let mut placing = Placing::new(FILLED, program)?;
+    for function in &mut program.functions {
+        all(&mut function.body.calls, &mut placing)?;
+    }
+    placing.finish(weights)
+}
+
+/// All elements of a constant that is written as one number.
+fn filled(call: &Call) -> Option<Tensor> {
+    let number = call.attribute("val").filter(|_| call.op == "const")?.value.to_tensor()?;
+    let shape = call.outputs.first()?.ty.as_tensor()?.shape.known()?;
+    if number.rank() > 0 || shape.is_empty() {
+        return None;
+    }
+    number.pick(&shape, std::iter::repeat_n(0, shape.iter().product())).ok()
+}
+
 impl Placing {
-    fn calls(&mut self, calls: &mut [Call]) -> std::io::Result<()> {
+    fn new(path: &'static str, program: &Program) -> io::Result<Self> {
+        let writer = blob::Writer::new(Cursor::new(Vec::new()))?;
+        Ok(Self { path, writer, offsets: HashMap::new(), newer: program.version == Version::V1_3 })
+    }
+
+    /// Adds the file, if there is something in it.
+    fn finish(self, weights: &Weights) -> io::Result<()> {
+        if !self.offsets.is_empty() {
+            let file = self.writer.finish()?.into_inner();
+            weights.insert(self.path, file).map_err(|d| io::Error::other(d.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn calls(&mut self, calls: &mut [Call]) -> io::Result<()> {
         for call in calls {
             call.attributes.iter_mut().try_for_each(|a| self.value(&mut a.value))?;
             for operand in call.arguments.iter_mut().flat_map(|a| operands(&mut a.binding)) {
@@ -431,7 +483,7 @@ impl Placing {
         Ok(())
     }
 
-    fn value(&mut self, value: &mut Value) -> std::io::Result<()> {
+    fn value(&mut self, value: &mut Value) -> io::Result<()> {
         let Value::Tensor(tensor) = value else { return Ok(()) };
         if tensor.len() < INLINE || !self.takes(tensor.dtype()) {
             return Ok(());
@@ -441,7 +493,7 @@ impl Placing {
             Entry::Occupied(stored) => *stored.get(),
             Entry::Vacant(new) => *new.insert(self.writer.append(tensor)?),
         };
-        *value = Value::Blob(BlobRef { ty, path: WEIGHTS.into(), offset });
+        *value = Value::Blob(BlobRef { ty, path: self.path.into(), offset });
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use super::{Graph, Origin, Shape, Tensor};
 use crate::fp16;
 use crate::mil::{Attribute, Call, Param, Value};
 use crate::source::{Diagnostic, Span, codes};
-use crate::types::{self, DType, Type, f16};
+use crate::types::{self, DType, Type};
 
 /// How many elements a constant has before its numbers lie in a weight file; coremltools draws the line there.
 pub(super) const INLINE: usize = 10;
@@ -48,8 +48,7 @@ impl Graph {
         if !self.fits(data.len(), shape, 2, "bytes", at) {
             return self.refused();
         }
-        let halves: Vec<f16> = data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
-        match types::Tensor::from_slice(&shape.dims(), &halves) {
+        match types::Tensor::from_bytes(DType::Fp16, &shape.dims(), data) {
             Ok(tensor) => self.constant_at(tensor, at),
             Err(e) => {
                 self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
@@ -78,10 +77,9 @@ impl Graph {
         if !self.fits(data.len(), shape, 1, "numbers", at) {
             return None;
         }
-        let mut halves = vec![0; data.len()];
+        let mut halves = vec![0u16; data.len()];
         fp16::cast_f32_f16(&mut halves, data);
-        let halves: Vec<f16> = halves.into_iter().map(f16::from_bits).collect();
-        types::Tensor::from_slice(&shape.dims(), &halves).ok()
+        types::Tensor::from_bytes(DType::Fp16, &shape.dims(), bytemuck::cast_slice(&halves)).ok()
     }
 
     pub(super) fn fits(&mut self, given: usize, shape: Shape, each: usize, what: &str, at: Span) -> bool {

@@ -123,6 +123,16 @@ struct Output {
     value: usize,
 }
 
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph")
+            .field("opset", &self.opset)
+            .field("values", &self.values.len())
+            .field("diagnostics", &self.diagnostics)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Graph {
     fn default() -> Self {
         Self::new()

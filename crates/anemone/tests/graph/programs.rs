@@ -73,6 +73,7 @@ fn a_program_can_be_saved_and_read_again() {
         let read = bundle::open(&path).unwrap();
         let report = verify::verify(&read.program, &read.weights);
         let verified = report.verified.unwrap_or_else(|| panic!("{}", report.diagnostics));
+        assert!(report.diagnostics.is_empty(), "a constant is one number: {}", report.diagnostics);
         let again = builder::Built {
             program: read.program,
             weights: read.weights,
