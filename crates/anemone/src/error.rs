@@ -91,6 +91,9 @@ pub enum Error {
         /// How long.
         within: Duration,
     },
+    /// The call was cancelled before it ran.
+    #[error("the call was cancelled before it ran")]
+    Cancelled,
     /// A model could not be opened.
     #[error("{}: {source}", path.display())]
     Open {

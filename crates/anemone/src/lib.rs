@@ -29,7 +29,9 @@ pub mod device;
 
 pub mod client;
 pub mod driver;
+pub mod dynamic_matmul;
 mod executable;
+pub mod linear;
 pub mod telemetry;
 
 pub use chip::Chip;

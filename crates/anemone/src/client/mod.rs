@@ -12,6 +12,7 @@
 pub(crate) mod engine;
 mod evaluation;
 mod info;
+pub(crate) mod kernel;
 mod model;
 mod options;
 mod parts;

@@ -10,6 +10,7 @@
 //! Two dialects write the same program: `program(1.0)` writes a scalar type as `tensor<int32, []>`, `program(1.3)` as
 //! `int32`. The dialect is the printer's affair; here a scalar is a tensor of rank 0.
 
+pub mod generate;
 mod name;
 pub mod op;
 mod opset;

@@ -12,7 +12,9 @@ use std::sync::OnceLock;
 pub use anemone_apple::{ReadGuard, WriteGuard};
 pub(crate) use copy::{copy, within};
 pub use layout::{ROW_ALIGNMENT, TensorLayout, row_stride_for};
-pub(crate) use pixels::{Number, gather, gather_as, scatter, scatter_as};
+pub(crate) use pixels::{
+    Number, gather, gather_as, gather_transposed, scatter, scatter_as, scatter_transposed,
+};
 
 use crate::error::Error;
 use crate::types::DType;

@@ -83,3 +83,48 @@ pub(crate) fn gather_as(
         }
     }
 }
+
+/// How many numbers are converted at a time.
+const CHUNK: usize = 64;
+
+/// Writes a matrix of row-major numbers, a column for each channel, into a surface of fp16 with one row a channel: the
+/// number at row `r` and column `c` goes to channel `c` and place `place + r`.
+pub(crate) fn scatter_transposed(surface: &mut [u8], layout: &TensorLayout, place: usize, values: &[f32]) {
+    let mut numbers = [0.0; CHUNK];
+    for channel in 0..layout.channels {
+        let mut column = values.iter().skip(channel).step_by(layout.channels);
+        let mut at = layout.offset(channel, 0, place);
+        loop {
+            let count = numbers.iter_mut().zip(&mut column).map(|(n, v)| *n = *v).count();
+            if count == 0 {
+                break;
+            }
+            let to = &mut surface[at..at + 2 * count];
+            cast_f32_f16(bytemuck::cast_slice_mut(to), &numbers[..count]);
+            at += 2 * count;
+        }
+    }
+}
+
+/// Reads a surface of fp16 with one row a channel into some columns of a matrix of row-major numbers, `columns` wide: the
+/// number of channel `c` and place `r` goes to row `r` and column `first + c`. The places are as many as the matrix has
+/// rows.
+pub(crate) fn gather_transposed(
+    surface: &[u8],
+    layout: &TensorLayout,
+    values: &mut [f32],
+    columns: usize,
+    first: usize,
+) {
+    let mut numbers = [0.0; CHUNK];
+    for channel in 0..layout.channels {
+        for (chunk, rows) in values.chunks_mut(columns * CHUNK).enumerate() {
+            let count = rows.len() / columns;
+            let at = layout.offset(channel, 0, chunk * CHUNK);
+            cast_f16_f32(&mut numbers[..count], bytemuck::cast_slice(&surface[at..at + 2 * count]));
+            for (row, number) in rows.chunks_exact_mut(columns).zip(&numbers) {
+                row[first + channel] = *number;
+            }
+        }
+    }
+}
