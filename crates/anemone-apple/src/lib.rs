@@ -42,5 +42,5 @@ pub use log::{Log, Sent};
 pub use message::{ClassRow, Confidence, Feature, Row};
 pub use pace::{AFTER_FAILURE, Clock};
 pub use recording::{Difference, Recording};
-pub use surface::{MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};
+pub use surface::{Claim, ClaimRead, ClaimWrite, MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};
 pub use system::{LIBRARIES, Probe, SystemLibrary, probe};

@@ -1,5 +1,7 @@
 //! Surfaces: memory that the CPU, the engine and other processes share.
 
+mod claim;
+
 use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use crate::foundation;
 use crate::framework::Framework;
 use crate::host;
 use crate::sync::AtomicI32;
+
+pub use claim::{Claim, ClaimRead, ClaimWrite};
 
 /// `kIOSurfaceLockReadOnly`.
 const READ_ONLY: u32 = 1;
@@ -35,8 +39,10 @@ struct Inner {
     backing: Backing,
     bytes: usize,
     /// How the surface is in use: so many readers, -1 for a writer, [`DISPATCHED`] and below for the evaluations that
-    /// share it, or [`ALONE`] for one that does not.
+    /// share it, [`CLAIMED`] and below for those that claim it, or [`ALONE`] for one that does not share it.
     uses: AtomicI32,
+    /// How those who have claims use it: so many readers, or -1 for a writer.
+    turns: AtomicI32,
 }
 
 /// What the bytes lie in.
@@ -49,6 +55,8 @@ enum Backing {
 
 /// The use of a surface that one evaluation has; each further one counts one less.
 const DISPATCHED: i32 = -2;
+/// The use of a surface that one evaluation on the CPU claims; each further one counts one less.
+const CLAIMED: i32 = i32::MIN / 2;
 /// The use of a surface that an evaluation has for itself.
 const ALONE: i32 = i32::MIN;
 
@@ -147,7 +155,12 @@ impl Surface {
 
     fn of_host(memory: host::Memory) -> Result<Self, Error> {
         let bytes = size_of_one(memory.bytes(), 1)?;
-        let inner = Inner { backing: Backing::Host(memory), bytes, uses: AtomicI32::new(0) };
+        let inner = Inner {
+            backing: Backing::Host(memory),
+            bytes,
+            uses: AtomicI32::new(0),
+            turns: AtomicI32::new(0),
+        };
         Ok(Self { inner: Arc::new(inner), start: 0 })
     }
 
@@ -198,7 +211,7 @@ impl Surface {
     /// The surface exists, has at least so many bytes, and the count is ours.
     unsafe fn own(framework: &Framework, surface: SurfaceRef, bytes: usize) -> Result<Self, Error> {
         let backing = Backing::System { framework: framework.clone(), surface };
-        let inner = Inner { backing, bytes, uses: AtomicI32::new(0) };
+        let inner = Inner { backing, bytes, uses: AtomicI32::new(0), turns: AtomicI32::new(0) };
         // SAFETY: the surface exists.
         let allocated = unsafe { (framework.abi().io_surface_get_alloc_size)(surface) };
         if allocated < bytes {
@@ -315,7 +328,7 @@ impl Surface {
         self.take(|uses| match (share, uses) {
             (Share::Alone, 0) => Some(ALONE),
             (Share::Shared, 0) => Some(DISPATCHED),
-            (Share::Shared, u) if ALONE + 1 < u && u <= DISPATCHED => Some(u - 1),
+            (Share::Shared, u) if CLAIMED + 1 < u && u <= DISPATCHED => Some(u - 1),
             _ => None,
         })
     }
@@ -324,7 +337,7 @@ impl Surface {
     pub(crate) fn finish(&self) {
         let uses = &self.inner.uses;
         let _ = uses.fetch_update(Ordering::Release, Ordering::Relaxed, |u| {
-            Some(if u == DISPATCHED || u == ALONE { 0 } else { u + 1 })
+            Some(if [DISPATCHED, CLAIMED, ALONE].contains(&u) { 0 } else { u + 1 })
         });
     }
 

@@ -64,6 +64,18 @@ pub enum Error {
         "shared events need a model from a package: with programs of MIL text they fail, hang or crash on the engine"
     )]
     SharedEventRequiresPackage,
+    /// An evaluation waits for what nobody can signal any more.
+    #[error(
+        "an evaluation waits for {value} of the shared event {port}, which has reached {reached}, and which nobody has any more"
+    )]
+    NeverSignaled {
+        /// The port of the event.
+        port: u32,
+        /// The value that is waited for.
+        value: u64,
+        /// The value that it has.
+        reached: u64,
+    },
     /// A surface could not be made, or is in use.
     #[error("{0}")]
     Surface(String),

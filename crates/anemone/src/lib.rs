@@ -37,7 +37,8 @@ pub mod telemetry;
 pub use chip::Chip;
 pub use client::{
     Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetricSink, Model, ModelType,
-    PooledRequest, Request, RequestPool, WeightFile, probe,
+    PooledRequest, Request, RequestPool, SharedEvent, SharedEventEvalOptions, StateHandle, StateSnapshot,
+    WeightFile, probe,
 };
 pub use device::ane::{QualityOfService, QualityOfService as NSQualityOfService};
 pub use error::{AneError, Error};

@@ -20,8 +20,8 @@ use crate::sync::{Mutex, MutexGuard, thread};
 #[derive(Clone, Debug)]
 pub struct SharedEvent {
     object: Retained,
-    /// The value that an evaluation under way is to signal.
-    promised: Arc<Mutex<Option<u64>>>,
+    /// The values that evaluations under way are to signal, from the lowest on.
+    promised: Arc<Mutex<Vec<u64>>>,
 }
 
 // SAFETY: a shared event is made to be used by several threads and devices at once; its value changes atomically.
@@ -48,16 +48,11 @@ impl SharedEvent {
 
     /// The event behind a Mach port, such as that of a Metal event, or one that another process has sent.
     ///
-    /// # Safety
-    ///
-    /// Nobody else raises the event to a value that an evaluation of this process is to signal: its surfaces would be
-    /// taken for free.
-    ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when this macOS has no shared events, [`Error::Unexpected`] when there is none behind the
     /// port.
-    pub unsafe fn from_port(framework: &Framework, port: u32) -> Result<Self, Error> {
+    pub fn from_port(framework: &Framework, port: u32) -> Result<Self, Error> {
         framework.require(Feature::SharedEvents)?;
         let _pool = framework.pool();
         // SAFETY: the initialiser takes over the count that `+alloc` gives, and gives one of its own.
@@ -74,7 +69,7 @@ impl SharedEvent {
 
     fn of(object: Option<Retained>, message: &'static str) -> Result<Self, Error> {
         let object = object.ok_or_else(|| Error::Unexpected { message, gave: "nil".into() })?;
-        Ok(Self { object, promised: Arc::new(Mutex::new(None)) })
+        Ok(Self { object, promised: Arc::default() })
     }
 
     /// The Mach port by which Metal or another process opens the event. The event owns it.
@@ -99,7 +94,7 @@ impl SharedEvent {
     /// this value or a lower one.
     pub fn signal(&self, value: u64) -> Result<(), Error> {
         let promised = self.promised();
-        if let Some(promised) = promised.filter(|&p| p <= value) {
+        if let Some(promised) = promised.first().filter(|&&p| p <= value) {
             return Err(Error::Invalid(format!(
                 "the event cannot be raised to {value}: an evaluation under way is to signal {promised}"
             )));
@@ -141,7 +136,7 @@ impl SharedEvent {
         self.object.framework()
     }
 
-    fn promised(&self) -> MutexGuard<'_, Option<u64>> {
+    fn promised(&self) -> MutexGuard<'_, Vec<u64>> {
         self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,11 +156,12 @@ struct Promise {
 }
 
 impl Promise {
+    /// Several evaluations may be under way that signal one event, each a higher value than those before it.
     fn new(event: &SharedEvent, value: u64) -> Result<Self, Error> {
         let mut promised = event.promised();
-        if let Some(other) = *promised {
+        if let Some(other) = promised.last().filter(|&&p| p >= value) {
             return Err(Error::Invalid(format!(
-                "an evaluation under way is to signal {other} of the event: take another event, or wait for it"
+                "an evaluation cannot signal {value} of an event of which another one is to signal {other}"
             )));
         }
         let now = event.value();
@@ -174,7 +170,7 @@ impl Promise {
                 "an evaluation cannot signal {value} of an event that has reached {now}"
             )));
         }
-        *promised = Some(value);
+        promised.push(value);
         Ok(Self { event: event.clone(), value })
     }
 
@@ -185,7 +181,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        *self.event.promised() = None;
+        self.event.promised().retain(|&p| p != self.value);
     }
 }
 
@@ -234,10 +230,9 @@ impl Attached {
 /// The objects that stand for the events of a request.
 #[derive(Debug)]
 pub(super) struct Attachment {
+    /// The first is ours.
     signals: Vec<(SharedEvent, Retained)>,
     waits: Vec<(SharedEvent, Retained)>,
-    /// Whether the only signal is ours, since the caller wanted none: it tells us the end.
-    ours: bool,
     /// The `_ANESharedEvents` that the request has.
     all: Retained,
 }
@@ -259,7 +254,6 @@ impl Attachment {
         symbol: u64,
         signals: &[(SharedEvent, u64)],
         waits: &[(&SharedEvent, u64)],
-        ours: bool,
     ) -> Result<Self, Error> {
         let symbol = u32::try_from(symbol).map_err(|_| Error::Invalid(format!("the symbol {symbol}")))?;
         let _pool = framework.pool();
@@ -284,7 +278,7 @@ impl Attachment {
             let made = framework.send(SHARED_EVENTS_WITH, class, (first.id(), second.id()));
             foundation::made(framework, made, "+[_ANESharedEvents sharedEventsWithSignalEvents:waitEvents:]")?
         };
-        Ok(Self { signals, waits, ours, all })
+        Ok(Self { signals, waits, all })
     }
 
     /// Whether it stands for these events, whatever the values.
@@ -323,7 +317,7 @@ impl Request {
     /// # Errors
     ///
     /// [`Error::Invalid`] when the model is not from a folder, when an event has reached the value that is to be
-    /// signalled or is to be signalled by another evaluation, or when the evaluation would wait for itself;
+    /// signalled, or another evaluation is to signal it or a higher one, or when the evaluation would wait for itself;
     /// [`Error::Unavailable`] when this macOS has no shared events; as [`Request::run`] else.
     pub fn run_with_events(
         &mut self,
@@ -337,6 +331,7 @@ impl Request {
             ));
         }
         self.framework().require(Feature::SharedEvents)?;
+        self.bound.idle()?;
         for (event, value) in events.wait {
             if let Some((_, own)) = events.signal.iter().find(|(e, v)| e == event && v <= value) {
                 return Err(Error::Invalid(format!(
@@ -344,24 +339,21 @@ impl Request {
                 )));
             }
         }
-        let mut signals: Vec<(SharedEvent, u64)> =
-            events.signal.iter().map(|&(event, value)| (event.clone(), value)).collect();
-        let ours = signals.is_empty();
-        if ours {
-            signals.push(match &self.attached {
-                Attached::Events(a) if a.ours => {
-                    (a.signals[0].0.clone(), a.signals[0].0.value().saturating_add(1))
-                }
-                _ => (SharedEvent::new(self.framework())?, 1),
-            });
-        }
+        // An event that nobody else can raise tells the end: what the engine may still write is not taken for free because
+        // somebody has raised an event of the caller's.
+        let end = match &self.attached {
+            Attached::Events(a) => (a.signals[0].0.clone(), a.signals[0].0.value().saturating_add(1)),
+            _ => (SharedEvent::new(self.framework())?, 1),
+        };
+        let own = events.signal.iter().map(|&(event, value)| (event.clone(), value));
+        let signals: Vec<(SharedEvent, u64)> = std::iter::once(end).chain(own).collect();
         let promises = signals.iter().map(|(e, v)| Promise::new(e, *v)).collect::<Result<Vec<_>, Error>>()?;
         // Reports disagree on whether mapping works; the evaluation does without.
         let _ = self.map();
         let model = self.bound.model.clone();
         let options = options.dictionary(model.framework(), model.statistics())?;
         let dispatched = Dispatched::new(self.bound.clone(), Share::Shared)?;
-        let attachment = self.attach(&dispatched, &signals, events.wait, ours)?;
+        let attachment = self.attach(&dispatched, &signals, events.wait)?;
         model.note_events();
         // SAFETY: it is dispatched until every event was signalled, which is when the evaluation has ended.
         unsafe { dispatched.send(Path::Model, options.id()) }?;
@@ -374,7 +366,6 @@ impl Request {
         bound: &Bound,
         signals: &[(SharedEvent, u64)],
         waits: &[(&SharedEvent, u64)],
-        ours: bool,
     ) -> Result<Arc<Attachment>, Error> {
         if let Attached::Events(attachment) = &self.attached
             && attachment.is_of(signals, waits)
@@ -384,7 +375,7 @@ impl Request {
         }
         self.attached.remove(bound);
         let framework = bound.model.framework();
-        let attachment = Arc::new(Attachment::new(framework, bound.first_output(), signals, waits, ours)?);
+        let attachment = Arc::new(Attachment::new(framework, bound.first_output(), signals, waits)?);
         let _pool = framework.pool();
         // SAFETY: the request is alive, and nothing runs on it; the events are too.
         unsafe { framework.send(SET_REQUEST_SHARED_EVENTS, bound.object.id(), (attachment.all.id(),)) };

@@ -61,15 +61,13 @@ fn an_event_is_opened_by_its_port() {
     let event = SharedEvent::new(&scene.framework).unwrap();
     let port = event.port();
     assert_eq!(port, event.port());
-    // SAFETY: nothing is evaluated.
-    let same = unsafe { SharedEvent::from_port(&scene.framework, port) }.unwrap();
+    let same = SharedEvent::from_port(&scene.framework, port).unwrap();
     assert!(event != same, "another object of the same event");
     event.signal(5).unwrap();
     assert_eq!(same.value(), 5);
     same.signal(6).unwrap();
     assert!(event.wait(6, Duration::ZERO));
-    // SAFETY: as above.
-    let e = unsafe { SharedEvent::from_port(&scene.framework, port + 1) }.unwrap_err();
+    let e = SharedEvent::from_port(&scene.framework, port + 1).unwrap_err();
     assert!(matches!(e, Error::Unexpected { .. }), "{e}");
     let sent = scene.sent();
     assert!(sent.iter().any(|s| s == "+[IOSurfaceSharedEvent alloc]"), "{sent:#?}");
@@ -115,7 +113,8 @@ fn an_evaluation_signals_its_end() {
             scene.lines().into_iter().filter(|l| !l.contains("[IOSurfaceSharedEvent")).collect();
         let mut expected = vec![
             "-[_ANEClient mapIOSurfacesWithModel:request:cacheInference:error:]",
-            // The kind 5, at the first output, as others do.
+            // The kind 5, at the first output, as others do. The first is ours, which tells the end.
+            "+[_ANESharedSignalEvent signalEventWithValue:symbolIndex:eventType:sharedEvent:] (1, 0, 5, ",
             "+[_ANESharedSignalEvent signalEventWithValue:symbolIndex:eventType:sharedEvent:] (1, 0, 5, ",
             "+[_ANESharedEvents sharedEventsWithSignalEvents:waitEvents:] (NSArray",
             "-[_ANERequest setSharedEvents:] (_ANESharedEvents",
@@ -123,7 +122,8 @@ fn an_evaluation_signals_its_end() {
         ];
         if round > 1 {
             // The objects are used again.
-            expected = vec!["-[_ANESharedSignalEvent setValue:] (", expected[4]];
+            let set = "-[_ANESharedSignalEvent setValue:] (";
+            expected = vec![set, set, expected[5]];
         }
         let matches = |(line, e): (&String, &&str)| line.starts_with(*e);
         assert!(lines.len() == expected.len() && lines.iter().zip(&expected).all(matches), "{lines:#?}");
@@ -232,7 +232,7 @@ fn events_that_cannot_work_are_refused() {
     for (events, words) in [
         (Events { wait: &[], signal: &[(&one, 3)] }, "that has reached 3"),
         (Events { wait: &[(&one, 4)], signal: &[(&one, 4)] }, "signals 4 itself"),
-        (Events { wait: &[], signal: &[(&one, 4), (&one, 5)] }, "is to signal 4"),
+        (Events { wait: &[], signal: &[(&one, 5), (&one, 4)] }, "another one is to signal 5"),
     ] {
         let e = job.request.run_with_events(&events, options).unwrap_err();
         assert!(matches!(&e, Error::Invalid(m) if m.contains(words)), "{e}");
@@ -240,14 +240,18 @@ fn events_that_cannot_work_are_refused() {
     assert!(!scene.sent().iter().any(|s| s.contains("evaluate")));
     // Nothing is promised any more, and nothing is lost.
     one.signal(4).unwrap();
-    // An event is signalled by one evaluation at a time.
+    // Several are under way that signal one event, each a higher value.
     let events = Events { wait: &[(&two, 1)], signal: &[(&one, 5)] };
     let mut run = job.request.run_with_events(&events, options).unwrap();
     let mut other = Job::new(&model);
-    let e = other.request.run_with_events(&Events { wait: &[], signal: &[(&one, 6)] }, options).unwrap_err();
-    assert!(e.to_string().contains("is to signal 5"), "{e}");
+    let e = other.request.run_with_events(&Events { wait: &[], signal: &[(&one, 5)] }, options).unwrap_err();
+    assert!(e.to_string().contains("another one is to signal 5"), "{e}");
+    let events = Events { wait: &[(&one, 5)], signal: &[(&one, 6)] };
+    let mut next = other.request.run_with_events(&events, options).unwrap();
     two.signal(1).unwrap();
+    next.wait(PATIENCE).unwrap();
     run.wait(PATIENCE).unwrap();
+    assert_eq!(one.value(), 6);
     drop((job, other, model, one, two));
     scene.end_with(1);
 }
@@ -273,6 +277,29 @@ fn what_is_dropped_under_way_stays_until_its_events_came() {
     scene.end_with(1);
 }
 
+/// Rows J2, G18: an event that another one raises says nothing about the end of an evaluation.
+#[test]
+fn surfaces_are_kept_although_somebody_raises_the_event() {
+    let scene = Scene::new();
+    let folder = Folder::new("events-raised", COPY);
+    let (before, after) =
+        (SharedEvent::new(&scene.framework).unwrap(), SharedEvent::new(&scene.framework).unwrap());
+    let mut job = Job::new(&scene.package(&folder).unwrap());
+    job.put(6.0);
+    // The same event by its port: another process could have raised it as well.
+    let elsewhere = SharedEvent::from_port(&scene.framework, after.port()).unwrap();
+    let events = Events { wait: &[(&before, 1)], signal: &[(&after, 1)] };
+    let mut run = job.request.run_with_events(&events, EvaluateOptions::default()).unwrap();
+    elsewhere.signal(1).unwrap();
+    assert!(after.wait(1, Duration::ZERO) && !run.is_done());
+    assert!(job.x.write().is_err() && job.y.read().is_err());
+    before.signal(1).unwrap();
+    run.wait(PATIENCE).unwrap();
+    assert_eq!(job.get(), 6.0);
+    drop((job, before, after, elsewhere));
+    scene.end_with(1);
+}
+
 /// Row T10: a class that is missing turns off events only.
 #[test]
 fn a_macos_without_events_says_so() {
@@ -280,8 +307,7 @@ fn a_macos_without_events_says_so() {
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
     let e = SharedEvent::new(&scene.framework).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::SharedEvents, .. }), "{e}");
-    // SAFETY: there is no event.
-    let e = unsafe { SharedEvent::from_port(&scene.framework, 1) }.unwrap_err();
+    let e = SharedEvent::from_port(&scene.framework, 1).unwrap_err();
     assert!(matches!(e, Error::Unavailable { feature: Feature::SharedEvents, .. }), "{e}");
     scene.end();
 }

@@ -141,8 +141,7 @@ fn of_a_folder(scene: &Scene) {
     job.request.run_program().unwrap();
     model.diagnostics();
     let event = SharedEvent::new(&scene.framework).unwrap();
-    // SAFETY: nobody raises the event to what an evaluation is to signal.
-    let same = unsafe { SharedEvent::from_port(&scene.framework, event.port()) }.unwrap();
+    let same = SharedEvent::from_port(&scene.framework, event.port()).unwrap();
     let done = SharedEvent::new(&scene.framework).unwrap();
     for round in 1..=2 {
         let events = Events { wait: &[(&event, round)], signal: &[(&done, round)] };

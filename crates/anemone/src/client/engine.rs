@@ -74,6 +74,8 @@ pub(crate) struct Compiled {
     kind: Kind,
     /// The function that is to run.
     function: Name,
+    /// Whether it came as a package.
+    package: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl Compiled {
                 Kind::Software { function: function.clone(), options, workers: workers.clone() }
             }
         };
-        Ok(Self { kind, function: function.name.clone() })
+        Ok(Self { kind, function: function.name.clone(), package: false })
     }
 
     /// Compiles the compiled model in a folder, which has this program.
@@ -116,17 +118,22 @@ impl Compiled {
         let function = checked.function(how.function)?;
         let compiled = ane::Compiled::of_package(framework, folder, key, &checked.verified, how.settings);
         let kind = Kind::Hardware(compiled.map_err(|e| of_ane(Doing::Compile, e))?);
-        Ok(Self { kind, function: function.name.clone() })
+        Ok(Self { kind, function: function.name.clone(), package: true })
+    }
+
+    /// The same, of a package. That of the hardware knows it.
+    pub(crate) fn from_package(self) -> Self {
+        Self { package: true, ..self }
     }
 
     /// Loads it.
     pub(crate) fn load(self) -> Result<Loaded, Error> {
-        let name = self.function;
+        let (name, package) = (self.function, self.package);
         let inner = match self.kind {
             Kind::Hardware(compiled) => {
                 let model = compiled.load().map_err(|e| of_ane(Doing::Load, e))?;
                 let (inputs, outputs) = ports_of_hardware(&model, &name)?;
-                Inner { running: Running::Hardware { model }, function: name, inputs, outputs }
+                Inner { running: Running::Hardware { model }, function: name, package, inputs, outputs }
             }
             Kind::Software { function, options, workers } => {
                 let model = device::load(&function, device::Engine::Cpu, &options)
@@ -136,6 +143,7 @@ impl Compiled {
                 Inner {
                     running: Running::Software { model: Box::new(model), workers },
                     function: name,
+                    package,
                     inputs,
                     outputs,
                 }
@@ -153,6 +161,7 @@ pub(crate) struct Loaded(Arc<Inner>);
 struct Inner {
     running: Running,
     function: Name,
+    package: bool,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
@@ -181,6 +190,11 @@ impl Loaded {
     /// The function that runs.
     pub(crate) fn function(&self) -> &Name {
         &self.0.function
+    }
+
+    /// Whether it came as a package.
+    pub(crate) fn is_package(&self) -> bool {
+        self.0.package
     }
 
     /// Makes a surface for a tensor.

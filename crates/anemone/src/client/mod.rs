@@ -11,8 +11,11 @@
 
 pub(crate) mod engine;
 mod evaluation;
+mod event;
+mod event_run;
 mod info;
 pub(crate) mod kernel;
+mod launch;
 mod model;
 mod options;
 mod parts;
@@ -20,7 +23,9 @@ mod pool;
 pub(crate) mod recent;
 mod request;
 mod software;
+mod state;
 mod sync;
+mod timeline;
 mod workers;
 
 use std::borrow::Borrow;
@@ -31,12 +36,14 @@ use std::time::Instant;
 use anemone_apple::{Framework, neural};
 
 pub use evaluation::Evaluation;
+pub use event::{SharedEvent, SharedEventEvalOptions};
 pub use info::{DeviceInfo, probe};
 pub use model::Model;
 pub use options::{CompileOptions, CompileStats, MetricSink, ModelType, WeightFile};
 pub use pool::{PooledRequest, RequestPool};
 pub(crate) use request::Access;
 pub use request::{Request, Which};
+pub use state::{StateHandle, StateSnapshot};
 
 use crate::bundle::{self, Form, Weights};
 use crate::chip::Chip;
@@ -108,6 +115,16 @@ impl Client {
     fn of(engine: Engine, info: DeviceInfo) -> Self {
         Self(Arc::new(Inner { engine, info, compiled: AtomicU64::new(0) }))
     }
+
+    /// Gives the client up, as dropping it does. Its models stay.
+    ///
+    /// ```compile_fail,E0382
+    /// # fn closed(client: anemone::Client) {
+    /// client.close();
+    /// client.info();
+    /// # }
+    /// ```
+    pub fn close(self) {}
 
     /// What the client's engine says about itself.
     pub fn info(&self) -> &DeviceInfo {
@@ -206,7 +223,7 @@ impl Client {
         let form = bundle.form;
         let checked = Checked::new(bundle.program, bundle.weights)?;
         let Engine::Hardware(framework) = &self.0.engine else {
-            return self.compile_checked(&checked, how);
+            return self.compile_checked(&checked, how).map(Compiled::from_package);
         };
         if form != Form::Compiled {
             return Err(Error::Invalid(format!(

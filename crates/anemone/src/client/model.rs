@@ -73,6 +73,16 @@ impl Model {
         self.request.run_within(time)
     }
 
+    /// Gives the model up, as dropping it does: its program is unloaded when nothing of it is left.
+    ///
+    /// ```compile_fail,E0382
+    /// # fn closed(mut model: anemone::Model) -> Result<(), anemone::Error> {
+    /// model.close();
+    /// model.eval()
+    /// # }
+    /// ```
+    pub fn close(self) {}
+
     /// Where the program came from.
     pub fn compile_model_type(&self) -> ModelType {
         self.model_type

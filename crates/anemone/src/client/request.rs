@@ -7,7 +7,10 @@ use anemone_apple::neural;
 
 use super::engine::{Loaded, Running};
 use super::evaluation::{self, Evaluation, Flight, of_apple};
+use super::event_run::UnderWay;
 use super::software::Software;
+use super::sync::Mutex;
+use crate::device::States;
 use crate::error::{Doing, Error};
 use crate::surface::{Number, Port, ReadGuard, Surface, WriteGuard, gather, gather_as, scatter, scatter_as};
 use crate::types::Element;
@@ -20,13 +23,15 @@ use crate::types::Element;
 #[derive(Debug)]
 pub struct Request {
     loaded: Loaded,
-    kind: Kind,
+    pub(super) kind: Kind,
     inputs: Vec<Surface>,
     outputs: Vec<Surface>,
+    /// The last evaluation with events.
+    pub(super) under_way: Mutex<Option<UnderWay>>,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Hardware(neural::Request),
     Software(Arc<Software>),
 }
@@ -79,7 +84,7 @@ impl Request {
                 Kind::Software(Arc::new(Software::new(&loaded, model, &inputs, &outputs)?))
             }
         };
-        Ok(Self { loaded, kind, inputs, outputs })
+        Ok(Self { loaded, kind, inputs, outputs, under_way: Mutex::new(None) })
     }
 
     /// Runs the program, and returns when the outputs are written.
@@ -89,6 +94,7 @@ impl Request {
     /// [`Error::Surface`] when somebody has one of the surfaces locked, [`Error::Eval`] when the engine refuses, and
     /// [`Error::Program`] for what an op finds out when it runs, such as an index outside a tensor.
     pub fn run(&mut self) -> Result<(), Error> {
+        self.settle();
         match &mut self.kind {
             Kind::Hardware(request) => request.run().map_err(of_apple),
             Kind::Software(software) => software.run(),
@@ -102,6 +108,7 @@ impl Request {
     ///
     /// As [`Request::run`], and [`Error::UnsupportedSelector`] when this macOS has no such way.
     pub fn run_direct(&mut self) -> Result<(), Error> {
+        self.settle();
         match &mut self.kind {
             Kind::Hardware(request) => request.run_direct().map_err(of_apple),
             Kind::Software(software) => software.run(),
@@ -130,6 +137,7 @@ impl Request {
 
     /// Starts an evaluation, and calls `before` at its end before anybody else hears of it.
     pub(super) fn start_and(&mut self, before: impl FnOnce() + Send + 'static) -> Evaluation<'_> {
+        self.settle();
         let kind = match &mut self.kind {
             Kind::Hardware(request) => evaluation::Kind::Hardware(request.start_then(move |_| before())),
             Kind::Software(software) => {
@@ -151,6 +159,7 @@ impl Request {
     /// It is called on a thread of the engine, on which it should do little, or on this one when nothing was started. If
     /// it panics, the panic ends there.
     pub fn start_then(&mut self, done: impl FnOnce(Result<(), Error>) + Send + 'static) {
+        self.settle();
         match &mut self.kind {
             Kind::Hardware(request) => {
                 drop(request.start_then(move |result| done(result.map_err(of_apple))));
@@ -227,16 +236,35 @@ impl Request {
         }
     }
 
+    /// The states of a request of the software engine.
+    pub(super) fn states(&self) -> Option<&States> {
+        match &self.kind {
+            Kind::Hardware(_) => None,
+            Kind::Software(software) => Some(software.states()),
+        }
+    }
+
+    /// Takes over the states of another request. Nothing was run on this one.
+    pub(super) fn share_states(&mut self, other: &Request) {
+        if let (Kind::Software(software), Some(states)) = (&mut self.kind, other.states())
+            && let Some(software) = Arc::get_mut(software)
+        {
+            software.set_states(states.clone());
+        }
+    }
+
     pub(super) fn loaded(&self) -> &Loaded {
         &self.loaded
     }
 
     fn input(&self, which: impl Which) -> Result<Access<'_>, Error> {
+        self.settle();
         let i = which.position(self.loaded.inputs(), "input")?;
         Ok(Access { port: &self.loaded.inputs()[i], surface: &self.inputs[i] })
     }
 
     fn output(&self, which: impl Which) -> Result<Access<'_>, Error> {
+        self.settle();
         let i = which.position(self.loaded.outputs(), "output")?;
         Ok(Access { port: &self.loaded.outputs()[i], surface: &self.outputs[i] })
     }
@@ -500,21 +528,7 @@ impl Access<'_> {
 
 /// Reading and writing, which another type leaves to its request.
 macro_rules! delegate {
-    ($owner:ident, |$this:ident| $request:expr;
-        $(fn $name:ident$(<$t:ident: $bound:ident>)?(&mut self, $($arg:ident: $ty:ty),*);)*) => {
-        impl $owner { $(
-            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
-            ///
-            /// # Errors
-            ///
-            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
-            pub fn $name$(<$t: $bound>)?(&mut self, $($arg: $ty),*) -> Result<(), Error> {
-                let $this = self;
-                $request.$name($($arg),*)
-            }
-        )* }
-    };
-    (ref $owner:ident, |$this:ident| $request:expr;
+    (ref $owner:ty, |$this:ident| $request:expr;
         $(fn $name:ident$(<$t:ident: $bound:ident>)?(&self, $($arg:ident: $ty:ty),*);)*) => {
         impl $owner { $(
             #[doc = concat!("As [`Request::", stringify!($name), "`].")]
@@ -523,6 +537,20 @@ macro_rules! delegate {
             ///
             #[doc = concat!("As [`Request::", stringify!($name), "`].")]
             pub fn $name$(<$t: $bound>)?(&self, $($arg: $ty),*) -> Result<(), Error> {
+                let $this = self;
+                $request.$name($($arg),*)
+            }
+        )* }
+    };
+    ($owner:ty, |$this:ident| $request:expr;
+        $(fn $name:ident$(<$t:ident: $bound:ident>)?(&mut self, $($arg:ident: $ty:ty),*);)*) => {
+        impl $owner { $(
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!("As [`Request::", stringify!($name), "`].")]
+            pub fn $name$(<$t: $bound>)?(&mut self, $($arg: $ty),*) -> Result<(), Error> {
                 let $this = self;
                 $request.$name($($arg),*)
             }

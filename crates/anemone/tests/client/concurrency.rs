@@ -47,7 +47,7 @@ impl Wake for Unpark {
 /// Row K1: a waker of the standard library is all that it needs; while it is under way all is locked.
 #[test]
 fn a_future_of_no_runtime() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         model.write_input_f32(0, &[1.0, 2.0, 3.0, 4.0]).unwrap();
         let (x, y) = (model.input_surface(0).unwrap().clone(), model.output_surface(0).unwrap().clone());
@@ -79,7 +79,7 @@ fn a_future_of_no_runtime() {
 /// Row K1: what is dropped under way goes on, and gives everything back at its end.
 #[test]
 fn a_future_may_be_dropped() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         model.write_input_f32(0, &[3.0; 4]).unwrap();
         let (x, y) = (model.input_surface(0).unwrap().clone(), model.output_surface(0).unwrap().clone());
@@ -103,7 +103,7 @@ fn a_future_may_be_dropped() {
 /// Row K2: exactly once: at the end, at a failure, and when nothing was started.
 #[test]
 fn a_callback_is_called_once() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         model.write_input_f32(0, &[3.0; 4]).unwrap();
         let (told, hears) = mpsc::channel();
@@ -153,7 +153,7 @@ fn a_failure_is_told_at_the_end() {
 /// Row K1: after a time-out the model says that it is busy, until it can be used again.
 #[test]
 fn a_time_out_is_not_the_end_of_a_model() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         model.write_input_f32(0, &[3.0; 4]).unwrap();
         held.close();
@@ -173,7 +173,7 @@ fn a_time_out_is_not_the_end_of_a_model() {
 /// Rows K4, T12: ⚠ two in flight that write one surface would give the results of neither.
 #[test]
 fn two_in_flight_on_one_output_are_refused() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         model.write_input_f32(0, &[3.0; 4]).unwrap();
         let (x, y) = (model.input_surface(0).unwrap().clone(), model.output_surface(0).unwrap().clone());
@@ -199,7 +199,7 @@ fn two_in_flight_on_one_output_are_refused() {
 /// Row K3: as many as the hardware has in flight, and at least one.
 #[test]
 fn the_depth_of_a_pool_has_limits() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let model = double(held);
         for depth in [0, 128, usize::MAX] {
             let e = RequestPool::new(&model, depth).unwrap_err();
@@ -214,7 +214,7 @@ fn the_depth_of_a_pool_has_limits() {
 /// Row K4: ⚠ every request has surfaces of its own: results do not mix.
 #[test]
 fn results_of_a_pool_do_not_mix() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let model = double(held);
         let pool = RequestPool::new(&model, 3).unwrap();
         std::thread::scope(|s| {
@@ -249,7 +249,7 @@ fn results_of_a_pool_do_not_mix() {
 /// Row K4: a request that is released under way returns at its end, and not before.
 #[test]
 fn a_request_that_is_under_way_is_not_lent() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let model = double(held);
         let pool = RequestPool::new(&model, 1).unwrap();
         let mut request = pool.acquire().unwrap();
@@ -277,7 +277,7 @@ fn a_request_that_is_under_way_is_not_lent() {
 /// Row K5: closing ends every mapping, and tells those who wait.
 #[test]
 fn closing_a_pool_ends_its_mappings() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let model = double(held);
         let pool = RequestPool::new(&model, 4).unwrap();
         let mut kept = pool.acquire().unwrap();
@@ -308,7 +308,7 @@ fn closing_a_pool_ends_its_mappings() {
 /// Row K6: one model is compiled while another one runs.
 #[test]
 fn compilations_and_evaluations_overlap() {
-    held_on_each_engine(|held| {
+    held_on_each_engine(0, |held| {
         let mut model = double(held);
         held.close();
         let evaluation = model.eval_async();

@@ -87,8 +87,8 @@ impl fake::Instance for Instance {
     }
 }
 
-/// Runs a test on each engine, with a gate. In the end nothing is left.
-pub(crate) fn held_on_each_engine(test: impl Fn(&Held)) {
+/// Runs a test on each engine, with a gate. In the end nothing is left but so many programs that had events.
+pub(crate) fn held_on_each_engine(loaded: usize, test: impl Fn(&Held)) {
     let gate = Arc::<Gate>::default();
     test(&Held { client: Client::software(Chip::M4), log: Log::new(), gate });
     let (gate, log) = (Arc::<Gate>::default(), Log::new());
@@ -97,10 +97,5 @@ pub(crate) fn held_on_each_engine(test: impl Fn(&Held)) {
     let held = Held { client: Client::over(&fake.open_logged(&log).unwrap()), log, gate };
     test(&held);
     drop(held);
-    // What a thread of the system gives up last may need a moment.
-    let begin = std::time::Instant::now();
-    while !fake.report().live.is_empty() && begin.elapsed() < crate::PATIENCE {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    fake.finish().check();
+    crate::check(fake, loaded);
 }
