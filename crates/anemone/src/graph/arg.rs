@@ -200,7 +200,8 @@ pub(super) struct Doubt {
 pub(super) struct Wanted<'a> {
     pub(super) param: Option<&'a Parameter>,
     pub(super) edition: Option<&'a Edition>,
-    /// The parameters that tensors of the graph are given for, and their dtypes, in the order of the call.
+    /// The parameters that tensors of the graph are given for, and their dtypes, in the order of the call; then those
+    /// that floats are given for.
     pub(super) tensors: &'a [(Option<&'a Parameter>, DType)],
 }
 
@@ -218,7 +219,7 @@ impl Wanted<'_> {
 
     /// The dtype for floats: that of the parameter's domain, else of the first tensor of floats, else that of the
     /// engine.
-    fn float(&self) -> DType {
+    pub(super) fn float(&self) -> DType {
         let first = self.tensors.iter().map(|(_, dtype)| *dtype).find(|d| d.is_float());
         let order = [self.domain().filter(|d| d.is_float()), first, Some(DType::Fp16), Some(DType::Fp32)];
         order.into_iter().flatten().find(|&d| self.takes(d)).unwrap_or(DType::Fp16)

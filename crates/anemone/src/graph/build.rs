@@ -175,7 +175,7 @@ impl<'a> Writing<'a> {
             );
             return None;
         }
-        let live = self.live(outputs.iter().map(|o| o.1), diagnostics);
+        let live = self.live(&outputs, diagnostics);
         let (mut names, copied) = self.names(&outputs);
         let mut calls = Vec::with_capacity(graph.calls.len());
         for (call, _) in graph.calls.iter().zip(live).filter(|(_, live)| *live) {
@@ -236,11 +236,19 @@ impl<'a> Writing<'a> {
         outputs.into_iter().enumerate().map(|(i, v)| (names.fresh(&numbered("output", i)), v)).collect()
     }
 
-    /// Which calls the function needs. Of those that it does not need, constants aside, a warning tells.
-    fn live(&self, outputs: impl Iterator<Item = usize>, diagnostics: &mut Diagnostics) -> Vec<bool> {
+    /// Which calls the function needs. Warnings tell of those that it does not need, constants aside, and of inputs that
+    /// nothing reads.
+    fn live(&self, outputs: &[(Name, usize)], diagnostics: &mut Diagnostics) -> Vec<bool> {
         let graph = self.graph;
         let mut needed = vec![false; graph.values.len()];
-        outputs.for_each(|v| needed[v] = true);
+        outputs.iter().for_each(|(_, v)| needed[*v] = true);
+        let mut warn = |code, message: String, at, label, help| {
+            let d = Diagnostic::new(code, message).help(help);
+            diagnostics.push(match graph.location(at) {
+                Some(location) => d.at_rust(location, label),
+                None => d,
+            });
+        };
         let mut live = vec![false; graph.calls.len()];
         for (i, call) in graph.calls.iter().enumerate().rev() {
             live[i] = writes_state(call) || call.outputs.iter().any(|o| needed[self.numbers[&*o.name]]);
@@ -248,13 +256,13 @@ impl<'a> Writing<'a> {
                 self.reads(call, &mut |v| needed[v] = true);
             } else if !is_constant(call) {
                 let message = format!("`{}` is computed and leads to no output", call.op);
-                let d =
-                    Diagnostic::new(&codes::UNUSED_VALUE, message).help("remove the call, or name an output");
-                diagnostics.push(match graph.location(call.span) {
-                    Some(location) => d.at_rust(location, "left out of the program"),
-                    None => d,
-                });
+                let help = "remove the call, or name an output";
+                warn(&codes::UNUSED_VALUE, message, call.span, "left out of the program", help);
             }
+        }
+        for param in graph.params.iter().filter(|p| !needed[self.numbers[&*p.name]]) {
+            let message = format!("the parameter `{}` is not used", param.name);
+            warn(&codes::UNUSED_PARAMETER, message, param.span, "never read", "remove it, or use it");
         }
         live
     }

@@ -101,7 +101,12 @@ impl Graph {
         let op = call.op.clone();
         let param = |name: &Name| edition.and_then(|e| e.params.iter().find(|p| p.name == &**name));
         let mut tensors = Vec::new();
-        for (name, Arg(content)) in &given {
+        for (i, (name, Arg(content))) in given.iter().enumerate() {
+            if given[..i].iter().any(|(other, _)| other == name) {
+                let message = format!("`{name}` of `{op}` is given twice");
+                self.refuse(Diagnostic::new(&codes::DUPLICATE_ARGUMENT, message), at, "in this call");
+                return false;
+            }
             let handles = match content {
                 Content::One(t) => std::slice::from_ref(t),
                 Content::Many(t) => t,
@@ -114,6 +119,13 @@ impl Graph {
                 if let Type::Tensor(t) = &self.values[value].ty {
                     tensors.push((param(name), t.dtype));
                 }
+            }
+        }
+        // Numbers that must agree with each other, and have no tensor to agree with, are floats if one of them is.
+        for (name, Arg(content)) in &given {
+            if let (Content::Floats(..), Some(p)) = (content, param(name)) {
+                let dtype = Wanted { param: Some(p), edition, tensors: &tensors }.float();
+                tensors.push((Some(p), dtype));
             }
         }
         let mut sound = true;

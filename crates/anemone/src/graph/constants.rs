@@ -27,7 +27,8 @@ impl Graph {
         let at = self.place();
         let number = types::Tensor::scalar(DType::Fp16, scalar.into());
         let elements = shape.total_elements();
-        let dense = elements < INLINE || self.fillable < elements as u64;
+        // The walk fills a constant of a block more than once: when it is written, and with each op around it.
+        let dense = elements < INLINE || self.fillable < elements as u64 || self.blocks.len() > 1;
         if !dense {
             self.fillable -= elements as u64;
             return self.constant_of_type(Type::tensor(DType::Fp16, &shape.dims()[..]), number.into(), at);

@@ -127,6 +127,8 @@ fn ops_that_the_opset_does_not_have() {
     refuse([X], |g, [x]| g.op("rellu", with! { x: x })[0], "unknown-op");
     refuse([X], |g, [_]| g.op("relu", ())[0], "missing-parameter");
     refuse([X], |g, [x]| g.softmax(x, with! { axes: [1] }), "unknown-parameter");
+    refuse([X], |g, [x]| g.softmax(x, with! { axis: 1, axis: 2 }), "duplicate-argument");
+    refuse([X], |g, [x]| g.softmax(x, with! { x: x }), "duplicate-argument");
     let mut g = Graph::with_opset(anemone::mil::Opset::Ios17);
     let x = g.placeholder(Shape::spatial(1, 64, 64));
     g.scaled_dot_product_attention(x, x, x, ());
@@ -193,6 +195,11 @@ fn what_nothing_needs() {
     let built = super::built(&g);
     assert_eq!(built.program.functions[0].body.calls.len(), 1);
     assert_eq!(built.warnings.iter().map(|d| d.code.name).collect::<Vec<_>>(), ["unused-value"]);
+    let (mut g, [x, _]) = graph([X, X]);
+    g.relu(x);
+    let warnings = super::built(&g).warnings;
+    assert_eq!(warnings.iter().map(|d| d.code.name).collect::<Vec<_>>(), ["unused-parameter"]);
+    assert!(warnings.iter().all(|d| d.location().is_some()));
     let (g, [_]) = graph([X]);
     assert_eq!(g.build().unwrap_err().iter().next().unwrap().code.name, "no-output");
 }

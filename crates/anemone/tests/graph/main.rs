@@ -6,6 +6,7 @@ mod forms;
 mod methods;
 mod named;
 mod programs;
+mod random;
 mod vectors;
 
 use anemone::device::{self, Engine, Options};
