@@ -5,6 +5,7 @@ A family file under cases/ computes what is right with PyTorch, NumPy, SciPy or 
     case(op, opset, want, within, note, source=..., **args)   one call of an op
     folded(op, opset, note, **args)                           the same, with coremltools' value inference as the oracle
     program(name, text, note, ops=[...]).run(...)             a program of several ops, run once or more
+    generated(name, within, note, dims=..., want=..., ...)    a run of a program that `mil::generate` writes
 
 Arrays carry their dtypes. `None` is an argument that is not given, a list or tuple several arguments of one parameter.
 """
@@ -153,6 +154,7 @@ class Recorded:
     vectors: dict = field(default_factory=dict)  # op -> lines
     owners: dict = field(default_factory=dict)  # op or program -> family
     programs: dict = field(default_factory=dict)  # name -> Program
+    generators: dict = field(default_factory=dict)  # generator -> lines
 
     def owned(self, name):
         owner = self.owners.setdefault(name, self.family)
@@ -213,6 +215,14 @@ def program(name, text, note, /, *, ops):
     assert name not in RECORDED.programs, name
     RECORDED.programs[name] = Program(text.strip() + "\n", note, ops)
     return RECORDED.programs[name]
+
+
+def generated(name, within, note, /, *, source, dims, want, **args):
+    """Records one run of a program of `mil::generate`: its dimensions, its weights and inputs by name, results by name."""
+    _checked(source, within, note)
+    RECORDED.owned(name)
+    cells = [source, within, note, *_pairs({"dims": np.array(dims, I32), **args}), "->", *_pairs(want)]
+    RECORDED.generators.setdefault(name, []).append(_line(cells))
 
 
 def _tolerance(within, values):

@@ -1,6 +1,6 @@
 """Computes the golden vectors: `python3 generate.py [--check] [family ...]`.
 
-It writes vectors/ and programs/ anew from the family files under cases/, or, with --check, says where the committed files
+It writes vectors/, programs/ and generators/ anew from the family files under cases/, or, with --check, says where the committed files
 differ from what the scripts give, and exits with 1. `cargo xtask golden` runs it in a fresh environment.
 """
 
@@ -31,13 +31,16 @@ def files():
         head = f"# {program.note}: source, within, note, inputs -> results. Written by cases/{RECORDED.owners[name]}.py."
         made[f"programs/{name}.mil"] = program.text
         made[f"programs/{name}.tsv"] = "\n".join([head, "ops\t" + "\t".join(program.ops), *program.lines]) + "\n"
+    for name, lines in RECORDED.generators.items():
+        head = f"# `{name}`: source, within, note, dims, weights, inputs -> results. Written by cases/{RECORDED.owners[name]}.py."
+        made[f"generators/{name}.tsv"] = "\n".join([head, *lines]) + "\n"
     return made
 
 
 def written(families):
     """The committed files that these families wrote."""
     found = {}
-    for path in sorted([*HERE.glob("vectors/*.tsv"), *HERE.glob("programs/*.tsv")]):
+    for path in sorted([p for folder in ("vectors", "programs", "generators") for p in HERE.glob(f"{folder}/*.tsv")]):
         head = path.read_text().split("\n", 1)[0]
         if any(head.endswith(f"Written by cases/{f}.py.") for f in families) or families == FAMILIES:
             found[str(path.relative_to(HERE))] = path
@@ -75,6 +78,7 @@ def main():
     made, there = files(), written(families)
     count = f"{sum(map(len, RECORDED.vectors.values()))} cases of {len(RECORDED.vectors)} ops"
     count += f", {sum(len(p.lines) for p in RECORDED.programs.values())} runs of {len(RECORDED.programs)} programs"
+    count += f", {sum(map(len, RECORDED.generators.values()))} runs of {len(RECORDED.generators)} generators"
     if args.check:
         found = []
         for path in sorted({*made, *there}):

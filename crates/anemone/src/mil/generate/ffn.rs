@@ -1,0 +1,193 @@
+//! Feed-forward layers and their gradients.
+
+use super::norm::normal;
+use super::{of_channels, parts, program, turned};
+use crate::graph::{Built, Graph, Tensor};
+use crate::source::Diagnostics;
+
+/// The weights of a gated feed-forward layer, `w2 · (silu(w1 · x) * (w3 · x))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FfnWeights<'a> {
+    /// The gate: `[hidden, dim]`.
+    pub w1: &'a [f32],
+    /// Back again: `[dim, hidden]`.
+    pub w2: &'a [f32],
+    /// What is gated: `[hidden, dim]`.
+    pub w3: &'a [f32],
+}
+
+/// The results of a gated layer: `[y, h1, h3]`.
+fn gated(g: &mut Graph, x: Tensor, dim: usize, hidden: usize, w: &FfnWeights<'_>) -> [Tensor; 3] {
+    let h1 = g.inner_product(x, w.w1, dim, hidden);
+    let h3 = g.inner_product(x, w.w3, dim, hidden);
+    let gate = g.sigmoid(h1);
+    let silu = g.multiplication(h1, gate);
+    let h = g.multiplication(silu, h3);
+    [g.inner_product(h, w.w2, hidden, dim), h1, h3]
+}
+
+/// `y = w2 · (silu(w1 · x) * (w3 · x))`.
+///
+/// Input `x` and output `y` are `[1, dim, 1, seq]`.
+#[track_caller]
+pub fn ffn_forward(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    weights: &FfnWeights<'_>,
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "y", |g, x| gated(g, x, dim, hidden, weights)[0])
+}
+
+/// [`ffn_forward`] of the norm of `x`: `y = ffn(rms_norm(x))`, with `norm [dim]`. Nothing is added to `x`.
+#[track_caller]
+pub fn ffn_forward_rms(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    norm: &[f32],
+    weights: &FfnWeights<'_>,
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "y", |g, x| {
+        let norm = of_channels(g, norm, dim);
+        let x = normal(g, x, norm);
+        gated(g, x, dim, hidden, weights)[0]
+    })
+}
+
+/// [`ffn_forward_rms`] with what its gradient needs: the output `out [1, dim + 2 * hidden, 1, seq]` is `y`, `h1 = w1 · n`
+/// and `h3 = w3 · n`, one behind the other by channels, where `n` is the norm of `x`.
+#[track_caller]
+pub fn ffn_forward_taps(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    norm: &[f32],
+    weights: &FfnWeights<'_>,
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "out", |g, x| {
+        let norm = of_channels(g, norm, dim);
+        let x = normal(g, x, norm);
+        let all = gated(g, x, dim, hidden, weights);
+        g.concat(&all, 1)
+    })
+}
+
+/// The gradient of [`ffn_forward`]: of `dy`, `h1` and `h3` it makes `dx`, `dh1` and `dh3`.
+///
+/// ```text
+/// dh  = w2ᵀ · dy        s = sigmoid(h1)
+/// dh1 = dh * h3 * s * (1 + h1 * (1 - s))
+/// dh3 = dh * h1 * s
+/// dx  = w1ᵀ · dh1 + w3ᵀ · dh3
+/// ```
+///
+/// Input `x [1, dim + 2 * hidden, 1, seq]` is `dy`, `h1`, `h3` by channels, output `out` of the same shape `dx`, `dh1`,
+/// `dh3`. The weights are those of the forward program.
+#[track_caller]
+pub fn ffn_backward(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    weights: &FfnWeights<'_>,
+) -> Result<Built, Diagnostics> {
+    let FfnWeights { w1, w2, w3 } = *weights;
+    program("x", hidden.saturating_mul(2).saturating_add(dim), seq, "out", |g, x| {
+        let [dy, h1, h3] = parts(g, x, [dim, hidden, hidden], seq);
+        let dh = turned(g, dy, w2, hidden, dim);
+        let s = g.sigmoid(h1);
+        let rest = g.sub(1.0, s);
+        let rest = g.multiplication(h1, rest);
+        let slope = g.add(rest, 1.0);
+        let slope = g.multiplication(s, slope);
+        let dh1 = g.multiplication(dh, h3);
+        let dh1 = g.multiplication(dh1, slope);
+        let silu = g.multiplication(h1, s);
+        let dh3 = g.multiplication(dh, silu);
+        let dx1 = turned(g, dh1, w1, dim, hidden);
+        let dx3 = turned(g, dh3, w3, dim, hidden);
+        let dx = g.addition(dx1, dx3);
+        g.concat(&[dx, dh1, dh3], 1)
+    })
+}
+
+/// The results of a layer with a squared rectifier: `[y, h1]`.
+fn squared(g: &mut Graph, x: Tensor, dim: usize, hidden: usize, [w1, w2]: [&[f32]; 2]) -> [Tensor; 2] {
+    let h1 = g.inner_product(x, w1, dim, hidden);
+    let h = g.relu(h1);
+    let h = g.multiplication(h, h);
+    [g.inner_product(h, w2, hidden, dim), h1]
+}
+
+/// `y = w2 · relu(w1 · x)²`.
+///
+/// Input `x` and output `y` are `[1, dim, 1, seq]`; `w1` is `[hidden, dim]`, `w2` `[dim, hidden]`.
+#[track_caller]
+pub fn ffn_forward_relu2(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    w1: &[f32],
+    w2: &[f32],
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "y", |g, x| squared(g, x, dim, hidden, [w1, w2])[0])
+}
+
+/// [`ffn_forward_relu2`] of the norm of `x`, with `norm [dim]`. Nothing is added to `x`.
+#[track_caller]
+pub fn ffn_forward_rms_relu2(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    norm: &[f32],
+    w1: &[f32],
+    w2: &[f32],
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "y", |g, x| {
+        let norm = of_channels(g, norm, dim);
+        let x = normal(g, x, norm);
+        squared(g, x, dim, hidden, [w1, w2])[0]
+    })
+}
+
+/// [`ffn_forward_rms_relu2`] with what its gradient needs: the output `out [1, dim + hidden, 1, seq]` is `y` and behind it
+/// `h1 = w1 · n`, by channels, where `n` is the norm of `x`.
+#[track_caller]
+pub fn ffn_forward_taps_relu2(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    norm: &[f32],
+    w1: &[f32],
+    w2: &[f32],
+) -> Result<Built, Diagnostics> {
+    program("x", dim, seq, "out", |g, x| {
+        let norm = of_channels(g, norm, dim);
+        let x = normal(g, x, norm);
+        let all = squared(g, x, dim, hidden, [w1, w2]);
+        g.concat(&all, 1)
+    })
+}
+
+/// The gradient of [`ffn_forward_relu2`]: of `dy` and `h1` it makes `dx = w1ᵀ · dh1` and `dh1 = 2 * relu(h1) * (w2ᵀ · dy)`.
+///
+/// Input `x [1, dim + hidden, 1, seq]` is `dy` and `h1` by channels, output `out` of the same shape `dx` and `dh1`. The
+/// weights are those of the forward program.
+#[track_caller]
+pub fn ffn_backward_relu2(
+    dim: usize,
+    hidden: usize,
+    seq: usize,
+    w1: &[f32],
+    w2: &[f32],
+) -> Result<Built, Diagnostics> {
+    program("x", dim.saturating_add(hidden), seq, "out", |g, x| {
+        let [dy, h1] = parts(g, x, [dim, hidden], seq);
+        let dh = turned(g, dy, w2, hidden, dim);
+        let slope = g.relu(h1);
+        let slope = g.mul(slope, 2.0);
+        let dh1 = g.multiplication(dh, slope);
+        let dx = turned(g, dh1, w1, dim, hidden);
+        g.concat(&[dx, dh1], 1)
+    })
+}
