@@ -175,7 +175,7 @@ fn check(name: &str, cells: &[String], engine: Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// Rows P10, Q8: each program gives what PyTorch gives, and gradients are those of its autograd.
+/// Row P10: each program gives what PyTorch gives, and gradients are those of its autograd.
 #[test]
 fn programs_give_what_pytorch_gives() {
     let (mut wrong, mut names) = (Vec::new(), BTreeSet::new());

@@ -1,5 +1,6 @@
 //! The client: every test runs on the software engine, and on the hardware's path over a stand-in for Apple's side.
 
+mod caches;
 mod concurrency;
 mod events;
 mod gate;
