@@ -1,6 +1,8 @@
 //! Programs of `mil::generate`, as PyTorch has them: the runs below `golden/generators`, whose README says how they are made.
-//! Each runs on both engines.
+//! Each runs on both engines, and on the hardware's path over a stand-in for Apple's side.
 
+#[path = "ane/software.rs"]
+mod software;
 #[path = "golden/vectors.rs"]
 mod vectors;
 
@@ -13,8 +15,11 @@ use anemone::mil::op::Tolerance;
 use anemone::source::Diagnostics;
 use anemone::types::{DType, Tensor};
 use anemone::{Chip, Client, CompileOptions, blob, bundle};
+use anemone_apple::fake::Fake;
 use half::f16;
 use vectors::{Wanted, Within, files, lines, named};
+
+type Made = Result<Built, Diagnostics>;
 
 /// A line: dimensions, weights and inputs by name.
 struct Line<'a>(Vec<(&'a str, Tensor)>);
@@ -36,21 +41,21 @@ impl Line<'_> {
 }
 
 /// The program of a line.
-fn program(name: &str, line: &Line<'_>) -> Result<Built, Diagnostics> {
+fn program(name: &str, line: &Line<'_>) -> Made {
     let w = |name: &str| line.numbers(name);
-    let dense = |make: fn(usize, usize, usize, &[f32]) -> Result<Built, Diagnostics>, weights: &str| {
+    let dense = |make: fn(usize, usize, usize, &[f32]) -> Made, weights: &str| {
         let [a, b, c] = line.dims();
         make(a, b, c, &w(weights))
     };
-    let gated = |make: &dyn Fn(usize, usize, usize, &FfnWeights<'_>) -> Result<Built, Diagnostics>| {
+    let gated = |make: &dyn Fn(usize, usize, usize, &FfnWeights<'_>) -> Made| {
         let [dim, hidden, seq] = line.dims();
         make(dim, hidden, seq, &FfnWeights { w1: &w("w1"), w2: &w("w2"), w3: &w("w3") })
     };
-    let squared = |make: &dyn Fn(usize, usize, usize, &[f32], &[f32]) -> Result<Built, Diagnostics>| {
+    let squared = |make: &dyn Fn(usize, usize, usize, &[f32], &[f32]) -> Made| {
         let [dim, hidden, seq] = line.dims();
         make(dim, hidden, seq, &w("w1"), &w("w2"))
     };
-    let qkv = |make: &dyn Fn(&QkvWeights<'_>) -> Result<Built, Diagnostics>| {
+    let qkv = |make: &dyn Fn(&QkvWeights<'_>) -> Made| {
         make(&QkvWeights { norm: &w("norm"), wq: &w("wq"), wk: &w("wk"), wv: &w("wv") })
     };
     match name {
@@ -148,43 +153,77 @@ fn program(name: &str, line: &Line<'_>) -> Result<Built, Diagnostics> {
     }
 }
 
-/// Runs a line on an engine.
-fn check(name: &str, cells: &[String], engine: Engine) -> Result<(), String> {
+/// Where a line is run.
+enum On<'a> {
+    Engine(Engine),
+    Client(&'a Client),
+}
+
+/// Runs a line.
+fn check(name: &str, cells: &[String], on: &On<'_>) -> Result<(), String> {
     let [_source, within, _note, rest @ ..] = cells else { return Err("has too few cells".into()) };
     let arrow = rest.iter().position(|c| c == "->").ok_or("has no results")?;
     let line = Line(named(&rest[..arrow]));
+    let results = named(&rest[arrow + 1..]);
     let built = program(name, &line).map_err(|e| e.to_string())?;
     if !built.warnings.is_empty() {
         return Err(built.warnings.to_string());
     }
+    let found = match on {
+        On::Engine(engine) => on_engine(&built, &line, *engine)?,
+        On::Client(client) => on_client(&built, &line, client).map_err(|e| e.to_string())?,
+    };
+    if found.len() != results.len() {
+        return Err(format!("{} results", found.len()));
+    }
+    for (found, (name, tensor)) in found.iter().zip(&results) {
+        let wanted = Wanted { tensor, within: Within::parse(within), tolerance: Tolerance::Exact };
+        wanted.check(found).map_err(|e| format!("`{name}` {e}"))?;
+    }
+    Ok(())
+}
+
+fn on_engine(built: &Built, line: &Line<'_>, engine: Engine) -> Result<Vec<Tensor>, String> {
     let main = built.verified.main();
     let model = device::load(main, engine, &Options { threads: 2, ..Options::default() });
     let model = model.map_err(|e| e.to_string())?;
     let inputs: Vec<(&str, Tensor)> = main.inputs().map(|v| (&*v.name, line.tensor(&v.name))).collect();
     let states = model.new_states().map_err(|e| e.to_string())?;
     let found = model.run(&inputs, &states).map_err(|e| e.to_string())?;
-    let results = named(&rest[arrow + 1..]);
-    if found.len() != results.len() {
-        return Err(format!("{} results", found.len()));
+    found.iter().map(|(_, datum)| datum.as_tensor().cloned().ok_or("gives no tensor".into())).collect()
+}
+
+fn on_client(built: &Built, line: &Line<'_>, client: &Client) -> Result<Vec<Tensor>, anemone::Error> {
+    let mut model = client.compile_program(&built.program, &built.weights, &CompileOptions::default())?;
+    for i in 0..model.num_inputs() {
+        let numbers = line.numbers(&model.inputs()[i].name);
+        model.write_input_f32(i, &numbers)?;
     }
-    for ((_, found), (name, tensor)) in found.iter().zip(&results) {
-        let wanted = Wanted { tensor, within: Within::parse(within), tolerance: Tolerance::Exact };
-        let found = found.as_tensor().ok_or("gives no tensor")?;
-        wanted.check(found).map_err(|e| format!("`{name}` {e}"))?;
+    model.eval()?;
+    let mut found = Vec::new();
+    for (i, port) in model.outputs().iter().enumerate() {
+        let mut numbers = vec![0.0; port.shape.iter().product()];
+        model.read_output_f32(i, &mut numbers)?;
+        let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+        found.push(Tensor::from_f64s(port.dtype, &port.shape, &numbers).unwrap());
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Row P10: each program gives what PyTorch gives, and gradients are those of its autograd.
 #[test]
 fn programs_give_what_pytorch_gives() {
+    let fake = Fake::new(software::machine(Engine::Cpu));
+    let client = Client::over(&fake.open().unwrap());
+    let mut everywhere = vec![(On::Client(&client), "the hardware's path".to_string())];
+    everywhere.extend(Engine::ALL.map(|e| (On::Engine(e), e.to_string())));
     let (mut wrong, mut names) = (Vec::new(), BTreeSet::new());
     for path in files("generators", "tsv") {
         let name = path.file_stem().unwrap().to_str().unwrap();
         for (number, cells) in lines(&path) {
-            for engine in Engine::ALL {
-                if let Err(e) = check(name, &cells, engine) {
-                    wrong.push(format!("generators/{name}.tsv:{number} ({}), {engine}: {e}", cells[2]));
+            for (on, where_) in &everywhere {
+                if let Err(e) = check(name, &cells, on) {
+                    wrong.push(format!("generators/{name}.tsv:{number} ({}), {where_}: {e}", cells[2]));
                 }
             }
         }
@@ -192,14 +231,13 @@ fn programs_give_what_pytorch_gives() {
     }
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     // The page lists every program, and those of states, which have a test of their own.
-    let page = include_str!("../../../docs/generate.md");
-    let listed: BTreeSet<String> = page
-        .lines()
-        .filter_map(|l| l.strip_prefix("| `")?.split(['(', '`']).next())
-        .map(str::to_string)
-        .collect();
     names.extend(["read_state", "update_state"].map(str::to_string));
-    assert_eq!(names.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new());
+    let page = include_str!("../../../docs/generate.md");
+    let first = |line: &'static str| line.strip_prefix("| `")?.split(['(', '`']).next();
+    let listed = page.lines().filter_map(first).filter(|name| name.starts_with(|c: char| c.is_lowercase()));
+    assert_eq!(names, listed.map(str::to_string).collect());
+    drop(client);
+    fake.finish().check();
 }
 
 /// Rows P10, C45: ⚠ a state is written and read by ops that a stored program may have.

@@ -81,7 +81,7 @@ pub fn causal_mask(seq: usize) -> Result<Vec<f32>, Error> {
 ///
 /// [`Error::Invalid`] when `head_dim` is odd or 0, `theta` is not a positive number, or they are too many.
 pub fn rope(seq: usize, head_dim: usize, theta: f64) -> Result<(Vec<f32>, Vec<f32>), Error> {
-    if head_dim == 0 || head_dim % 2 != 0 {
+    if head_dim == 0 || !head_dim.is_multiple_of(2) {
         return Err(Error::Invalid(format!("a head of {head_dim} numbers has no pairs to rotate")));
     }
     if !(theta.is_finite() && theta > 0.0) {
