@@ -19,7 +19,7 @@ fn count(mut run: impl FnMut()) -> usize {
     (0..3).map(|_| allocations::above(&mut run).1).max().unwrap_or_default()
 }
 
-/// Rows H14, H16, N4, P3, P4, P5, P8: what is bound to the same tensors is run without an allocation.
+/// Rows H14, H16, N4, P3, P4, P5, P8, P9: what is bound to the same tensors is run without an allocation.
 #[test]
 fn cached_runs_allocate_nothing() {
     let fake = Fake::new(software::machine(Engine::Cpu));
@@ -53,17 +53,7 @@ fn cached_runs_allocate_nothing() {
     let mut timer = HwTimer::new(&mut model);
     assert_eq!(count(|| assert_eq!(timer.eval().unwrap(), Some(123_456))), 0);
 
-    // Products with weights that are given anew, and layers that are kept.
-    let mut matmul = DynamicMatmul::new(&client, 2, 3, 40, Options { qos: 0, tile_out: 32 }).unwrap();
-    let (rows, weights, mut results) = ([0.5; 6], [0.25; 120], [0.0; 80]);
-    assert_eq!(count(|| _ = matmul.eval_into(&mut results, &rows, &weights).unwrap()), 0);
-    assert_eq!(count(|| _ = matmul.eval_cf_io_into(&mut results, &rows).unwrap()), 0);
-    assert_eq!(count(|| _ = matmul.eval_one_hot_io_into(&mut results, &[2, 1]).unwrap()), 0);
-    assert_eq!(count(|| matmul.update_weights_io_rows(&weights, &[1]).unwrap()), 0);
-    let layers = linear::Executor::new(&client, linear::Options::default()).unwrap();
-    let mut layer = || layers.linear_into_with_stats(&mut results, &rows, &weights, 2, 3, 40).unwrap();
-    assert_eq!(count(|| _ = layer()), 0);
-    drop((matmul, layers));
+    products(&client);
 
     // Numbers go in and out through memory that is kept.
     let numbers = [0.5; 128];
@@ -74,4 +64,20 @@ fn cached_runs_allocate_nothing() {
     assert!(allocations::below() > 0, "the stand-in allocates, and that is told apart");
     drop((model, exe, program, product, x, y, z, client, framework));
     fake.finish().check();
+}
+
+/// Products with weights that are given anew, and layers that are kept.
+fn products(client: &Client) {
+    let mut matmul = DynamicMatmul::new(client, 2, 3, 40, Options { qos: 0, tile_out: 32 }).unwrap();
+    let (rows, weights, mut results) = ([0.5; 6], [0.25; 120], [0.0; 80]);
+    assert_eq!(count(|| _ = matmul.eval_into(&mut results, &rows, &weights).unwrap()), 0);
+    assert_eq!(count(|| _ = matmul.eval_cf_io_into(&mut results, &rows).unwrap()), 0);
+    assert_eq!(count(|| _ = matmul.eval_one_hot_io_into(&mut results, &[2, 1]).unwrap()), 0);
+    assert_eq!(count(|| matmul.update_weights_io_rows(&weights, &[1]).unwrap()), 0);
+    let layers = linear::Executor::new(client, linear::Options::default()).unwrap();
+    let mut layer = || layers.linear_into_with_stats(&mut results, &rows, &weights, 2, 3, 40).unwrap();
+    assert_eq!(count(|| _ = layer()), 0);
+    let layers = linear::DynamicExecutor::new(client, linear::Options::default()).unwrap();
+    let mut layer = || layers.linear_into_with_stats(&mut results, &rows, &weights, 2, 3, 40).unwrap();
+    assert_eq!(count(|| _ = layer()), 0);
 }

@@ -324,7 +324,7 @@ fn a_package_gives_what_its_text_gives() {
     });
 }
 
-/// Row G20: a request has surfaces of its own, or those that it is given; what does not fit is refused.
+/// Rows G20, P12: a request has surfaces of its own, or those that it is given; what does not fit is refused.
 #[test]
 fn requests_have_surfaces_of_their_own() {
     on_each_engine(|client| {

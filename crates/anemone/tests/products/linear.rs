@@ -15,7 +15,7 @@ fn executors(client: &Client) -> (Executor, DynamicExecutor) {
     (Executor::new(client, options).unwrap(), DynamicExecutor::new(client, options).unwrap())
 }
 
-/// Rows P8, P9: both give the product with the turned matrix, and compile once for what they know.
+/// Rows P8, P9, P12: both give the product with the turned matrix, and compile once for what they know.
 #[test]
 fn a_layer_is_compiled_once() {
     on_each_engine(|client| {
