@@ -4,7 +4,10 @@
 //! convolution `[in, out / groups, kernel]`). Sums are carried in `f32` and rounded once to the dtype of the result;
 //! how far one is from the exact sum is bounded by `n · 2^-24 · Σ|x·w|` for the `n` products that it adds.
 
+use smallvec::SmallVec;
+
 use crate::gemm::{self, Bias, Matrix, Panels, add_product, gemm_batched};
+use crate::scratch::{Scratch, scratch};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
 use crate::{Float, Window, scratch};
@@ -102,7 +105,7 @@ pub fn conv<T: Float, W: Float>(
     if conv.window.is_pointwise() && conv.groups == 1 {
         let w = Matrix::new(weights, conv.out_channels, conv.in_channels);
         let x = Matrix::new(x, conv.in_channels, inputs);
-        let items: Vec<_> = (0..conv.batch).map(|n| (0, n * conv.in_channels * inputs)).collect();
+        let items: SmallVec<[_; 16]> = (0..conv.batch).map(|n| (0, n * conv.in_channels * inputs)).collect();
         gemm_batched(threads, y, w, x, &items, bias.map_or(Bias::None, Bias::Rows));
     } else if let Some(plane) = Phases::of(&conv.window)
         && conv.group_in() == 1
@@ -137,7 +140,7 @@ fn by_blocks<T: Float, W: Float>(
     let y = Shared::new(y);
     parallel_for(threads, conv.batch * conv.groups * down * across, 1, |tasks| {
         let step = depth.min(gemm::DEPTH);
-        let mut written = scratch::floats(step * columns);
+        let mut written = scratch::<T>(step * columns);
         let mut wide = scratch::floats(if T::as_f32s(&[]).is_some() { 0 } else { step * columns });
         let mut wide_weights = scratch::floats(if W::as_f32s(&[]).is_some() { 0 } else { step * rows });
         let mut sums = scratch::floats(rows * columns);
@@ -158,7 +161,7 @@ fn by_blocks<T: Float, W: Float>(
             for start in (0..depth).step_by(step.max(1)) {
                 let end = depth.min(start + step);
                 let len = (end - start) * width;
-                let written = &mut bytemuck::cast_slice_mut::<f32, T>(&mut written)[..len];
+                let written = &mut written[..len];
                 for (line, row) in written.chunks_exact_mut(width).zip(start..end) {
                     let volume = &x[row / taps * inputs..][..inputs];
                     window.read(line, volume, row % taps, windows.clone(), T::zeroed());
@@ -185,7 +188,7 @@ struct Phases {
     /// The elements of all lines.
     len: usize,
     /// Where the elements of the first window lie.
-    taps: Vec<usize>,
+    taps: Scratch<usize>,
 }
 
 impl Phases {
@@ -200,15 +203,14 @@ impl Phases {
             return None;
         }
         let line = part * window.strides[2];
-        let taps = (0..window.kernel_len())
-            .map(|tap| {
-                let [d, h, w] = window.tap(tap);
-                let shift = w * window.dilations[2];
-                (d * window.dilations[0] * lines[1] + h * window.dilations[1]) * line
-                    + shift % window.strides[2] * part
-                    + shift / window.strides[2]
-            })
-            .collect();
+        let mut taps = scratch(window.kernel_len());
+        for (tap, place) in taps.iter_mut().enumerate() {
+            let [d, h, w] = window.tap(tap);
+            let shift = w * window.dilations[2];
+            *place = (d * window.dilations[0] * lines[1] + h * window.dilations[1]) * line
+                + shift % window.strides[2] * part
+                + shift / window.strides[2];
+        }
         Some(Self { lines, part, len, taps })
     }
 

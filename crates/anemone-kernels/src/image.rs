@@ -58,7 +58,8 @@ pub fn stretch(threads: usize, y: &mut [f32], x: &[f32], [outer, n, inner]: [usi
 }
 
 /// A sample of four pixels of an image, and of a constant.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
 pub struct Sample {
     /// The pixels.
     pub pixels: [u32; 4],

@@ -3,8 +3,9 @@
 //! These kernels do not look at values, so that they take elements of any plain type.
 
 use bytemuck::Pod;
+use smallvec::SmallVec;
 
-use crate::binary::collapse;
+use crate::binary::{Dims, collapse};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 
 /// How many elements make it worth to use another thread.
@@ -59,7 +60,7 @@ pub fn copy<E: Pod + Send + Sync>(
     let side = (0..rank.saturating_sub(1)).rev().find(|&d| strides[d] == 1 && step > 1);
     let height = side.map_or(1, |d| shape[d]);
     let apart = side.map_or(0, |d| shape[d + 1..].iter().product());
-    let outer: Vec<usize> = (0..rank.saturating_sub(1)).filter(|&d| Some(d) != side).collect();
+    let outer: Dims = (0..rank.saturating_sub(1)).filter(|&d| Some(d) != side).collect();
     let count: usize = outer.iter().map(|&d| shape[d]).product();
     let down = height.div_ceil(SIDE);
     // A task is a band of at most SIDE lines that lie side by side in `from`, or one line.
@@ -140,7 +141,7 @@ pub fn copy_back<E: Pod + Send + Sync>(
     });
     assert!(ends.is_some_and(|(_, last)| last < from.len()), "every index lies within the slice");
     // Neighbouring dimensions that are walked through with one stride are one.
-    let mut dims: Vec<(usize, isize)> = Vec::new();
+    let mut dims: SmallVec<[(usize, isize); 8]> = SmallVec::new();
     for (&n, &s) in shape.iter().zip(strides).filter(|(n, _)| **n > 1) {
         match dims.last_mut() {
             Some((m, t)) if *t == s * n as isize => (*m, *t) = (*m * n, s),

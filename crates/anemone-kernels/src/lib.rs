@@ -19,7 +19,7 @@ pub mod math;
 pub mod memory;
 pub mod norm;
 pub mod pool;
-mod scratch;
+pub mod scratch;
 mod simd;
 pub mod sort;
 #[cfg(test)]

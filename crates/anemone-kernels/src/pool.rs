@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::scratch::scratch;
 use crate::threads::{Shared, parallel_for};
 use crate::{Float, Window, scratch};
 
@@ -52,7 +53,7 @@ pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, poo
     let blocks = outputs.div_ceil(size);
     let y = Shared::new(y);
     parallel_for(threads, planes * blocks, (1usize << 14).div_ceil(size.saturating_mul(taps)), |tasks| {
-        let mut element = vec![T::zeroed(); size];
+        let mut element = scratch::<T>(size);
         let (mut wide, mut result) = (scratch::floats(size), scratch::floats(size));
         for task in tasks {
             let (plane, block) = (task / blocks, task % blocks * size);
@@ -86,7 +87,8 @@ pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, poo
 
 /// Divides each sum by the number of elements that its window covers.
 fn divide_by_count(sums: &mut [f32], window: &Window, windows: Range<usize>, padding: bool) {
-    let widths: Vec<usize> = (0..window.output[2]).map(|w| window.count(2, w, padding)).collect();
+    let mut widths = scratch::<usize>(window.output[2]);
+    widths.iter_mut().enumerate().for_each(|(w, count)| *count = window.count(2, w, padding));
     window.lines(windows, |place, d, h, columns| {
         let lines = window.count(0, d, padding) * window.count(1, h, padding);
         for (sum, count) in sums[place..].iter_mut().zip(&widths[columns]) {

@@ -1,15 +1,18 @@
-//! Memory that a kernel needs while it runs.
+//! Memory that is needed while something runs.
 //!
 //! Fresh memory costs a page fault for every 4 KiB, which for small layers is more than their arithmetic. So each
-//! thread keeps the few buffers that its last kernels used.
+//! thread keeps the few buffers that it used last.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+
+use bytemuck::Pod;
 
 use crate::memory::Buffer;
 
 /// How many buffers a thread keeps.
-const KEPT: usize = 6;
+const KEPT: usize = 8;
 
 /// Larger buffers than this many bytes are given back to the system.
 const LARGEST_KEPT: usize = 64 << 20;
@@ -18,39 +21,64 @@ thread_local! {
     static FREE: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Some floats to work on; dropping them gives them back to the thread.
-pub(crate) struct Floats {
+/// Some elements to work on; dropping them gives them back to the thread.
+pub struct Scratch<T> {
     buffer: Buffer,
     len: usize,
+    elements: PhantomData<T>,
 }
+
+/// Floats to work on.
+pub(crate) type Floats = Scratch<f32>;
 
 /// `len` floats that hold anything.
 pub(crate) fn floats(len: usize) -> Floats {
-    let bytes = len.checked_mul(4).expect("scratch memory is a part of what the tensors take");
+    scratch(len)
+}
+
+/// `len` elements that hold anything.
+///
+/// ```
+/// let mut sums = anemone_kernels::scratch::scratch::<f64>(3);
+/// sums.fill(0.0);
+/// assert_eq!(*sums, [0.0; 3]);
+/// ```
+///
+/// # Panics
+///
+/// When so many elements do not fit into memory.
+pub fn scratch<T: Pod>(len: usize) -> Scratch<T> {
+    let bytes = len.checked_mul(size_of::<T>()).expect("scratch memory is a part of what the tensors take");
+    let buffer = if bytes == 0 { Buffer::default() } else { taken(bytes) };
+    Scratch { buffer, len, elements: PhantomData }
+}
+
+/// The smallest kept buffer of at least so many bytes, or a new one.
+fn taken(bytes: usize) -> Buffer {
     let kept = FREE.with_borrow_mut(|free| {
         let fitting = (0..free.len()).filter(|&i| free[i].len() >= bytes);
         fitting.min_by_key(|&i| free[i].len()).map(|i| free.swap_remove(i))
     });
-    Floats { buffer: kept.unwrap_or_else(|| Buffer::zeroed(bytes.next_multiple_of(4096))), len }
+    kept.unwrap_or_else(|| Buffer::zeroed(bytes.next_multiple_of(4096)))
 }
 
-impl Deref for Floats {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(self.buffer.bytes())[..self.len]
+impl<T: Pod> Deref for Scratch<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        bytemuck::cast_slice(&self.buffer.bytes()[..self.len * size_of::<T>()])
     }
 }
 
-impl DerefMut for Floats {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(self.buffer.bytes_mut())[..self.len]
+impl<T: Pod> DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        bytemuck::cast_slice_mut(&mut self.buffer.bytes_mut()[..self.len * size_of::<T>()])
     }
 }
 
-impl Drop for Floats {
+impl<T> Drop for Scratch<T> {
     fn drop(&mut self) {
-        let buffer = std::mem::replace(&mut self.buffer, Buffer::zeroed(0));
-        if buffer.len() > LARGEST_KEPT {
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() || buffer.len() > LARGEST_KEPT {
             return;
         }
         // While a thread ends its kept buffers are gone already, and this one simply goes too.
@@ -63,5 +91,22 @@ impl Drop for Floats {
                 free.swap_remove(smallest);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_gets_its_memory_again() {
+        let first = scratch::<u16>(5000);
+        let place = first.as_ptr() as usize;
+        drop(first);
+        let second = scratch::<f64>(100);
+        assert_eq!((second.as_ptr() as usize, second.len()), (place, 100));
+        let third = scratch::<u8>(1);
+        assert_ne!(third.as_ptr() as usize, place, "what is in use is not given again");
+        assert!(scratch::<f32>(0).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use bytemuck::Pod;
 use half::f16;
 
+use crate::scratch::scratch;
 use crate::threads::parallel_chunks;
 
 /// An element that can be ordered.
@@ -79,19 +80,18 @@ pub fn order<T: Ordered>(
     let grain = (1usize << 14).div_ceil(n * inner);
     parallel_chunks(threads, places, take * inner, grain, |o, places| {
         // The place in the lower half makes every key another, and keeps the order of equal elements.
-        let mut line: Vec<u64> = Vec::with_capacity(n);
+        let mut line = scratch::<u64>(n);
         for i in 0..inner {
             let elements = x[o * n * inner + i..].iter().step_by(inner).take(n);
-            line.clear();
-            line.extend(
-                elements.enumerate().map(|(place, v)| u64::from(v.rank(ascending)) << 32 | place as u64),
-            );
+            for ((place, v), key) in elements.enumerate().zip(&mut *line) {
+                *key = u64::from(v.rank(ascending)) << 32 | place as u64;
+            }
             if take < n {
                 line.select_nth_unstable(take - 1);
-                line.truncate(take);
             }
-            line.sort_unstable();
-            for (k, key) in line.iter().enumerate() {
+            let first = &mut line[..take];
+            first.sort_unstable();
+            for (k, key) in first.iter().enumerate() {
                 places[k * inner + i] = (key & u64::from(u32::MAX)) as usize;
             }
         }
