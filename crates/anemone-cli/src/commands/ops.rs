@@ -99,9 +99,7 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Fast::Kernels(_) | Fast::Prepared(_) => {
-            writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?
-        }
+        Fast::Prepared(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
         Fast::Alias | Fast::Meaning => {
             writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
         }

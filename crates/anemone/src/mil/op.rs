@@ -5,9 +5,6 @@
 //! arguments; [`Op::meaning`] is its meaning, in plain loops; [`Op::fast`] computes the same with the kernels.
 //! All three read their arguments through [`Args`].
 
-use std::any::Any;
-use std::sync::OnceLock;
-
 use super::Opset;
 use crate::source::{Code, codes};
 use crate::types::{DType, DTypes, Datum, Tensor, TensorError, TensorType, Type};
@@ -39,9 +36,6 @@ pub type Infer = fn(&Args<'_>) -> Result<Vec<Type>, Fault>;
 
 /// Computes the results, whose types (as far as they are known before) `infer` gave.
 pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
-
-/// Computes the results with the kernels; `None` where this case has no fast way, and the meaning is used.
-pub type Kernels = fn(&Args<'_>, &[Type], &Context<'_>) -> Result<Option<Vec<Datum>>, Fault>;
 
 /// Prepares the kernels for a step; `None` where this case has no fast way, and the meaning is used.
 ///
@@ -178,12 +172,11 @@ pub enum Fast {
     Prepared(Prepare),
     /// Its only result has the elements of its first argument, which need not be moved.
     Alias,
-    /// With the kernels.
-    Kernels(Kernels),
-    /// By its meaning, which is as fast as it gets: the op only names, shares or reshapes values, so that no element
-    /// is copied (`identity`, `reshape`, `read_state`); it gives a few numbers (`shape`, `list_length`); it runs
-    /// blocks, whose steps are fast by themselves (`cond`); or each of its steps depends on the one before
-    /// (`non_maximum_suppression`, `random_categorical`).
+    /// By its meaning, which is as fast as it gets: the op only names or shares values, so that no element is copied
+    /// (`read_state`, `list_read`); it gives a few numbers (`shape`, `list_length`), or as many as it finds
+    /// (`non_zero`); it takes items of lists apart or puts them together (`list_gather`); it runs blocks, whose steps
+    /// are fast by themselves (`cond`); or each of its steps depends on the one before (`non_maximum_suppression`,
+    /// `random_categorical`).
     Meaning,
     /// By its meaning, element by element: nobody has written a fast way.
     None,
@@ -192,7 +185,7 @@ pub enum Fast {
 impl Fast {
     /// Whether it has kernels.
     pub fn has_kernels(self) -> bool {
-        matches!(self, Fast::Kernels(_) | Fast::Prepared(_))
+        matches!(self, Fast::Prepared(_))
     }
 
     /// Whether there is a fast way.
@@ -364,7 +357,6 @@ impl Op {
         threads: usize,
     ) -> Result<Option<Vec<Datum>>, Fault> {
         match self.fast {
-            Fast::Kernels(kernels) => kernels(args, types, &Context { threads, cache: &OnceLock::new() }),
             Fast::Prepared(prepare) => {
                 prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
             }
@@ -666,12 +658,4 @@ impl<'a> Args<'a> {
             format!("use -{r} to {}", r - 1)
         }))
     }
-}
-
-/// What a fast op may use besides its arguments.
-pub struct Context<'a> {
-    /// How many threads the op may use.
-    pub threads: usize,
-    /// A place for what this call makes of its constants once: packed weights.
-    pub cache: &'a OnceLock<Box<dyn Any + Send + Sync>>,
 }

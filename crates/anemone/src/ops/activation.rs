@@ -5,7 +5,7 @@ use anemone_kernels::norm;
 use anemone_kernels::threads::parallel_chunks;
 
 use super::elementwise::{FLOAT_X, erfc, larger, map, parametric, same_as_x_with_scalars, smaller, unary};
-use super::fast::{Found, elements, filled, for_float, singles};
+use super::fast::{Ready, dims, for_float, ready, singles};
 use super::lanes::{Lanes, axis_of};
 use super::loops::{floats, from_floats, number, same_as_x, strides};
 use super::row::*;
@@ -67,7 +67,7 @@ fn with_alpha_beta(
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_clamped_relu),
+        fast: Fast::Prepared(fast_clamped_relu),
         ..parametric(
             "clamped_relu",
             "x, or alpha * x where x is negative; at most beta",
@@ -104,7 +104,7 @@ pub(super) static OPS: &[Op] = &[
     }),
     Op {
         infer: infer_prelu,
-        fast: Fast::Kernels(fast_prelu),
+        fast: Fast::Prepared(fast_prelu),
         ..parametric(
             "prelu",
             "x, or alpha * x where x is negative, with an alpha for each channel",
@@ -134,7 +134,7 @@ pub(super) static OPS: &[Op] = &[
     unary("silu", "x * sigmoid(x)", FLOAT_X, Ulp(4), |x| x / (1.0 + (-x).exp())),
     Op {
         infer: infer_softmax,
-        fast: Fast::Kernels(fast_softmax),
+        fast: Fast::Prepared(fast_softmax),
         ..parametric(
             "softmax",
             "e^x divided by its sum along an axis",
@@ -146,7 +146,7 @@ pub(super) static OPS: &[Op] = &[
     unary("softplus", "ln(1 + e^x)", FLOAT_X, Ulp(4), softplus),
     Op {
         infer: infer_softplus_parametric,
-        fast: Fast::Kernels(fast_softplus_parametric),
+        fast: Fast::Prepared(fast_softplus_parametric),
         ..parametric(
             "softplus_parametric",
             "alpha * ln(1 + e^(beta * x)), with an alpha and a beta for each channel",
@@ -261,47 +261,46 @@ pub(super) fn map_channels(
     from_floats(types, &y)
 }
 
-fn fast_clamped_relu(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
+fn fast_clamped_relu(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, x) = (args.ty("x")?.dtype, args.reader("x")?);
     let (alpha, beta) = (number(args, "alpha")? as f32, number(args, "beta")? as f32);
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| math::map(context.threads, y, x, |x| {
+    for_float!(dtype, T => ready(move |run| {
+        let x: &[T] = run.read(&x);
+        math::map(run.threads, run.write(0), x, |x| {
             let x = if x < 0.0 { alpha * x } else { x };
             if beta < x || beta.is_nan() { beta } else { x }
-        }))
-    })
+        });
+    }))
 }
 
-fn fast_prelu(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (x, alpha) = (args.tensor("x")?, singles(args.tensor("alpha")?));
-    for_float!(x.dtype(), T => by_channels(types, context, x, |y: &mut [T], x, c| {
+fn fast_prelu(args: &Args<'_>, _: &[Type]) -> Ready {
+    let alpha = singles(args.tensor("alpha")?).into_owned();
+    for_float!(args.ty("x")?.dtype, T => by_channels(args, move |y: &mut [T], x, c| {
         math::unary(1, y, x, Unary::LeakyRelu { alpha: alpha[c] });
     }))
 }
 
 /// In f64, since the power of e makes much of what is lost in `beta * x`.
-fn fast_softplus_parametric(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (x, alpha, beta) = (args.tensor("x")?, floats(args, "alpha")?, floats(args, "beta")?);
-    for_float!(x.dtype(), T => by_channels(types, context, x, |y: &mut [T], x, c| {
+fn fast_softplus_parametric(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (alpha, beta) = (floats(args, "alpha")?, floats(args, "beta")?);
+    for_float!(args.ty("x")?.dtype, T => by_channels(args, move |y: &mut [T], x, c| {
         math::map(1, y, x, |x| (alpha[c] * softplus(beta[c] * f64::from(x))) as f32);
     }))
 }
 
 /// Calls `f` with the results, the elements and the number of each channel of each sample.
 fn by_channels<T: Element + Send + Sync>(
-    types: &[Type],
-    context: &Context<'_>,
-    x: &Tensor,
-    f: impl Fn(&mut [T], &[T], usize) + Sync,
-) -> Found {
-    if x.is_empty() {
+    args: &Args<'_>,
+    f: impl Fn(&mut [T], &[T], usize) + Send + Sync + 'static,
+) -> Ready {
+    let (shape, x) = (dims(args, "x")?, args.reader("x")?);
+    if shape.contains(&0) {
         return Ok(None);
     }
-    let (channels, inner) = (x.shape()[1], strides(x.shape())[1]);
-    let x = elements::<T>(x);
-    filled(types, |y: &mut [T]| {
-        parallel_chunks(context.threads, y, inner, (1usize << 14).div_ceil(inner), |i, y| {
+    let (channels, inner) = (shape[1], strides(&shape)[1]);
+    ready(move |run| {
+        let x: &[T] = run.read(&x);
+        parallel_chunks(run.threads, run.write(0), inner, (1usize << 14).div_ceil(inner), |i, y| {
             f(y, &x[i * inner..][..inner], i % channels);
         });
     })
@@ -319,14 +318,13 @@ fn compute_softmax(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault>
     from_floats(types, &x)
 }
 
-fn fast_softmax(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    let axis = axis_of(args)?;
-    let lanes = norm::Lanes::along(x.shape(), axis..axis + 1);
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| norm::softmax(context.threads, y, x, lanes))
-    })
+fn fast_softmax(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, x, axis) = (args.ty("x")?.dtype, args.reader("x")?, axis_of(args)?);
+    let lanes = norm::Lanes::along(&dims(args, "x")?, axis..axis + 1);
+    for_float!(dtype, T => ready(move |run| {
+        let x: &[T] = run.read(&x);
+        norm::softmax(run.threads, run.write(0), x, lanes);
+    }))
 }
 
 /// The softmax of one lane. The largest element is subtracted first, so that no power overflows.

@@ -1,9 +1,10 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
 use anemone_kernels::attention::{Attention, Mask, attention};
+use anemone_kernels::scratch::scratch;
 
 use super::activation::softmax;
-use super::fast::{Found, elements, filled, for_float};
+use super::fast::{Elements, Ready, Singles, dims, for_float, ready};
 use super::loops::{broadcast, floats, from_floats, room, shape_of, stretched, walk};
 use super::row::*;
 
@@ -22,7 +23,7 @@ pub(super) static OPS: &[Op] = &[Op {
     results: Results::Exactly(1),
     infer,
     meaning: Meaning::Compute(compute),
-    fast: Fast::Kernels(fast),
+    fast: Fast::Prepared(fast),
     tolerance: Tolerance::Sum(8),
     scalar: Scalar::None,
 }];
@@ -112,26 +113,73 @@ fn compute(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
     from_floats(types, &out)
 }
 
-fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (query, key, value) = (args.tensor("query")?, args.tensor("key")?, args.tensor("value")?);
-    let rank = query.rank();
-    let [embedding, width] = [query, value].map(|t| t.shape()[rank - 1]);
-    let [queries, keys] = [query, key].map(|t| t.shape()[rank - 2]);
-    let batch = query.shape()[..rank - 2].iter().product();
-    let (added, steps) = mask_of(args, &query.shape()[..rank - 1], keys)?;
-    let added: Option<Vec<f32>> = added.map(|m| m.into_iter().map(|v| v as f32).collect());
-    let mut starts = Vec::new();
-    if added.is_some() {
-        starts = room(&query.shape()[..rank - 1])?;
-        walk(&query.shape()[..rank - 1], [&steps], |[start]| starts.push(start));
-    }
-    let mask = added.as_deref().map(|numbers| Mask { numbers, starts: &starts });
+fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape) = (args.ty("query")?.dtype, dims(args, "query")?);
+    let [q, k, v] = [args.reader("query")?, args.reader("key")?, args.reader("value")?];
+    let (rows, embedding) = shape.split_at(shape.len() - 1);
+    let (embedding, width) = (embedding[0], *dims(args, "value")?.last().unwrap_or(&0));
+    let (queries, keys) = (rows[rows.len() - 1], dims(args, "key")?[rows.len() - 1]);
+    let batch = rows[..rows.len() - 1].iter().product();
+    let mask = Masked::of(args, rows, keys)?;
     let scale = 1.0 / (embedding as f32).sqrt();
     let sizes = Attention { batch, queries, keys, embedding, width };
-    for_float!(query.dtype(), T => {
-        let [q, k, v] = [query, key, value].map(elements::<T>);
-        filled(types, |y: &mut [T]| attention(context.threads, y, q, k, v, mask, scale, &sizes))
-    })
+    for_float!(dtype, T => ready(move |run| {
+        let [q, k, v] = [&q, &k, &v].map(|reader| run.read::<T>(reader));
+        let numbers = mask.as_ref().map(|m| m.numbers(run));
+        let mask = mask.as_ref().zip(numbers.as_deref()).map(|(m, numbers)| Mask { numbers, starts: &m.starts });
+        attention(run.threads, run.write(0), q, k, v, mask, scale, &sizes);
+    }))
+}
+
+/// A mask, as the kernel takes it.
+struct Masked {
+    added: Added,
+    /// Where the numbers of each query start.
+    starts: Vec<usize>,
+}
+
+/// What is added to the scores.
+enum Added {
+    /// These numbers.
+    Numbers(Singles),
+    /// Nothing where a bool is set, and elsewhere so little that no weight is left.
+    Bools(Reader),
+}
+
+impl Masked {
+    fn of(args: &Args<'_>, rows: &[usize], keys: usize) -> Result<Option<Self>, Fault> {
+        let Some(ty) = args.opt_ty("attn_mask") else { return Ok(None) };
+        let mut starts = room(rows)?;
+        walk(rows, [&steps(&dims(args, "attn_mask")?, rows, keys)], |[start]| starts.push(start));
+        let added = match (ty.dtype, args.value("attn_mask")) {
+            (DType::Bool, Some(mask)) => Added::Numbers(Singles::Widened(
+                mask.bytes().iter().map(|&b| if b == 0 { f32::NEG_INFINITY } else { 0.0 }).collect(),
+            )),
+            (DType::Bool, None) => Added::Bools(args.reader("attn_mask")?),
+            _ => Added::Numbers(Singles::of(args, "attn_mask")?),
+        };
+        Ok(Some(Self { added, starts }))
+    }
+
+    fn numbers<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> Elements<'b, f32> {
+        match &self.added {
+            Added::Numbers(numbers) => numbers.read(run),
+            Added::Bools(bools) => {
+                let bools: &[u8] = run.read(bools);
+                let mut added = scratch::<f32>(bools.len());
+                let pairs = added.iter_mut().zip(bools);
+                pairs.for_each(|(to, &set)| *to = if set == 0 { f32::NEG_INFINITY } else { 0.0 });
+                Elements::Own(added)
+            }
+        }
+    }
+}
+
+/// The strides with which the rows of queries read a mask of this shape.
+fn steps(mask: &[usize], rows: &[usize], keys: usize) -> Vec<usize> {
+    let mut steps = stretched(mask, &[rows, &[keys]].concat());
+    steps.pop();
+    steps
 }
 
 /// What is added to the scores, and the strides with which the rows of queries read it. A bool says whether a query
@@ -141,13 +189,11 @@ fn mask_of(args: &Args<'_>, rows: &[usize], keys: usize) -> Result<(Option<Vec<f
         return Ok((None, vec![0; rows.len()]));
     }
     let mask = args.tensor("attn_mask")?;
-    let mut steps = stretched(mask.shape(), &[rows, &[keys]].concat());
-    steps.pop();
     let mut added = floats(args, "attn_mask")?;
     if mask.dtype() == DType::Bool {
         added.iter_mut().for_each(|x| *x = if *x == 0.0 { f64::NEG_INFINITY } else { 0.0 });
     }
-    Ok((Some(added), steps))
+    Ok((Some(added), steps(mask.shape(), rows, keys)))
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -1,8 +1,9 @@
 //! Ops that move elements between channels or batches and blocks of space.
 
 use anemone_kernels::layout;
+use anemone_kernels::scratch::scratch;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Ready, dims, for_bits, ready};
 use super::loops::shape_of;
 use super::moves::{
     View, bad_value, exact, factor, joined, known_ints, of_rank, one, permuted, result, strides, viewed,
@@ -74,27 +75,25 @@ fn infer_to_depth(args: &Args<'_>, param: &'static str) -> Result<Vec<Type>, Fau
 
 /// Moves channels into blocks of space. `blocks_first` says whether the position in the block or the channel of the
 /// result counts first in the channels of `x`.
-fn to_space<'a>(args: &Args<'a>, param: &'static str, blocks_first: bool) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
+fn to_space(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<View, Fault> {
     infer_to_space(args, param)?;
-    let (f, s) = (factor(args, param)? as usize, x.shape());
+    let (f, s) = (factor(args, param)? as usize, dims(args, "x")?);
     let c = s[1] / (f * f);
     let shape = [s[0], c, s[2] * f, s[3] * f];
     Ok(if blocks_first {
-        permuted(x, &[s[0], f, f, c, s[2], s[3]], &[0, 3, 4, 1, 5, 2], &shape)
+        permuted(&[s[0], f, f, c, s[2], s[3]], &[0, 3, 4, 1, 5, 2], &shape)
     } else {
-        permuted(x, &[s[0], c, f, f, s[2], s[3]], &[0, 1, 4, 2, 5, 3], &shape)
+        permuted(&[s[0], c, f, f, s[2], s[3]], &[0, 1, 4, 2, 5, 3], &shape)
     })
 }
 
 /// Moves blocks of space into channels: the inverse of [`to_space`].
-fn to_depth<'a>(args: &Args<'a>, param: &'static str, blocks_first: bool) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
+fn to_depth(args: &Args<'_>, param: &'static str, blocks_first: bool) -> Result<View, Fault> {
     infer_to_depth(args, param)?;
-    let (f, s) = (factor(args, param)? as usize, x.shape());
+    let (f, s) = (factor(args, param)? as usize, dims(args, "x")?);
     let (h, w) = (s[2] / f, s[3] / f);
     let perm = if blocks_first { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };
-    Ok(permuted(x, &[s[0], s[1], h, f, w, f], &perm, &[s[0], s[1] * f * f, h, w]))
+    Ok(permuted(&[s[0], s[1], h, f, w, f], &perm, &[s[0], s[1] * f * f, h, w]))
 }
 
 /// Exactly `N` numbers, none of them less than `least`.
@@ -172,43 +171,51 @@ fn compute_space_to_batch(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
 }
 
 /// Batches become blocks of space, which is then cropped.
-fn fast_batch_to_space(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
+fn fast_batch_to_space(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, s, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let [a, b] = numbers(args, "block_shape", 1)?.map(|n| n as usize);
     let [top, _, left, _] = numbers(args, "crops", 0)?.map(|n| n as usize);
-    let (s, shape) = (x.shape(), shape_of(&types[0]));
+    let shape = shape_of(&types[0]);
+    if shape.contains(&0) {
+        return ready(|_| ());
+    }
     let view = [a, b, s[0] / (a * b), s[1], s[2], s[3]];
     let whole = [view[2], s[1], s[2] * a, s[3] * b];
-    let whole = permuted(x, &view, &[2, 3, 4, 0, 5, 1], &whole).copied(context.threads)?;
-    let Some(whole) = whole.as_ref().and_then(|w| w[0].as_tensor()) else { return Ok(None) };
-    if whole.shape() == shape || shape.contains(&0) {
-        return Ok(Some(vec![
-            if shape.contains(&0) { Tensor::zeros(x.dtype(), &shape)? } else { whole.clone() }.into(),
-        ]));
+    let spread = permuted(&view, &[2, 3, 4, 0, 5, 1], &whole);
+    if whole[..] == shape {
+        return spread.ready(args, "x");
     }
-    let start = top * whole.shape()[3] + left;
-    let steps = strides(whole.shape());
-    View { x: whole, dims: shape.clone(), shape, start, steps }.copied(context.threads)
+    let start = top * whole[3] + left;
+    let cropped = View { dims: shape.clone(), shape, start, steps: strides(&whole) }.copy();
+    let spread = spread.copy();
+    for_bits!(dtype, E => ready(move |run| {
+        let x: &[E] = run.read(&x);
+        let mut whole = scratch::<E>(x.len());
+        spread.run(run.threads, &mut whole, x);
+        cropped.run(run.threads, run.write(0), &whole);
+    }))
 }
 
 /// Space is padded, and its blocks become batches.
-fn fast_space_to_batch(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
+fn fast_space_to_batch(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, s, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let [a, b] = numbers(args, "block_shape", 1)?.map(|n| n as usize);
     let [top, bottom, left, right] = numbers(args, "paddings", 0)?.map(|n| n as usize);
-    let (s, shape) = (x.shape(), shape_of(&types[0]));
-    let padded = [s[0], s[1], s[2] + top + bottom, s[3] + left + right];
-    let padded = if padded[..] == *s {
-        x.clone()
-    } else {
-        let padded = for_bits!(x.dtype(), E => moved(x.dtype(), &padded, |to: &mut [E]| {
-            layout::place(to, &padded, &[0, 0, top, left], bits(x), s);
-        })?);
-        let Some(padded) = padded.as_tensor() else { return Ok(None) };
-        padded.clone()
-    };
+    let shape = shape_of(&types[0]);
+    let whole = [s[0], s[1], s[2] + top + bottom, s[3] + left + right];
     let view = [s[0], s[1], shape[2], a, shape[3], b];
-    permuted(&padded, &view, &[3, 5, 0, 1, 2, 4], &shape).copied(context.threads)
+    let cut = permuted(&view, &[3, 5, 0, 1, 2, 4], &shape);
+    if whole[..] == s {
+        return cut.ready(args, "x");
+    }
+    let cut = cut.copy();
+    for_bits!(dtype, E => ready(move |run| {
+        let x: &[E] = run.read(&x);
+        let mut padded = scratch::<E>(whole.iter().product());
+        padded.fill(0);
+        layout::place(&mut padded, &whole, &[0, 0, top, left], x, &s);
+        cut.run(run.threads, run.write(0), &padded);
+    }))
 }
 
 /// The places of a tensor of four dimensions, in order.
@@ -249,7 +256,7 @@ pub(super) static OPS: &[Op] = &[
         |args| to_depth(args, "downscale_factor", false),
     ),
     Op {
-        fast: Fast::Kernels(fast_batch_to_space),
+        fast: Fast::Prepared(fast_batch_to_space),
         ..exact(
             "batch_to_space",
             "batches moved into blocks of space, which is then cropped",
@@ -260,7 +267,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_space_to_batch),
+        fast: Fast::Prepared(fast_space_to_batch),
         ..exact(
             "space_to_batch",
             "blocks of padded space moved into batches",

@@ -368,7 +368,7 @@ const TWO: Results = Results::Exactly(2);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast::affine),
+        fast: Fast::Prepared(fast::affine),
         ..exact(
             "constexpr_affine_dequantize",
             "scale * (data - zero point), for a tensor or along an axis",
@@ -379,7 +379,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast::blockwise),
+        fast: Fast::Prepared(fast::blockwise),
         ..exact(
             "constexpr_blockwise_shift_scale",
             "scale * (data - offset), block by block",
@@ -390,7 +390,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast::sparse_to_dense),
+        fast: Fast::Prepared(fast::sparse_to_dense),
         ..exact(
             "constexpr_sparse_to_dense",
             "values where a mask is set, and zeros elsewhere",
@@ -401,7 +401,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast::sparse_blockwise),
+        fast: Fast::Prepared(fast::sparse_blockwise),
         ..exact(
             "constexpr_sparse_blockwise_shift_scale",
             "the values of a sparse tensor, scaled and shifted block by block",
@@ -412,7 +412,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast::cast),
+        fast: Fast::Prepared(fast::cast),
         ..exact("constexpr_cast", "a constant of dtype fp16 as fp32", CAST, ONE, infer_cast, compute_cast)
     },
 ];

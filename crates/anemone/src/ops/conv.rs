@@ -7,7 +7,7 @@ mod tests;
 
 use anemone_kernels::conv as kernels;
 
-use super::fast::{self, for_float};
+use super::fast::{Ready, Singles, dims, for_float, ready};
 use super::loops::shape_of;
 use super::row::*;
 use super::window::{
@@ -180,16 +180,18 @@ impl Layer {
     }
 
     /// The windows that lie on `x`.
-    fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<[Window; SPATIAL], Fault> {
-        three(self.spatial, |i| self.windows.window(i, x.shape()[2 + i], weight.shape()[2 + i]))
+    fn forward(&self, args: &Args<'_>) -> Result<[Window; SPATIAL], Fault> {
+        let (x, weight) = (dims(args, "x")?, dims(args, "weight")?);
+        three(self.spatial, |i| self.windows.window(i, x[2 + i], weight[2 + i]))
     }
 
     /// The windows that lie on the result of the transposed form.
-    fn transposed(&self, args: &Args<'_>, x: &Tensor, weight: &Tensor) -> Result<[Window; SPATIAL], Fault> {
+    fn transposed(&self, args: &Args<'_>) -> Result<[Window; SPATIAL], Fault> {
+        let (x, weight) = (dims(args, "x")?, dims(args, "weight")?);
         let asked = asked_shape(args, self)?;
         three(self.spatial, |i| {
             let asked = asked.as_ref().map(|a| a[2 + i]);
-            self.windows.window_transposed(i, x.shape()[2 + i], weight.shape()[2 + i], asked)
+            self.windows.window_transposed(i, x[2 + i], weight[2 + i], asked)
         })
     }
 }
@@ -418,7 +420,7 @@ fn biased(args: &Args<'_>, dtype: DType, shape: &[usize]) -> Result<Vec<f64>, Fa
 fn convolve(args: &Args<'_>, weights: &[f64]) -> Result<Vec<Datum>, Fault> {
     let layer = Layer::read(args, false)?;
     let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
-    let windows = three(layer.spatial, |i| layer.windows.window(i, x.shape()[2 + i], weight.shape()[2 + i]))?;
+    let windows = layer.forward(args)?;
     let (batch, channels) = (x.shape()[0], weight.shape()[0]);
     let outputs = windows[SPATIAL - layer.spatial..].iter().map(|w| w.output);
     let shape: Vec<usize> = [batch, channels].into_iter().chain(outputs).collect();
@@ -468,7 +470,7 @@ fn dequantized(args: &Args<'_>) -> Result<Vec<f64>, Fault> {
 fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let layer = Layer::read(args, true)?;
     let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
-    let windows = layer.transposed(args, x, weight)?;
+    let windows = layer.transposed(args)?;
     let (batch, groups) = (x.shape()[0], layer.groups as usize);
     let outputs = windows[SPATIAL - layer.spatial..].iter().map(|w| w.input);
     let shape: Vec<usize> = [batch, weight.shape()[1] * groups].into_iter().chain(outputs).collect();
@@ -480,65 +482,54 @@ fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
 }
 
-fn fast_conv(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
+fn fast_conv(args: &Args<'_>, types: &[Type]) -> Ready {
     let layer = Layer::read(args, false)?;
-    let windows = layer.forward(args.tensor("x")?, args.tensor("weight")?)?;
-    with_kernels(args, types, ctx, &layer, &windows, args.tensor("weight")?, false)
+    let weight = (args.ty("weight")?.dtype, args.reader("weight")?);
+    with_kernels(args, types, &layer, &layer.forward(args)?, weight, false)
 }
 
-/// A convolution with weights in single precision, which are computed again in each run.
-fn fast_conv_quantized(
-    args: &Args<'_>,
-    types: &[Type],
-    ctx: &Context<'_>,
-) -> Result<Option<Vec<Datum>>, Fault> {
+/// A convolution with weights in single precision.
+fn fast_conv_quantized(args: &Args<'_>, types: &[Type]) -> Ready {
     let layer = Layer::read(args, false)?;
-    let weight = args.tensor("weight")?;
-    let windows = layer.forward(args.tensor("x")?, weight)?;
-    let weight = Tensor::from_f64s(Fp32, weight.shape(), &dequantized(args)?)?;
-    with_kernels(args, types, ctx, &layer, &windows, &weight, false)
+    let weight = Tensor::from_f64s(Fp32, &dims(args, "weight")?, &dequantized(args)?)?;
+    with_kernels(args, types, &layer, &layer.forward(args)?, (Fp32, Reader::Constant(weight)), false)
 }
 
-fn fast_conv_transpose(
-    args: &Args<'_>,
-    types: &[Type],
-    ctx: &Context<'_>,
-) -> Result<Option<Vec<Datum>>, Fault> {
+fn fast_conv_transpose(args: &Args<'_>, types: &[Type]) -> Ready {
     let layer = Layer::read(args, true)?;
-    let windows = layer.transposed(args, args.tensor("x")?, args.tensor("weight")?)?;
-    with_kernels(args, types, ctx, &layer, &windows, args.tensor("weight")?, true)
+    let weight = (args.ty("weight")?.dtype, args.reader("weight")?);
+    with_kernels(args, types, &layer, &layer.transposed(args)?, weight, true)
 }
 
 /// The kernels choose the way: products of matrices, with the windows written out or not, or sums over taps.
 fn with_kernels(
     args: &Args<'_>,
     types: &[Type],
-    ctx: &Context<'_>,
     layer: &Layer,
     windows: &[Window; SPATIAL],
-    weight: &Tensor,
+    (weight_dtype, weight): (DType, Reader),
     transposed: bool,
-) -> Result<Option<Vec<Datum>>, Fault> {
-    let x = args.tensor("x")?;
-    let shape = shape_of(&types[0]);
+) -> Ready {
+    let (dtype, shape, own) = (args.ty("x")?.dtype, shape_of(&types[0]), dims(args, "x")?);
     let Some(window) = for_kernels(windows) else { return Ok(None) };
-    if shape.contains(&0) || x.shape().contains(&0) || weight.shape().contains(&0) {
+    if shape.contains(&0) || own.contains(&0) || dims(args, "weight")?.contains(&0) {
         return Ok(None);
     }
     let conv = kernels::Conv {
         window,
         batch: shape[0],
-        in_channels: x.shape()[1],
+        in_channels: own[1],
         out_channels: shape[1],
         groups: layer.groups as usize,
     };
-    let bias = fast::singles_of(args, "bias")?;
-    let y = for_float!(x.dtype(), X => for_float!(weight.dtype(), W => {
-        let (x, weight) = (fast::elements::<X>(x), fast::elements::<W>(weight));
+    let (x, bias) = (args.reader("x")?, Singles::opt(args, "bias")?);
+    for_float!(dtype, X => for_float!(weight_dtype, W => {
         let way = if transposed { kernels::conv_transpose::<X, W> } else { kernels::conv::<X, W> };
-        fast::result::<X>(&shape, |y| way(ctx.threads, y, x, weight, bias.as_deref(), &conv))?
-    }));
-    Ok(Some(vec![y]))
+        ready(move |run| {
+            let (x, weight, bias) = (run.read(&x), run.read(&weight), bias.as_ref().map(|b| b.read(run)));
+            way(run.threads, run.write(0), x, weight, bias.as_deref(), &conv);
+        })
+    }))
 }
 
 /// A row of this family.
@@ -548,7 +539,7 @@ const fn convolution(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Kernels,
+    fast: Prepare,
 ) -> Op {
     Op {
         name,
@@ -557,7 +548,7 @@ const fn convolution(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),

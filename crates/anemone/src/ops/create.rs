@@ -1,6 +1,6 @@
 //! Ops that make a tensor of few numbers.
 
-use super::fast::{Found, bits, filled, for_bits, moved};
+use super::fast::{Numbers, Ready, bits, for_bits, ready};
 use super::loops::shape_of;
 use super::moves::{
     as_declared, bad_value, dims_of, exact, joined, known_axis, length, offsets, one, result,
@@ -75,19 +75,12 @@ fn compute_fill(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(value(args)?.pick(&shape, offsets(0, &shape, &vec![0; shape.len()]))?)
 }
 
-fn fast_fill(args: &Args<'_>, types: &[Type], _: &Context<'_>) -> Found {
+fn fast_fill(args: &Args<'_>, _: &[Type]) -> Ready {
     let value = value(args)?;
-    Ok(for_bits!(value.dtype(), E => {
-        let one = bits::<E>(&value)[0];
-        Some(vec![moved(value.dtype(), &shape_of(&types[0]), |to: &mut [E]| fill(to, one))?])
-    }))
-}
-
-/// Writes one value everywhere. Memory comes zeroed, and need not be touched for zeros.
-fn fill<E: bytemuck::Pod>(to: &mut [E], value: E) {
-    if bytemuck::bytes_of(&value).iter().any(|&b| b != 0) {
-        to.fill(value);
-    }
+    for_bits!(value.dtype(), E => {
+        let value = bits::<E>(&value)[0];
+        ready(move |run| run.write(0).fill(value))
+    })
 }
 
 /// The length of the range. It is computed in the dtype, as NumPy does, since a quotient that rounds to a whole
@@ -133,13 +126,13 @@ fn compute_range(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(Tensor::from_f64s(dtype, &[count], &values)?)
 }
 
-fn fast_range(args: &Args<'_>, types: &[Type], _: &Context<'_>) -> Found {
+fn fast_range(args: &Args<'_>, _: &[Type]) -> Ready {
     let number = |param| single(args, param).map(|t| t.to_f64s()[0]);
     let (start, step) = (number("start")?, number("step")?);
-    let at = |i: usize| start + i as f64 * step;
+    let at = move |i: usize| start + i as f64 * step;
     match args.ty("start")?.dtype {
-        Fp32 => filled(types, |y: &mut [f32]| y.iter_mut().enumerate().for_each(|(i, y)| *y = at(i) as f32)),
-        Int32 => filled(types, |y: &mut [i32]| y.iter_mut().enumerate().for_each(|(i, y)| *y = at(i) as i32)),
+        Fp32 => ready(move |run| run.write(0).iter_mut().enumerate().for_each(|(i, y)| *y = at(i) as f32)),
+        Int32 => ready(move |run| run.write(0).iter_mut().enumerate().for_each(|(i, y)| *y = at(i) as i32)),
         _ => Ok(None),
     }
 }
@@ -187,35 +180,36 @@ fn compute_one_hot(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(joined(&[&off, &on])?.pick(&shape, places)?)
 }
 
-fn fast_one_hot(args: &Args<'_>, types: &[Type], _: &Context<'_>) -> Found {
+fn fast_one_hot(args: &Args<'_>, types: &[Type]) -> Ready {
     let shape = shape_of(&types[0]);
     let axis = known_axis(args, "axis", shape.len())?;
     let (on, off) = on_and_off(args)?;
     let (size, inner) = (shape[axis], shape[axis + 1..].iter().product::<usize>());
-    let marks = args.tensor("indices")?.to_i64s();
-    Ok(for_bits!(on.dtype(), E => {
+    let marks = Numbers::<i64>::of(args, "indices")?;
+    for_bits!(on.dtype(), E => {
         let (one, zero) = (bits::<E>(&on)[0], bits::<E>(&off)[0]);
-        let hot = moved(on.dtype(), &shape, |to: &mut [E]| {
-            fill(to, zero);
+        ready(move |run| {
+            let marks = marks.read(run);
+            let to = run.write(0);
+            to.fill(zero);
             for (at, mark) in marks.iter().enumerate() {
                 if let Some(place) = usize::try_from(*mark).ok().filter(|&place| place < size) {
                     to[(at / inner * size + place) * inner + at % inner] = one;
                 }
             }
-        })?;
-        Some(vec![hot])
-    }))
+        })
+    })
 }
 
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_fill),
+        fast: Fast::Prepared(fast_fill),
         ..exact("fill", "a tensor of one value", FILL, ONE, infer_fill, compute_fill)
     },
     Op {
-        fast: Fast::Kernels(fast_fill),
+        fast: Fast::Prepared(fast_fill),
         ..exact(
             "fill_like",
             "a tensor of one value, shaped like another",
@@ -226,7 +220,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_range),
+        fast: Fast::Prepared(fast_range),
         ..exact(
             "range_1d",
             "the numbers from start up to end, by steps",
@@ -237,7 +231,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_one_hot),
+        fast: Fast::Prepared(fast_one_hot),
         ..exact(
             "one_hot",
             "vectors that are on at an index and off elsewhere",

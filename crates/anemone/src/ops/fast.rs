@@ -1,16 +1,17 @@
-//! What the fast ways of the ops share: typed slices in, a typed tensor out.
+//! What the fast ways of the ops share: where prepared kernels find the numbers that they read.
 //!
-//! A fast way is called after inference has accepted the same arguments, so that it does not check them again. It
+//! A fast way is asked for after inference has accepted the same arguments, so that it does not check them again. It
 //! gives `None` for what the kernels do not compute: other dtypes than fp16 and fp32, and tensors without elements.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use anemone_kernels::Float;
 use anemone_kernels::norm::Lanes;
+use anemone_kernels::scratch::{Scratch, scratch};
 
-use super::loops::shape_of;
 use super::row::*;
-use crate::types::{Element, f16};
+use crate::types::f16;
 
 /// Evaluates an expression with `$type` standing for the Rust type of a float dtype. Where the dtype is another, the
 /// function around it has no fast way.
@@ -66,17 +67,129 @@ pub(super) fn ready(run: impl Fn(&mut Run<'_, '_>) + Send + Sync + 'static) -> R
     Ok(Some(Prepared::sure(run)))
 }
 
+/// A step that is prepared, and finds out by the elements whether it can be done.
+pub(super) fn ready_if(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync + 'static) -> Ready {
+    Ok(Some(Prepared::new(run)))
+}
+
 /// The dimensions of an argument, all of which are known when a step is prepared.
 pub(super) fn dims(args: &Args<'_>, param: &'static str) -> Result<Vec<usize>, Fault> {
     Ok(args.ty(param)?.shape.known().unwrap_or_default())
 }
 
-/// What a fast way gives.
-pub(super) type Found = Result<Option<Vec<Datum>>, Fault>;
+/// Where a kernel finds numbers that it reads in single precision.
+pub(super) enum Singles {
+    /// They were widened when the step was prepared.
+    Widened(Vec<f32>),
+    /// They have single precision.
+    Floats(Reader),
+    /// They are widened when the step runs.
+    Halves(Reader),
+}
 
-/// The elements of a tensor, which are of the type that its dtype says.
-pub(super) fn elements<T: Element>(x: &Tensor) -> &[T] {
-    x.as_slice().expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
+impl Singles {
+    /// Those of an argument.
+    ///
+    /// # Errors
+    ///
+    /// As [`Args::ty`], or `not-constant` for numbers that are widened only when they are constant.
+    pub(super) fn of(args: &Args<'_>, param: &'static str) -> Result<Self, Fault> {
+        let (ty, reader) = (args.ty(param)?, args.reader(param)?);
+        Ok(match (ty.dtype, &reader) {
+            (Fp32, _) => Self::Floats(reader),
+            (_, Reader::Constant(tensor)) => Self::Widened(singles(tensor).into_owned()),
+            (Fp16, Reader::Given(_)) => Self::Halves(reader),
+            _ => Self::Widened(singles(args.tensor(param)?).into_owned()),
+        })
+    }
+
+    /// Those of an argument that need not be given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Singles::of`].
+    pub(super) fn opt(args: &Args<'_>, param: &'static str) -> Result<Option<Self>, Fault> {
+        args.has(param).then(|| Self::of(args, param)).transpose()
+    }
+
+    /// The numbers.
+    pub(super) fn read<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> Elements<'b, f32> {
+        match self {
+            Self::Widened(numbers) => Elements::Lent(numbers),
+            Self::Floats(reader) => Elements::Lent(run.read(reader)),
+            Self::Halves(reader) => {
+                let halves: &[f16] = run.read(reader);
+                let mut wide = scratch(halves.len());
+                f16::widen(&mut wide, halves);
+                Elements::Own(wide)
+            }
+        }
+    }
+}
+
+/// Where a kernel finds numbers of any dtype, which it reads as `i64` or as `f64`.
+pub(super) enum Numbers<T> {
+    /// They are constant.
+    Known(Vec<T>),
+    /// They are widened when the step runs.
+    Given(Reader, DType),
+}
+
+macro_rules! numbers {
+    ($wide:ty, $all:ident, $($dtype:ident => $narrow:ty),*) => {
+        impl Numbers<$wide> {
+            /// Those of an argument.
+            ///
+            /// # Errors
+            ///
+            /// As [`Args::ty`], or `not-constant` for dtypes that are rare.
+            pub(super) fn of(args: &Args<'_>, param: &'static str) -> Result<Self, Fault> {
+                let (ty, reader) = (args.ty(param)?, args.reader(param)?);
+                Ok(match (ty.dtype, &reader) {
+                    ($($dtype)|*, Reader::Given(_)) => Self::Given(reader, ty.dtype),
+                    _ => Self::Known(args.tensor(param)?.$all()),
+                })
+            }
+
+            /// The numbers.
+            pub(super) fn read<'b>(&'b self, run: &Run<'_, '_>) -> Elements<'b, $wide> {
+                match self {
+                    Self::Known(numbers) => Elements::Lent(numbers),
+                    Self::Given(reader, dtype) => Elements::Own(match dtype {
+                        $($dtype => {
+                            let numbers: &[$narrow] = run.read(reader);
+                            let mut wide = scratch::<$wide>(numbers.len());
+                            wide.iter_mut().zip(numbers).for_each(|(to, &from)| *to = from.into());
+                            wide
+                        })*
+                        _ => unreachable!("only these dtypes are given"),
+                    }),
+                }
+            }
+        }
+    };
+}
+numbers!(i64, to_i64s, Int8 => i8, Int16 => i16, Int32 => i32, UInt8 => u8, UInt16 => u16, UInt32 => u32);
+numbers!(f64, to_f64s, Int8 => i8, Int16 => i16, Int32 => i32, UInt8 => u8, UInt16 => u16, UInt32 => u32, Fp16 => f16,
+    Fp32 => f32);
+
+/// Elements that a kernel reads.
+pub(super) enum Elements<'b, T> {
+    /// They lie somewhere.
+    Lent(&'b [T]),
+    /// They were made for this run.
+    Own(Scratch<T>),
+}
+
+impl<T: bytemuck::Pod> Deref for Elements<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Elements::Lent(elements) => elements,
+            Elements::Own(elements) => elements,
+        }
+    }
 }
 
 /// The numbers of a tensor in single precision.
@@ -92,40 +205,10 @@ pub(super) fn singles(x: &Tensor) -> Cow<'_, [f32]> {
     singles.into()
 }
 
-/// [`singles`] of an argument, if it is given.
-pub(super) fn singles_of<'a>(args: &Args<'a>, param: &'static str) -> Result<Option<Cow<'a, [f32]>>, Fault> {
-    if args.has(param) { Ok(Some(singles(args.tensor(param)?))) } else { Ok(None) }
-}
-
-/// A result of this shape, whose elements `fill` writes.
-pub(super) fn result<T: Element>(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Datum, Fault> {
-    let mut y = Tensor::zeros(T::DTYPE, shape)?;
-    fill(y.as_mut_slice().expect("the tensor was made with this dtype"));
-    Ok(y.into())
-}
-
-/// The one [`result`], of the type that inference gave.
-pub(super) fn filled<T: Element>(types: &[Type], fill: impl FnOnce(&mut [T])) -> Found {
-    Ok(Some(vec![result(&shape_of(&types[0]), fill)?]))
-}
-
 /// The elements of a tensor as bits, of the type that [`for_bits`] chose.
 pub(super) fn bits<E: bytemuck::Pod>(x: &Tensor) -> &[E] {
     bytemuck::try_cast_slice(x.bytes())
         .expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
-}
-
-/// A result of any dtype, whose bits `fill` writes.
-pub(super) fn moved<E: bytemuck::Pod>(
-    dtype: DType,
-    shape: &[usize],
-    fill: impl FnOnce(&mut [E]),
-) -> Result<Datum, Fault> {
-    let mut y = Tensor::zeros(dtype, shape)?;
-    if let Some(bytes) = y.bytes_mut() {
-        fill(bytemuck::try_cast_slice_mut(bytes).expect("the caller has chosen the type by the dtype"));
-    }
-    Ok(y.into())
 }
 
 /// The lanes along these axes, where they are neighbours but for dimensions of 1.

@@ -4,9 +4,9 @@
 //! refused: since iOS 17 Core ML leaves it undefined, and nothing is gained by a guess.
 
 use anemone_kernels::layout;
+use anemone_kernels::scratch::scratch;
 
-use super::fast::{Found, bits, for_bits, moved};
-use super::loops::shape_of;
+use super::fast::{Elements, Numbers, Ready, dims, for_bits, ready_if};
 use super::moves::{as_declared, bad_value, exact, known_axis, one, result};
 use super::row::*;
 
@@ -86,29 +86,131 @@ const GATHER_ND: &[Edition] = &[
 
 /// The numbers of `indices` as places along a dimension of `n` elements.
 pub(super) fn resolved(args: &Args<'_>, indices: &[i64], n: usize) -> Result<Vec<usize>, Fault> {
-    let strict = is_strict(args);
-    indices.iter().map(|&i| resolve(args, strict, i, n)).collect()
+    let rule = Rule::of(args);
+    indices.iter().map(|&i| rule.place(i, n)).collect()
 }
 
-/// Whether negative indices are refused.
-fn is_strict(args: &Args<'_>) -> bool {
-    args.bool("validate_indices") == Some(true)
+/// Which indices an op takes.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    op: &'static str,
+    /// Whether negative ones are refused.
+    strict: bool,
 }
 
-fn resolve(args: &Args<'_>, strict: bool, index: i64, n: usize) -> Result<usize, Fault> {
-    let from_front = if index < 0 && !strict { index.saturating_add_unsigned(n as u64) } else { index };
-    match usize::try_from(from_front) {
-        Ok(i) if i < n => Ok(i),
-        _ => Err(Fault::of(
-            "indices",
-            &codes::INDEX_OUT_OF_RANGE,
-            format!("`indices` of `{}` holds {index}, and there are {n} elements", args.op.name),
-        )
-        .help(if strict {
-            "`validate_indices` takes no negative indices"
-        } else {
-            "indices count from 0"
-        })),
+impl Rule {
+    pub(super) fn of(args: &Args<'_>) -> Self {
+        Self { op: args.op.name, strict: args.bool("validate_indices") == Some(true) }
+    }
+
+    /// The place that an index names among `n` elements.
+    fn place(self, index: i64, n: usize) -> Result<usize, Fault> {
+        let from_front =
+            if index < 0 && !self.strict { index.saturating_add_unsigned(n as u64) } else { index };
+        match usize::try_from(from_front) {
+            Ok(i) if i < n => Ok(i),
+            _ => Err(Fault::of(
+                "indices",
+                &codes::INDEX_OUT_OF_RANGE,
+                format!("`indices` of `{}` holds {index}, and there are {n} elements", self.op),
+            )
+            .help(if self.strict {
+                "`validate_indices` takes no negative indices"
+            } else {
+                "indices count from 0"
+            })),
+        }
+    }
+
+    /// The places that indices name among `n` elements.
+    fn places(self, indices: &[i64], n: usize, to: &mut [usize]) -> Result<(), Fault> {
+        to.iter_mut().zip(indices).try_for_each(|(to, &index)| self.place(index, n).map(|place| *to = place))
+    }
+}
+
+/// Places that a kernel computes of `indices`: when the step is prepared, if they are constant, else when it runs.
+pub(super) enum Places {
+    Known(Vec<usize>),
+    Given { indices: Numbers<i64>, count: usize, of: Box<PlacesOf> },
+}
+
+/// Writes the places that indices name.
+type PlacesOf = dyn Fn(&[i64], &mut [usize]) -> Result<(), Fault> + Send + Sync;
+
+impl Places {
+    /// As many places as `count`, which `of` computes.
+    fn new(
+        args: &Args<'_>,
+        count: usize,
+        of: impl Fn(&[i64], &mut [usize]) -> Result<(), Fault> + Send + Sync + 'static,
+    ) -> Result<Self, Fault> {
+        match Numbers::<i64>::of(args, "indices")? {
+            Numbers::Known(indices) => {
+                let mut places = vec![0; count];
+                of(&indices, &mut places)?;
+                Ok(Self::Known(places))
+            }
+            indices => Ok(Self::Given { indices, count, of: Box::new(of) }),
+        }
+    }
+
+    /// The index of each number, along a dimension of `n` elements.
+    pub(super) fn along(args: &Args<'_>, n: usize) -> Result<Self, Fault> {
+        let rule = Rule::of(args);
+        let count = dims(args, "indices")?.iter().product();
+        Self::new(args, count, move |indices, to| rule.places(indices, n, to))
+    }
+
+    /// Where slices along an axis of a tensor of this shape start, as [`slice_places`] walks through them.
+    pub(super) fn of_slices(
+        args: &Args<'_>,
+        shape: Vec<usize>,
+        axis: usize,
+        batch: usize,
+    ) -> Result<Self, Fault> {
+        let (rule, indices) = (Rule::of(args), dims(args, "indices")?);
+        let count = shape[..axis].iter().chain(&indices[batch..]).product();
+        Self::new(args, count, move |indices, to| {
+            let mut places = scratch(indices.len());
+            rule.places(indices, shape[axis], &mut places)?;
+            let start = slice_starts(&shape, axis, batch, &places);
+            to.iter_mut().enumerate().for_each(|(i, to)| *to = start(i));
+            Ok(())
+        })
+    }
+
+    /// Where the elements lie that [`places_along`] gives.
+    pub(super) fn of_each(args: &Args<'_>, shape: Vec<usize>, axis: usize) -> Result<Self, Fault> {
+        let (rule, own) = (Rule::of(args), dims(args, "indices")?);
+        let (length, count) = (own[axis], own.iter().product());
+        Self::new(args, count, move |indices, to| {
+            let mut places = scratch(indices.len());
+            rule.places(indices, shape[axis], &mut places)?;
+            to.iter_mut()
+                .zip(places_along(&shape, axis, length, &places))
+                .for_each(|(to, place)| *to = place);
+            Ok(())
+        })
+    }
+
+    /// Where the slices start that tuples of indices name.
+    pub(super) fn of_tuples(args: &Args<'_>, tuples: Tuples) -> Result<Self, Fault> {
+        Self::new(args, tuples.count, move |indices, to| {
+            let mut starts = to.iter_mut().enumerate();
+            starts.try_for_each(|(i, to)| tuples.start(i, indices).map(|start| *to = start))
+        })
+    }
+
+    /// The places.
+    pub(super) fn read<'b>(&'b self, run: &Run<'_, '_>) -> Result<Elements<'b, usize>, Fault> {
+        Ok(match self {
+            Self::Known(places) => Elements::Lent(places),
+            Self::Given { indices, count, of } => {
+                let mut places = scratch(*count);
+                of(&indices.read(run), &mut places)?;
+                Elements::Own(places)
+            }
+        })
     }
 }
 
@@ -159,12 +261,7 @@ pub(super) fn slice_places(
 }
 
 /// Where the slices of [`slice_places`] start, by their number.
-pub(super) fn slice_starts(
-    shape: &[usize],
-    axis: usize,
-    batch: usize,
-    indices: &[usize],
-) -> impl Fn(usize) -> usize {
+fn slice_starts(shape: &[usize], axis: usize, batch: usize, indices: &[usize]) -> impl Fn(usize) -> usize {
     let count = |dims: &[usize]| dims.iter().product::<usize>();
     let (n, inner) = (shape[axis], count(&shape[axis + 1..]));
     let (batches, between) = (count(&shape[..batch]), count(&shape[batch..axis]));
@@ -186,33 +283,52 @@ pub(super) fn places_along(
     indices.iter().enumerate().map(move |(at, index)| (at / inner / length * n + index) * inner + at % inner)
 }
 
-/// Where the slices start that tuples of indices name, and how long they are: the last dimension of `indices` is the
-/// tuple.
-pub(super) fn tuple_starts(
-    args: &Args<'_>,
-    shape: &[usize],
-    batch: usize,
-    indices: &Tensor,
-) -> Result<(Vec<usize>, usize), Fault> {
-    let Some((&depth, leading)) = indices.shape().split_last() else {
-        return Err(no_tuple(args));
-    };
-    let steps = super::loops::strides(shape);
-    let inner: usize = shape[batch + depth..].iter().product();
-    let tuples: usize = leading.iter().product();
-    let batches: usize = shape[..batch].iter().product();
-    let each = tuples.checked_div(batches).unwrap_or(0);
-    let numbers = indices.to_i64s();
-    let strict = is_strict(args);
-    let mut starts = Vec::with_capacity(tuples);
-    for t in 0..tuples {
-        let mut start = if batch > 0 { t / each * steps[batch - 1] } else { 0 };
-        for k in 0..depth {
-            start += resolve(args, strict, numbers[t * depth + k], shape[batch + k])? * steps[batch + k];
-        }
-        starts.push(start);
+/// How tuples of indices name slices of a tensor: the last dimension of `indices` is the tuple.
+pub(super) struct Tuples {
+    rule: Rule,
+    /// How many tuples there are, and how many of each batch.
+    count: usize,
+    each: usize,
+    /// How far apart the batches lie.
+    apart: usize,
+    /// The dimensions that a tuple names a place in, and how far apart their elements lie.
+    named: Vec<(usize, usize)>,
+    /// How long the slices are.
+    pub(super) run: usize,
+}
+
+impl Tuples {
+    pub(super) fn of(
+        args: &Args<'_>,
+        shape: &[usize],
+        batch: usize,
+        indices: &[usize],
+    ) -> Result<Self, Fault> {
+        let Some((&depth, leading)) = indices.split_last() else {
+            return Err(no_tuple(args));
+        };
+        let steps = super::loops::strides(shape);
+        let count: usize = leading.iter().product();
+        let batches: usize = shape[..batch].iter().product();
+        let named = shape[batch..batch + depth].iter().copied().zip(steps[batch..].iter().copied());
+        Ok(Self {
+            rule: Rule::of(args),
+            count,
+            each: count.checked_div(batches).unwrap_or(0),
+            apart: batch.checked_sub(1).map_or(0, |last| steps[last]),
+            named: named.collect(),
+            run: shape[batch + depth..].iter().product(),
+        })
     }
-    Ok((starts, inner))
+
+    /// Where the slice starts that a tuple of these indices names.
+    fn start(&self, tuple: usize, indices: &[i64]) -> Result<usize, Fault> {
+        let mut start = if self.apart > 0 { tuple / self.each * self.apart } else { 0 };
+        for (&index, &(n, step)) in indices[tuple * self.named.len()..].iter().zip(&self.named) {
+            start += self.rule.place(index, n)? * step;
+        }
+        Ok(start)
+    }
 }
 
 /// Where the elements of these slices lie.
@@ -222,8 +338,10 @@ pub(super) fn tuple_places(
     batch: usize,
     indices: &Tensor,
 ) -> Result<impl Iterator<Item = usize>, Fault> {
-    let (starts, inner) = tuple_starts(args, shape, batch, indices)?;
-    Ok(starts.into_iter().flat_map(move |start| start..start + inner))
+    let tuples = Tuples::of(args, shape, batch, indices.shape())?;
+    let numbers = indices.to_i64s();
+    let starts = (0..tuples.count).map(|t| tuples.start(t, &numbers)).collect::<Result<Vec<_>, _>>()?;
+    Ok(starts.into_iter().flat_map(move |start| start..start + tuples.run))
 }
 
 pub(super) fn no_tuple(args: &Args<'_>) -> Fault {
@@ -236,10 +354,10 @@ pub(super) fn no_tuple(args: &Args<'_>) -> Fault {
 
 /// Refuses, before the program runs, tuples of constant indices that lie outside known dimensions.
 pub(super) fn check_tuples(args: &Args<'_>, dims: &[Dim]) -> Result<(), Fault> {
-    let strict = is_strict(args);
+    let rule = Rule::of(args);
     for (at, index) in args.ints("indices").unwrap_or_default().into_iter().enumerate() {
         if let Some(Dim::Known(n)) = dims.get(at % dims.len().max(1)) {
-            resolve(args, strict, index, usize::try_from(*n).unwrap_or(usize::MAX))?;
+            rule.place(index, usize::try_from(*n).unwrap_or(usize::MAX))?;
         }
     }
     Ok(())
@@ -270,24 +388,29 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// Slices of elements of whole bytes.
-fn fast_gather(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
-    let (axis, batch) = gathered(args, &Shape::from(x.shape()), &Shape::from(indices.shape()))?;
-    let places = resolved(args, &indices.to_i64s(), x.shape()[axis])?;
-    let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
-    let shape = [before, &indices.shape()[batch..], behind].concat();
-    let sizes = [before.iter().product(), x.shape()[axis], behind.iter().product()];
-    let starts = slice_starts(x.shape(), axis, batch, &places);
-    Ok(for_bits!(x.dtype(), E => {
-        let found = moved(x.dtype(), &shape, |to: &mut [E]| {
-            if batch == 0 {
-                layout::look_up(context.threads, to, bits(x), &places, sizes);
-            } else {
-                layout::runs(context.threads, to, bits(x), sizes[2], |i| Some(starts(i)));
-            }
-        })?;
-        Some(vec![found])
+fn fast_gather(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    let (axis, batch) = gathered(args, &args.ty("x")?.shape, &args.ty("indices")?.shape)?;
+    let sizes @ [_, n, inner] = sizes_around(&shape, axis);
+    if batch == 0 {
+        let rows = Places::along(args, n)?;
+        return for_bits!(dtype, E => ready_if(move |run| {
+            let (x, rows) = (run.read::<E>(&x), rows.read(run)?);
+            layout::look_up(run.threads, run.write(0), x, &rows, sizes);
+            Ok(())
+        }));
+    }
+    let starts = Places::of_slices(args, shape, axis, batch)?;
+    for_bits!(dtype, E => ready_if(move |run| {
+        let (x, starts) = (run.read::<E>(&x), starts.read(run)?);
+        layout::runs(run.threads, run.write(0), x, inner, |i| Some(starts[i]));
+        Ok(())
     }))
+}
+
+/// The elements before, along and behind an axis.
+fn sizes_around(shape: &[usize], axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
 /// Refuses indices that have not the dimensions of `data`, but for one axis.
@@ -340,17 +463,16 @@ fn compute_along(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(indices.shape(), places_along(x.shape(), axis, indices.shape()[axis], &places))?)
 }
 
-fn fast_along(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
-    let axis = known_axis(args, "axis", x.rank())?;
-    let places = resolved(args, &indices.to_i64s(), x.shape()[axis])?;
-    let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
-    let sizes = [before.iter().product(), x.shape()[axis], indices.shape()[axis], behind.iter().product()];
-    Ok(for_bits!(x.dtype(), E => {
-        let found = moved(x.dtype(), &shape_of(&types[0]), |to: &mut [E]| {
-            layout::look_up_each(context.threads, to, bits(x), &places, sizes);
-        })?;
-        Some(vec![found])
+fn fast_along(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    let axis = known_axis(args, "axis", shape.len())?;
+    let [outer, n, inner] = sizes_around(&shape, axis);
+    let sizes = [outer, n, dims(args, "indices")?[axis], inner];
+    let rows = Places::along(args, n)?;
+    for_bits!(dtype, E => ready_if(move |run| {
+        let (x, rows) = (run.read::<E>(&x), rows.read(run)?);
+        layout::look_up_each(run.threads, run.write(0), x, &rows, sizes);
+        Ok(())
     }))
 }
 
@@ -394,15 +516,15 @@ fn compute_nd(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(x.pick(&shape, tuple_places(args, x.shape(), batch, indices)?)?)
 }
 
-fn fast_nd(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (x, indices) = (args.tensor("x")?, args.tensor("indices")?);
-    let (_, batch) = tuples(args, &Shape::from(x.shape()), &Shape::from(indices.shape()))?;
-    let (starts, run) = tuple_starts(args, x.shape(), batch, indices)?;
-    Ok(for_bits!(x.dtype(), E => {
-        let found = moved(x.dtype(), &shape_of(&types[0]), |to: &mut [E]| {
-            layout::runs(context.threads, to, bits(x), run, |i| Some(starts[i]));
-        })?;
-        Some(vec![found])
+fn fast_nd(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    let (_, batch) = tuples(args, &args.ty("x")?.shape, &args.ty("indices")?.shape)?;
+    let tuples = Tuples::of(args, &shape, batch, &dims(args, "indices")?)?;
+    let (slice, starts) = (tuples.run, Places::of_tuples(args, tuples)?);
+    for_bits!(dtype, E => ready_if(move |run| {
+        let (x, starts) = (run.read::<E>(&x), starts.read(run)?);
+        layout::runs(run.threads, run.write(0), x, slice, |i| Some(starts[i]));
+        Ok(())
     }))
 }
 
@@ -410,7 +532,7 @@ const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_gather),
+        fast: Fast::Prepared(fast_gather),
         ..exact(
             "gather",
             "the slices of x along an axis that indices name",
@@ -421,7 +543,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_along),
+        fast: Fast::Prepared(fast_along),
         ..exact(
             "gather_along_axis",
             "the elements of x along an axis that indices name one by one",
@@ -432,7 +554,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_nd),
+        fast: Fast::Prepared(fast_nd),
         ..exact(
             "gather_nd",
             "the slices of x that tuples of indices name",

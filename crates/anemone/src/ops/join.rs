@@ -1,12 +1,13 @@
 //! Ops that put tensors together, cut them apart and repeat them.
 
 use anemone_kernels::layout;
+use smallvec::SmallVec;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Ready, dims, for_bits, ready};
 use super::loops::shape_of;
 use super::moves::{
-    View, bad_value, dims_of, exact, expect_length, joined, known_axis, known_int, known_ints, offsets, one,
-    result, strides, tensor_type, viewed,
+    View, ViewCopy, bad_value, dims_of, exact, expect_length, joined, known_axis, known_int, known_ints,
+    offsets, one, result, strides, tensor_type, viewed,
 };
 use super::row::*;
 
@@ -236,64 +237,61 @@ fn infer_split(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
 }
 
 /// The parts of `x`.
-fn parts<'a>(args: &Args<'a>) -> Result<Vec<View<'a>>, Fault> {
-    let x = args.tensor("x")?;
-    let (axis, sizes) = pieces(args, &Shape::from(x.shape()))?;
-    let steps = strides(x.shape());
+fn parts(args: &Args<'_>) -> Result<Vec<View>, Fault> {
+    let x = dims(args, "x")?;
+    let (axis, sizes) = pieces(args, &Shape::from(&x[..]))?;
+    let steps = strides(&x);
     let mut start = 0;
     let mut results = Vec::with_capacity(sizes.len());
     for size in sizes {
-        let mut shape = x.shape().to_vec();
+        let mut shape = x.clone();
         shape[axis] = size.known().unwrap_or(0) as usize;
         let next = start + shape[axis] * steps[axis] as usize;
         // Behind the last part there is no element that an empty one could start at.
         let first = if shape.contains(&0) { 0 } else { start };
-        results.push(View { x, dims: shape.clone(), shape, start: first, steps: steps.clone() });
+        results.push(View { dims: shape.clone(), shape, start: first, steps: steps.clone() });
         start = next;
     }
     Ok(results)
 }
 
 fn compute_split(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let parts = parts(args)?.iter().map(View::picked).collect::<Result<Vec<_>, _>>()?;
-    Ok(parts.concat())
+    let x = args.tensor("x")?;
+    parts(args)?.iter().map(|part| part.picked(x).map(Datum::from)).collect()
 }
 
-fn fast_split(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let parts =
-        parts(args)?.iter().map(|v| v.copied(context.threads)).collect::<Result<Option<Vec<_>>, _>>()?;
-    Ok(parts.map(|p| p.concat()))
-}
-
-/// Tensors of whole bytes, joined row by row: a row of each of them, whose dimensions are those from `axis` on.
-pub(super) fn joined_rows(parts: &[&Tensor], shape: &[usize], axis: usize, context: &Context<'_>) -> Found {
-    let dtype = parts[0].dtype();
-    let row = |t: &Tensor| t.shape()[axis..].iter().product();
-    Ok(for_bits!(dtype, E => {
-        let rows: Vec<(&[E], usize)> = parts.iter().map(|t| (bits(t), row(t))).collect();
-        let joined = moved(dtype, shape, |to: &mut [E]| layout::join(context.threads, to, &rows))?;
-        Some(vec![joined])
+fn fast_split(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, x) = (args.ty("x")?.dtype, args.reader("x")?);
+    let parts: Vec<ViewCopy> = parts(args)?.into_iter().map(View::copy).collect();
+    for_bits!(dtype, E => ready(move |run| {
+        let (x, threads) = (run.read::<E>(&x), run.threads);
+        run.write_all().zip(&parts).for_each(|(to, part)| part.run(threads, to, x));
     }))
 }
 
-fn fast_concat(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let types = infer_concat(args)?;
-    let shape = shape_of(&types[0]);
-    let parts = values(args)?;
-    if parts[0].rank() == 0 {
-        return joined_rows(&parts, &shape, 0, context);
-    }
-    let axis = known_axis(args, "axis", shape.len())?;
-    // Parts that take turns do so with each place along the axis.
-    let turns = usize::from(known_int(args, "interleave")? != 0);
-    joined_rows(&parts, &shape, axis + turns, context)
+/// Tensors of whole bytes, joined row by row: a row of each of them, whose dimensions are those from `axis` on.
+fn joined_rows(args: &Args<'_>, axis: usize) -> Ready {
+    let types = value_types(args)?;
+    let row = |ty: &TensorType| ty.shape.known().unwrap_or_default()[axis..].iter().product();
+    let parts: Vec<(Reader, usize)> = args.readers("values").zip(types.iter().map(|ty| row(ty))).collect();
+    for_bits!(types[0].dtype, E => ready(move |run| {
+        let rows: SmallVec<[(&[E], usize); 16]> = parts.iter().map(|(part, n)| (run.read(part), *n)).collect();
+        layout::join(run.threads, run.write(0), &rows);
+    }))
 }
 
-fn fast_stack(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let types = infer_stack(args)?;
-    let parts = values(args)?;
-    let axis = stack_axis(args, parts[0].rank())?;
-    joined_rows(&parts, &shape_of(&types[0]), axis, context)
+fn fast_concat(args: &Args<'_>, types: &[Type]) -> Ready {
+    if value_types(args)?[0].rank() == 0 {
+        return joined_rows(args, 0);
+    }
+    let axis = known_axis(args, "axis", shape_of(&types[0]).len())?;
+    // Parts that take turns do so with each place along the axis.
+    let turns = usize::from(known_int(args, "interleave")? != 0);
+    joined_rows(args, axis + turns)
+}
+
+fn fast_stack(args: &Args<'_>, _: &[Type]) -> Ready {
+    joined_rows(args, stack_axis(args, value_types(args)?[0].rank())?)
 }
 
 fn infer_tile(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -310,31 +308,32 @@ fn infer_tile(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, x.shape.iter().zip(&reps).map(tiled).collect::<Result<_, _>>()?)
 }
 
-fn tiled<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
+fn tiled(args: &Args<'_>) -> Result<View, Fault> {
+    let x = dims(args, "x")?;
+    let reps = known_ints(args, "reps")?;
     let types = infer_tile(args)?;
     // Each dimension becomes two: the repetitions, which do not move, and the elements.
     let (mut dims, mut steps) = (Vec::new(), Vec::new());
-    for ((&n, &step), reps) in x.shape().iter().zip(&strides(x.shape())).zip(known_ints(args, "reps")?) {
+    for ((&n, &step), reps) in x.iter().zip(&strides(&x)).zip(reps) {
         dims.extend([reps as usize, n]);
         steps.extend([0, step]);
     }
-    Ok(View { x, shape: shape_of(&types[0]), start: 0, dims, steps })
+    Ok(View { shape: shape_of(&types[0]), start: 0, dims, steps })
 }
 
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_concat),
+        fast: Fast::Prepared(fast_concat),
         ..exact("concat", "tensors joined along an axis", CONCAT, ONE, infer_concat, compute_concat)
     },
     Op {
-        fast: Fast::Kernels(fast_stack),
+        fast: Fast::Prepared(fast_stack),
         ..exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack)
     },
     Op {
-        fast: Fast::Kernels(fast_split),
+        fast: Fast::Prepared(fast_split),
         ..exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split)
     },
     viewed!("tile", "x repeated along its axes", TILE, infer_tile, tiled),

@@ -10,8 +10,9 @@ use std::ops::{Add, Mul};
 
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
+use anemone_kernels::scratch::scratch;
 
-use super::fast::{self, for_float};
+use super::fast::{Ready, Singles, dims, for_float, ready};
 use super::loops::{broadcast, shape_of, stretched, walk};
 use super::row::*;
 use super::window::{not_known, room, zeros};
@@ -170,22 +171,22 @@ fn linear<T: Number>(args: &Args<'_>) -> Result<Tensor, Fault> {
 }
 
 /// One product of matrices, for `x` of any rank.
-fn fast_linear(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
-    let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
-    let (outputs, inputs) = (weight.shape()[0], weight.shape()[1]);
+fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (x_type, weight_type) = (args.ty("x")?, args.ty("weight")?);
+    let (x, weight, bias) = (args.reader("x")?, args.reader("weight")?, Singles::opt(args, "bias")?);
     let shape = shape_of(&types[0]);
+    let &[outputs, inputs] = &dims(args, "weight")?[..] else { return Ok(None) };
     if shape.contains(&0) || inputs == 0 {
         return Ok(None);
     }
-    let bias = fast::singles_of(args, "bias")?;
-    let bias = bias.as_deref().map_or(Bias::None, Bias::Columns);
-    let y = for_float!(x.dtype(), X => for_float!(weight.dtype(), W => {
-        let x: &[X] = fast::elements(x);
-        let x = Matrix::new(x, x.len() / inputs, inputs);
-        let weight = Matrix::new(fast::elements::<W>(weight), outputs, inputs).transposed();
-        fast::result::<X>(&shape, |y| gemm(ctx.threads, y, x, weight, bias))?
-    }));
-    Ok(Some(vec![y]))
+    let rows = shape[..shape.len() - 1].iter().product();
+    for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => ready(move |run| {
+        let bias = bias.as_ref().map(|b| b.read(run));
+        let bias = bias.as_deref().map_or(Bias::None, Bias::Columns);
+        let x = Matrix::<X>::new(run.read(&x), rows, inputs);
+        let weight = Matrix::<W>::new(run.read(&weight), outputs, inputs).transposed();
+        gemm(run.threads, run.write::<X>(0), x, weight, bias);
+    })))
 }
 
 /// An operand of `matmul`: its shape with the last two dimensions as the product reads them.
@@ -323,14 +324,14 @@ fn matmul<T: Number>(args: &Args<'_>, dtype: DType) -> Result<Tensor, Fault> {
 }
 
 /// The products as the kernels take them. Where `y` is one matrix, the batch of `x` is rows of one product.
-fn fast_matmul(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
+fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
     let (left, right, batch) = operands(args)?;
-    let (x, y) = (args.tensor("x")?, args.tensor("y")?);
+    let (x_type, y_type) = (args.ty("x")?.dtype, args.ty("y")?.dtype);
+    let (x, y) = (args.reader("x")?, args.reader("y")?);
     let known = |s: &Shape| s.known().unwrap_or_default();
     let size = |d: Dim| d.known().unwrap_or(0) as usize;
     let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
-    let shape = shape_of(&types[0]);
-    if shape.contains(&0) || k == 0 {
+    if shape_of(&types[0]).contains(&0) || k == 0 {
         return Ok(None);
     }
     let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
@@ -343,18 +344,18 @@ fn fast_matmul(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Opt
             items.push((i * m * k, j * k * n));
         });
     }
-    let dtype = types[0].as_tensor().map(|t| t.dtype);
-    let z = for_float!(x.dtype(), X => for_float!(y.dtype(), Y => {
-        let (a, b) = (fast::elements::<X>(x), fast::elements::<Y>(y));
-        let a = if left.transposed { Matrix::new(a, k, m).transposed() } else { Matrix::new(a, m, k) };
-        let b = if right.transposed { Matrix::new(b, n, k).transposed() } else { Matrix::new(b, k, n) };
-        if dtype == Some(x.dtype()) {
-            fast::result::<X>(&shape, |z| gemm_batched(ctx.threads, z, a, b, &items, Bias::None))?
+    let (by_rows, by_columns) = (left.transposed, right.transposed);
+    let of_x = types[0].as_tensor().map(|t| t.dtype) == Some(x_type);
+    for_float!(x_type, X => for_float!(y_type, Y => ready(move |run| {
+        let (a, b): (&[X], &[Y]) = (run.read(&x), run.read(&y));
+        let a = if by_rows { Matrix::new(a, k, m).transposed() } else { Matrix::new(a, m, k) };
+        let b = if by_columns { Matrix::new(b, n, k).transposed() } else { Matrix::new(b, k, n) };
+        if of_x {
+            gemm_batched(run.threads, run.write::<X>(0), a, b, &items, Bias::None);
         } else {
-            fast::result::<Y>(&shape, |z| gemm_batched(ctx.threads, z, a, b, &items, Bias::None))?
+            gemm_batched(run.threads, run.write::<Y>(0), a, b, &items, Bias::None);
         }
-    }));
-    Ok(Some(vec![z]))
+    })))
 }
 
 /// Whether an equation is `canonical` but for the names of its letters.
@@ -435,19 +436,20 @@ fn infer_einsum(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![Type::tensor(x.dtype, shape.into_iter().collect::<Shape>())])
 }
 
-/// The tensors of `einsum`, and their shapes and that of the result with a batch, which is 1 where they have none.
-fn factors<'a>(args: &Args<'a>, shape: &[usize]) -> Result<([&'a Tensor; 2], [[usize; 4]; 3]), Fault> {
-    let value = |i: usize| {
-        let arg = args.many("values").get(i);
-        arg.and_then(|a| a.value?.as_tensor()).ok_or_else(|| not_known(args, "values"))
-    };
+/// The shapes of the tensors of `einsum` and of its result, with a batch, which is 1 where they have none.
+fn with_batch(args: &Args<'_>, shape: &[usize]) -> [[usize; 4]; 3] {
     let four = |shape: &[usize]| match *shape {
         [n, c, h, w] => [n, c, h, w],
         [c, h, w] => [1, c, h, w],
-        _ => unreachable!("inference accepts rank 3 and 4 only"),
+        _ => {
+            unreachable!("inference accepts two tensors of rank 3 and 4 only, whose shapes are known by now")
+        }
     };
-    let (x, y) = (value(0)?, value(1)?);
-    Ok(([x, y], [four(x.shape()), four(y.shape()), four(shape)]))
+    let of = |i: usize| {
+        let ty = args.many("values").get(i).and_then(|a| a.ty.as_tensor());
+        four(&ty.and_then(|t| t.shape.known()).unwrap_or_default())
+    };
+    [of(0), of(1), four(shape)]
 }
 
 /// The offset of batch `n` and row `h` in a tensor of this shape, whose dimensions of 1 stretch.
@@ -458,7 +460,12 @@ fn start(shape: &[usize; 4], n: usize, h: usize) -> usize {
 
 fn compute_einsum(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let shape = shape_of(&infer_einsum(args)?[0]);
-    let ([x, y], [x_shape, y_shape, z_shape]) = factors(args, &shape)?;
+    let value = |i: usize| {
+        let arg = args.many("values").get(i);
+        arg.and_then(|a| a.value?.as_tensor()).ok_or_else(|| not_known(args, "values"))
+    };
+    let (x, y) = (value(0)?, value(1)?);
+    let [x_shape, y_shape, z_shape] = with_batch(args, &shape);
     let mut z = zeros(x.dtype(), &shape)?;
     if shape.contains(&0) {
         return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
@@ -484,9 +491,13 @@ fn compute_einsum(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// One product for each row `h` of each of the batch, whose results are rows that lie apart.
-fn fast_einsum(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
+fn fast_einsum(args: &Args<'_>, types: &[Type]) -> Ready {
     let shape = shape_of(&types[0]);
-    let ([x, y], [x_shape, y_shape, z_shape]) = factors(args, &shape)?;
+    let mut readers = args.readers("values");
+    let (Some(x), Some(y), Some(ty)) = (readers.next(), readers.next(), types[0].as_tensor()) else {
+        return Ok(None);
+    };
+    let [x_shape, y_shape, z_shape] = with_batch(args, &shape);
     let [batch, channels, height, columns] = z_shape;
     let sum = x_shape[3];
     if shape.contains(&0) || sum == 0 {
@@ -495,20 +506,18 @@ fn fast_einsum(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Opt
     let items: Vec<_> = (0..batch)
         .flat_map(|n| (0..height).map(move |h| (start(&x_shape, n, h), start(&y_shape, n, h))))
         .collect();
-    let z = for_float!(x.dtype(), T => {
-        let a = Matrix::strided(fast::elements::<T>(x), channels, sum, x_shape[2] * sum, 1);
-        let b = Matrix::strided(fast::elements::<T>(y), sum, columns, y_shape[2] * columns, 1);
-        fast::result::<T>(&shape, |z| {
-            if height == 1 {
-                return gemm_batched(ctx.threads, z, a, b, &items, Bias::None);
-            }
-            let mut products = vec![T::default(); z.len()];
-            gemm_batched(ctx.threads, &mut products, a, b, &items, Bias::None);
-            let strides = [height * channels * columns, columns, channels * columns, 1];
-            layout::copy(ctx.threads, z, &[batch, channels, height, columns], &products, 0, &strides);
-        })?
-    });
-    Ok(Some(vec![z]))
+    for_float!(ty.dtype, T => ready(move |run| {
+        let a = Matrix::<T>::strided(run.read(&x), channels, sum, x_shape[2] * sum, 1);
+        let b = Matrix::<T>::strided(run.read(&y), sum, columns, y_shape[2] * columns, 1);
+        let (threads, z) = (run.threads, run.write::<T>(0));
+        if height == 1 {
+            return gemm_batched(threads, z, a, b, &items, Bias::None);
+        }
+        let mut products = scratch::<T>(z.len());
+        gemm_batched(threads, &mut products, a, b, &items, Bias::None);
+        let strides = [height * channels * columns, columns, channels * columns, 1];
+        layout::copy(threads, z, &z_shape, &products, 0, &strides);
+    }))
 }
 
 /// A row of this family.
@@ -518,7 +527,7 @@ const fn product(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Kernels,
+    fast: Prepare,
 ) -> Op {
     Op {
         name,
@@ -527,7 +536,7 @@ const fn product(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),

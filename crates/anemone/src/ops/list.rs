@@ -3,8 +3,6 @@
 //! A list grows when something is written behind its end. The length that a program declares for it is the length
 //! that it starts with.
 
-use super::fast::Found;
-use super::join::joined_rows;
 use super::moves::{bad_value, exact, joined, meant, of_rank, one, result};
 use super::row::*;
 
@@ -186,8 +184,8 @@ fn infer_gather(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, item.dtype, [count].into_iter().chain(item.shape.iter().copied()).collect())
 }
 
-/// The items that indices name, and their common shape.
-fn named(args: &Args<'_>) -> Result<(Vec<Tensor>, Vec<usize>), Fault> {
+/// Items of whole bytes are laid one after another.
+fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let indices = args.tensor("indices")?.to_i64s();
     let parts = indices.iter().map(|&i| item(args, i)).collect::<Result<Vec<_>, _>>()?;
     let ty = list_type(args)?.0;
@@ -202,13 +200,8 @@ fn named(args: &Args<'_>) -> Result<(Vec<Tensor>, Vec<usize>), Fault> {
             format!("the list holds items of shapes {one_shape:?} and {:?}", other.shape()),
         ));
     }
-    Ok((parts, one_shape))
-}
-
-fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let (parts, one_shape) = named(args)?;
     let all = if parts.is_empty() {
-        Tensor::zeros(list_type(args)?.0.dtype, &[0])?
+        Tensor::zeros(ty.dtype, &[0])?
     } else {
         joined(&parts.iter().collect::<Vec<_>>())?
     };
@@ -217,15 +210,6 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// The type of the list after a value of this type is written at `indices`.
-fn fast_gather(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let (parts, one_shape) = named(args)?;
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    let shape = [&[parts.len()], &one_shape[..]].concat();
-    joined_rows(&parts.iter().collect::<Vec<_>>(), &shape, 0, context)
-}
-
 fn list_with(args: &Args<'_>, value: TensorType, last: Option<i64>) -> Result<Vec<Type>, Fault> {
     let (item, length) = list_type(args)?;
     if item.dtype != value.dtype || !item.shape.fits(&value.shape) {
@@ -272,31 +256,23 @@ fn infer_scatter(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     list_with(args, TensorType { dtype: value.dtype, shape }, last)
 }
 
+/// Rows of whole bytes lie side by side.
 fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let (indices, value) = (args.tensor("indices")?.to_i64s(), args.tensor("value")?);
-    let shape = &value.shape()[1..];
+    let (dtype, shape) = (value.dtype(), &value.shape()[1..]);
     let n: usize = shape.iter().product();
+    let row = |row: usize| {
+        if dtype.is_sub_byte() || dtype == DType::String {
+            return value.pick(shape, row * n..(row + 1) * n);
+        }
+        let bytes = dtype.bytes_of(n);
+        Tensor::from_bytes(dtype, shape, &value.bytes()[row * bytes..(row + 1) * bytes])
+    };
     let mut rows = Vec::with_capacity(indices.len());
-    for (row, index) in indices.into_iter().enumerate() {
-        rows.push((index, value.pick(shape, row * n..(row + 1) * n)?));
+    for (i, index) in indices.into_iter().enumerate() {
+        rows.push((index, row(i)?));
     }
     written(args, "indices", rows)
-}
-
-/// Rows of whole bytes lie side by side.
-fn fast_scatter(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let (indices, value) = (args.tensor("indices")?.to_i64s(), args.tensor("value")?);
-    let shape = &value.shape()[1..];
-    if value.dtype().is_sub_byte() || value.dtype() == DType::String {
-        return Ok(None);
-    }
-    let n = value.dtype().bytes_of(shape.iter().product());
-    let mut rows = Vec::with_capacity(indices.len());
-    for (row, index) in indices.into_iter().enumerate() {
-        let bytes = &value.bytes()[row * n..(row + 1) * n];
-        rows.push((index, Tensor::from_bytes(value.dtype(), shape, bytes)?));
-    }
-    written(args, "indices", rows).map(Some)
 }
 
 const ONE: Results = Results::Exactly(1);
@@ -312,22 +288,16 @@ pub(super) static OPS: &[Op] = &[
     )),
     meant(exact("list_length", "the number of items", LIST_LENGTH, ONE, infer_length, compute_length)),
     meant(exact("list_read", "one item", LIST_READ, ONE, infer_read, compute_read)),
-    Op {
-        fast: Fast::Kernels(fast_gather),
-        ..exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather)
-    },
+    meant(exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather)),
     meant(exact("list_write", "the list with one item written", LIST_WRITE, ONE, infer_write, compute_write)),
-    Op {
-        fast: Fast::Kernels(fast_scatter),
-        ..exact(
-            "list_scatter",
-            "the list with the rows of a tensor written to items",
-            LIST_SCATTER,
-            ONE,
-            infer_scatter,
-            compute_scatter,
-        )
-    },
+    meant(exact(
+        "list_scatter",
+        "the list with the rows of a tensor written to items",
+        LIST_SCATTER,
+        ONE,
+        infer_scatter,
+        compute_scatter,
+    )),
 ];
 
 #[cfg(test)]
@@ -363,6 +333,28 @@ mod tests {
         refuse("list_write", Ios15, &bad, "shape-mismatch");
         let bad = [("ls", ls), ("index", int(0)), ("value", vec32(&[1, 2]))];
         refuse("list_write", Ios15, &bad, "dtype-mismatch");
+    }
+
+    #[test]
+    fn rows_of_every_dtype_become_items_and_rows_again() {
+        for dtype in ["fp16", "fp32", "int32", "bool"] {
+            let args = [("init_length", int(4)), ("dtype", text(dtype)), ("elem_shape", int(5))];
+            let ls = run("make_list", Ios15, &args).unwrap().remove(0);
+            let dtype = DType::from_name(dtype).unwrap();
+            let rows = |rows: &[i64]| {
+                let values: Vec<i64> =
+                    rows.iter().flat_map(|row| (0..5).map(move |i| (row + i) % 2)).collect();
+                ints(dtype, &[rows.len(), 5], &values)
+            };
+            let args = [("ls", ls), ("indices", vec32(&[2, 0, 6])), ("value", rows(&[0, 1, 0]))];
+            let ls = run("list_scatter", Ios15, &args).unwrap().remove(0);
+            check(
+                "list_gather",
+                Ios15,
+                &[("ls", ls), ("indices", vec32(&[0, 6, 2, 0]))],
+                &[rows(&[1, 0, 0, 1])],
+            );
+        }
     }
 
     #[test]

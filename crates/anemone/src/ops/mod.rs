@@ -157,8 +157,8 @@ mod row {
     pub(super) use crate::mil::Opset::{Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Str};
     pub(super) use crate::mil::op::{
-        Args, Compute, Context, Edition, Fast, Fault, Infer, Kernels, Kind, Meaning, Op, Parameter, Prepared,
-        Reader, Results, Run, Scalar, Tolerance,
+        Args, Compute, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Prepare, Prepared, Reader,
+        Results, Run, Scalar, Tolerance,
     };
     pub(super) use crate::source::codes;
     pub(super) use crate::types::DType::{self, *};

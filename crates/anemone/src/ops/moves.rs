@@ -5,7 +5,7 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Ready, for_bits, ready};
 use super::row::*;
 use crate::mil::op::{Compute, Infer};
 use crate::types::{MAX_ELEMENTS, MAX_RANK};
@@ -91,47 +91,72 @@ impl Iterator for Offsets {
 }
 
 /// A view of a tensor that strides describe: what most of the ops that move elements give.
-pub(super) struct View<'a> {
-    /// The tensor.
-    pub(super) x: &'a Tensor,
+pub(super) struct View {
     /// The shape of the result.
     pub(super) shape: Vec<usize>,
     /// The place of the first element.
     pub(super) start: usize,
     /// The dimensions that are walked through, which make up those of the result.
     pub(super) dims: Vec<usize>,
-    /// The distance in `x` of neighbours along each of them.
+    /// The distance in the tensor of neighbours along each of them.
     pub(super) steps: Vec<isize>,
 }
 
-impl View<'_> {
-    /// The elements, picked one by one.
-    pub(super) fn picked(&self) -> Result<Vec<Datum>, Fault> {
-        one(self.x.pick(&self.shape, offsets(self.start, &self.dims, &self.steps))?)
+impl View {
+    /// The elements of a tensor, picked one by one.
+    pub(super) fn picked(&self, x: &Tensor) -> Result<Tensor, Fault> {
+        Ok(x.pick(&self.shape, offsets(self.start, &self.dims, &self.steps))?)
     }
 
-    /// The elements, copied by the kernel; `None` for strings and elements below a byte.
-    pub(super) fn copied(&self, threads: usize) -> Found {
+    /// A step that gives the view of an argument; none for strings and elements below a byte.
+    pub(super) fn ready(self, args: &Args<'_>, param: &'static str) -> Ready {
+        let (dtype, x, copy) = (args.ty(param)?.dtype, args.reader(param)?, self.copy());
+        for_bits!(dtype, E => ready(move |run| {
+            let x: &[E] = run.read(&x);
+            copy.run(run.threads, run.write(0), x);
+        }))
+    }
+
+    /// What the kernels need to copy the elements.
+    pub(super) fn copy(self) -> ViewCopy {
         let steps = self.steps.iter().zip(&self.dims);
         let steps: Vec<isize> = steps.map(|(&s, &n)| if n > 1 { s } else { 0 }).collect();
         let forward = steps.iter().map(|&s| usize::try_from(s)).collect::<Result<Vec<_>, _>>();
-        Ok(for_bits!(self.x.dtype(), E => {
-            let copied = moved(self.x.dtype(), &self.shape, |to: &mut [E]| match &forward {
-                Ok(forward) => layout::copy(threads, to, &self.dims, bits(self.x), self.start, forward),
-                Err(_) => layout::copy_back(threads, to, &self.dims, bits(self.x), self.start, &steps),
-            })?;
-            Some(vec![copied])
-        }))
+        let steps = forward.map_or(Steps::Back(steps), Steps::Forward);
+        ViewCopy { start: self.start, dims: self.dims, steps }
     }
 }
 
-/// A row of an op that gives a [`View`], which a function of the arguments describes.
+/// A [`View`] whose elements can be copied, as often as wanted.
+pub(super) struct ViewCopy {
+    start: usize,
+    dims: Vec<usize>,
+    steps: Steps,
+}
+
+enum Steps {
+    Forward(Vec<usize>),
+    /// Some lead back.
+    Back(Vec<isize>),
+}
+
+impl ViewCopy {
+    /// Copies the elements of the view of `from`.
+    pub(super) fn run<E: bytemuck::Pod + Send + Sync>(&self, threads: usize, to: &mut [E], from: &[E]) {
+        match &self.steps {
+            Steps::Forward(steps) => layout::copy(threads, to, &self.dims, from, self.start, steps),
+            Steps::Back(steps) => layout::copy_back(threads, to, &self.dims, from, self.start, steps),
+        }
+    }
+}
+
+/// A row of an op that gives a [`View`] of `x`, which a function of the arguments describes.
 macro_rules! viewed {
     ($name:literal, $summary:literal, $editions:expr, $infer:expr, $view:expr $(,)?) => {
         Op {
-            fast: $crate::mil::op::Fast::Kernels(|args, _, context| $view(args)?.copied(context.threads)),
+            fast: $crate::mil::op::Fast::Prepared(|args, _| $view(args)?.ready(args, "x")),
             ..$crate::ops::moves::exact($name, $summary, $editions, Results::Exactly(1), $infer, |args, _| {
-                $view(args)?.picked()
+                $crate::ops::moves::one($view(args)?.picked(args.tensor("x")?)?)
             })
         }
     };
@@ -154,7 +179,12 @@ pub(super) fn joined(parts: &[&Tensor]) -> Result<Tensor, Fault> {
     } else if dtype.is_sub_byte() {
         Tensor::from_i64s(dtype, &[n], &parts.iter().flat_map(|t| t.to_i64s()).collect::<Vec<_>>())?
     } else {
-        Tensor::from_bytes(dtype, &[n], &parts.iter().map(|t| t.bytes()).collect::<Vec<_>>().concat())?
+        let mut all = Tensor::zeros(dtype, &[n])?;
+        let mut rest = all.bytes_mut().unwrap_or_default();
+        for part in parts {
+            rest.split_off_mut(..part.bytes().len()).unwrap_or_default().copy_from_slice(part.bytes());
+        }
+        all
     })
 }
 
@@ -288,10 +318,10 @@ pub(super) fn factor(args: &Args<'_>, param: &'static str) -> Result<u64, Fault>
     }
 }
 
-/// `x` seen in the shape `view`, its axes permuted, in the shape `shape`.
-pub(super) fn permuted<'a>(x: &'a Tensor, view: &[usize], perm: &[usize], shape: &[usize]) -> View<'a> {
+/// A tensor seen in the shape `view`, its axes permuted, in the shape `shape`.
+pub(super) fn permuted(view: &[usize], perm: &[usize], shape: &[usize]) -> View {
     let own = strides(view);
     let dims = perm.iter().map(|&axis| view[axis]).collect();
     let steps = perm.iter().map(|&axis| own[axis]).collect();
-    View { x, shape: shape.to_vec(), start: 0, dims, steps }
+    View { shape: shape.to_vec(), start: 0, dims, steps }
 }

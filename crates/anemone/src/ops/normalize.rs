@@ -1,11 +1,11 @@
 //! Normalisations: elements, measured against others of the same tensor or against statistics.
 
-use anemone_kernels::Float as _;
 use anemone_kernels::norm::{self, Affine};
+use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
 
 use super::activation::{check_channels, check_rank, map_channels};
-use super::fast::{Found, elements, filled, for_float, neighbours, singles_of};
+use super::fast::{Elements, Ready, Singles, dims, for_float, neighbours, ready};
 use super::lanes::{Lanes, axes_of};
 use super::loops::{check_scalar, floats, from_floats, number, same_as_x};
 use super::row::*;
@@ -53,7 +53,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         tolerance,
         scalar: Scalar::None,
     }
@@ -236,113 +236,109 @@ fn infer_local_response_norm(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     }
 }
 
-fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    match args.op.name {
-        "batch_norm" => fast_batch_norm(args, types, context, x),
-        "instance_norm" => fast_instance_norm(args, types, context, x),
-        "l2_norm" => fast_l2_norm(args, types, context, x),
-        "layer_norm" => fast_layer_norm(args, types, context, x),
-        "local_response_norm" => fast_local_response_norm(args, types, context, x),
+fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    for_float!(dtype, T => match args.op.name {
+        "batch_norm" => fast_batch_norm::<T>(args, &shape, x),
+        "instance_norm" => fast_instance_norm::<T>(args, &shape, x),
+        "l2_norm" => fast_l2_norm::<T>(args, &shape, x),
+        "layer_norm" => fast_layer_norm::<T>(args, &shape, x),
+        "local_response_norm" => fast_local_response_norm::<T>(args, &shape, x),
         _ => Ok(None),
-    }
+    })
 }
 
-fn fast_batch_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+fn fast_batch_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
     let (mean, variance) = (floats(args, "mean")?, floats(args, "variance")?);
     let (gamma, beta) = (optional(args, "gamma")?, optional(args, "beta")?);
     let epsilon = number(args, "epsilon")?;
-    let lanes = norm::Lanes::along(x.shape(), 1..2);
+    let lanes = norm::Lanes::along(shape, 1..2);
     let (factors, offsets): (Vec<f64>, Vec<f64>) = (0..lanes.length)
         .map(|c| {
             let factor = gamma.as_ref().map_or(1.0, |g| g[c]) / (variance[c] + epsilon).sqrt();
             (factor, beta.as_ref().map_or(0.0, |b| b[c]) - mean[c] * factor)
         })
         .unzip();
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| {
-            norm::scale_channels(context.threads, y, x, lanes, &factors, &offsets);
-        })
+    ready(move |run| {
+        let x: &[T] = run.read(&x);
+        norm::scale_channels(run.threads, run.write(0), x, lanes, &factors, &offsets);
     })
 }
 
-fn fast_instance_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
-    let (gamma, beta) = (singles_of(args, "gamma")?, singles_of(args, "beta")?);
-    let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+fn fast_instance_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
+    let (gamma, beta) = (Singles::opt(args, "gamma")?, Singles::opt(args, "beta")?);
     let epsilon = number(args, "epsilon")?;
-    let (channels, length) = (x.shape()[1], x.shape()[2..].iter().product());
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| {
-            norm::instance_norm(context.threads, y, x, channels, length, affine, epsilon);
-        })
+    let (channels, length) = (shape[1], shape[2..].iter().product());
+    ready(move |run| {
+        let (x, gamma, beta) = (run.read::<T>(&x), read(&gamma, run), read(&beta, run));
+        let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+        norm::instance_norm(run.threads, run.write(0), x, channels, length, affine, epsilon);
     })
 }
 
-fn fast_layer_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
-    let Some(lanes) = neighbours(x.shape(), &axes_of(args, x.rank())?) else { return Ok(None) };
-    let (gamma, beta) = (singles_of(args, "gamma")?, singles_of(args, "beta")?);
-    let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+fn fast_layer_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
+    let Some(lanes) = neighbours(shape, &axes_of(args, shape.len())?) else { return Ok(None) };
+    let (gamma, beta) = (Singles::opt(args, "gamma")?, Singles::opt(args, "beta")?);
     let epsilon = number(args, "epsilon")?;
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| {
-            norm::layer_norm(context.threads, y, x, lanes, affine, epsilon);
-        })
+    ready(move |run| {
+        let (x, gamma, beta) = (run.read::<T>(&x), read(&gamma, run), read(&beta, run));
+        let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+        norm::layer_norm(run.threads, run.write(0), x, lanes, affine, epsilon);
     })
 }
 
-fn fast_l2_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+/// Numbers that need not be given.
+fn read<'b, 'd: 'b>(numbers: &'b Option<Singles>, run: &Run<'_, 'd>) -> Option<Elements<'b, f32>> {
+    numbers.as_ref().map(|n| n.read(run))
+}
+
+fn fast_l2_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
     let epsilon = number(args, "epsilon")?;
-    let length: usize = x.shape()[x.rank().saturating_sub(3)..].iter().product();
-    if x.is_empty() {
+    let length: usize = shape[shape.len().saturating_sub(3)..].iter().product();
+    if shape.contains(&0) {
         return Ok(None);
     }
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| {
-            parallel_chunks(context.threads, y, length, (1usize << 14).div_ceil(length), |i, y| {
-                let mut wide = vec![0.0; length];
-                T::widen(&mut wide, &x[i * length..][..length]);
-                let sum = wide.iter().fold(0.0, |sum, &x| sum + f64::from(x) * f64::from(x));
-                let scale = 1.0 / (sum + epsilon).sqrt();
-                wide.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
-                T::narrow(y, &wide);
-            });
-        })
+    ready(move |run| {
+        let x: &[T] = run.read(&x);
+        parallel_chunks(run.threads, run.write::<T>(0), length, (1usize << 14).div_ceil(length), |i, y| {
+            let mut wide = scratch::<f32>(length);
+            T::widen(&mut wide, &x[i * length..][..length]);
+            let sum = wide.iter().fold(0.0, |sum, &x| sum + f64::from(x) * f64::from(x));
+            let scale = 1.0 / (sum + epsilon).sqrt();
+            wide.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+            T::narrow(y, &wide);
+        });
     })
 }
 
 /// Row by row, where a row is what lies behind a channel.
-fn fast_local_response_norm(args: &Args<'_>, types: &[Type], context: &Context<'_>, x: &Tensor) -> Found {
+fn fast_local_response_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
     let size = number(args, "size")?;
     let (alpha, beta, k) = (number(args, "alpha")?, number(args, "beta")?, number(args, "k")?);
     let (back, forward) = ((size / 2.0) as usize, ((size - 1.0) / 2.0) as usize);
-    let (channels, inner) = (x.shape()[1], x.shape()[2..].iter().product::<usize>());
-    if x.is_empty() {
+    let (channels, inner) = (shape[1], shape[2..].iter().product::<usize>());
+    if shape.contains(&0) {
         return Ok(None);
     }
     // Most networks have a beta of 3/4, for which two roots are faster than a power.
-    let powered = |v: f64| if beta == 0.75 { v.sqrt() * v.sqrt().sqrt() } else { v.powf(beta) };
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| {
-            parallel_chunks(context.threads, y, inner, (1usize << 14).div_ceil(inner), |i, y| {
-                let (first, c) = (i / channels * channels, i % channels);
-                let window = c.saturating_sub(back)..(c.saturating_add(forward).saturating_add(1)).min(channels);
-                let (mut row, mut sums) = (vec![0.0; inner], vec![0.0; inner]);
-                for other in window {
-                    T::widen(&mut row, &x[(first + other) * inner..][..inner]);
-                    sums.iter_mut().zip(&row).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
-                }
-                T::widen(&mut row, &x[i * inner..][..inner]);
-                for (x, &sum) in row.iter_mut().zip(&sums) {
-                    *x = (f64::from(*x) / powered(k + alpha / size * sum)) as f32;
-                }
-                T::narrow(y, &row);
-            });
-        })
+    let powered = move |v: f64| if beta == 0.75 { v.sqrt() * v.sqrt().sqrt() } else { v.powf(beta) };
+    ready(move |run| {
+        let x: &[T] = run.read(&x);
+        parallel_chunks(run.threads, run.write::<T>(0), inner, (1usize << 14).div_ceil(inner), |i, y| {
+            let (first, c) = (i / channels * channels, i % channels);
+            let window = c.saturating_sub(back)..(c.saturating_add(forward).saturating_add(1)).min(channels);
+            let (mut row, mut sums) = (scratch::<f32>(inner), scratch::<f64>(inner));
+            sums.fill(0.0);
+            for other in window {
+                T::widen(&mut row, &x[(first + other) * inner..][..inner]);
+                sums.iter_mut().zip(&*row).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
+            }
+            T::widen(&mut row, &x[i * inner..][..inner]);
+            for (x, &sum) in row.iter_mut().zip(&*sums) {
+                *x = (f64::from(*x) / powered(k + alpha / size * sum)) as f32;
+            }
+            T::narrow(y, &row);
+        });
     })
 }
 

@@ -2,7 +2,7 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Ready, bits, dims, for_bits, ready};
 use super::loops::{shape_of, strides};
 use super::moves::{bad_value, exact, joined, length, one, result};
 use super::row::*;
@@ -104,30 +104,31 @@ fn compute_pad(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// A border of one number.
-fn fast_pad(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
+fn fast_pad(args: &Args<'_>, types: &[Type]) -> Ready {
     if args.str("mode").unwrap_or("constant") != "constant" {
         return Ok(None);
     }
-    let shape = shape_of(&infer_pad(args)?[0]);
-    let before: Vec<usize> = borders(args, &Shape::from(x.shape()))?
+    let (dtype, own, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    args.tensor("pad")?;
+    let before: Vec<usize> = borders(args, &Shape::from(&own[..]))?
         .into_iter()
         .map(|b| b.map_or(0, |[before, _]| before as usize))
         .collect();
-    let constant = Tensor::from_f64s(x.dtype(), &[1], &[args.float("constant_val").unwrap_or(0.0)])?;
-    Ok(for_bits!(x.dtype(), E => {
-        let padded = moved(x.dtype(), &shape, |to: &mut [E]| {
-            if !shape.contains(&0) {
-                to.fill(bits(&constant)[0]);
-            }
-            layout::place(to, &shape, &before, bits(x), x.shape());
-        })?;
-        Some(vec![padded])
-    }))
+    let constant = Tensor::from_f64s(dtype, &[1], &[args.float("constant_val").unwrap_or(0.0)])?;
+    let shape = shape_of(&types[0]);
+    for_bits!(dtype, E => {
+        let constant = bits::<E>(&constant)[0];
+        ready(move |run| {
+            let x: &[E] = run.read(&x);
+            let to = run.write(0);
+            to.fill(constant);
+            layout::place(to, &shape, &before, x, &own);
+        })
+    })
 }
 
 pub(super) static OPS: &[Op] = &[Op {
-    fast: Fast::Kernels(fast_pad),
+    fast: Fast::Prepared(fast_pad),
     ..exact("pad", "x with a border", PAD, Results::Exactly(1), infer_pad, compute_pad)
 }];
 

@@ -188,7 +188,7 @@ fn compute_lut_to_sparse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Faul
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast::to_dense),
+        fast: Fast::Prepared(fast::to_dense),
         ..exact(
             "constexpr_lut_to_dense",
             "the entries of a palette that indices name",
@@ -199,7 +199,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast::to_sparse),
+        fast: Fast::Prepared(fast::to_sparse),
         ..exact(
             "constexpr_lut_to_sparse",
             "the entries of a palette that the indices of a sparse tensor name",

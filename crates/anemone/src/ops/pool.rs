@@ -10,7 +10,7 @@ use std::ops::Range;
 use anemone_kernels::norm::{Lanes, Reduction, reduce};
 use anemone_kernels::pool::{self as kernels, Pooling};
 
-use super::fast::{self, for_float};
+use super::fast::{Ready, dims, for_float, ready};
 use super::loops::shape_of;
 use super::row::*;
 use super::window::{SPATIAL, Window, Windows, for_kernels, numbers, room, spatial};
@@ -68,11 +68,11 @@ fn covers(window: &Window) -> Vec<(Range<usize>, usize)> {
 /// The windows of a call, along the last dimensions of all three.
 fn sides(args: &Args<'_>) -> Result<[Window; SPATIAL], Fault> {
     let (kernel, windows) = read(args)?;
-    let x = args.tensor("x")?;
+    let x = dims(args, "x")?;
     let mut sides = [Window::ONE; SPATIAL];
     let lead = SPATIAL - kernel.len();
     for (i, &k) in kernel.iter().enumerate() {
-        sides[lead + i] = windows.window(i, x.shape()[2 + i], k as usize)?;
+        sides[lead + i] = windows.window(i, x[2 + i], k as usize)?;
     }
     Ok(sides)
 }
@@ -138,11 +138,10 @@ fn compute_l2(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 
 /// Large kernels go over each element once for each window that it lies in, one by one, which the meaning does as
 /// well; the kernels are for small ones, and for those that cover all of `x`.
-fn fast(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec<Datum>>, Fault> {
-    let (x, sides) = (args.tensor("x")?, sides(args)?);
-    let shape = shape_of(&types[0]);
-    let Some(window) = for_kernels(&sides) else { return Ok(None) };
-    if shape.contains(&0) || x.shape().contains(&0) {
+fn fast(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, own, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
+    let Some(window) = for_kernels(&sides(args)?) else { return Ok(None) };
+    if shape_of(&types[0]).contains(&0) || own.contains(&0) {
         return Ok(None);
     }
     let exclude = args.bool("exclude_padding_from_average").unwrap_or(false);
@@ -155,18 +154,15 @@ fn fast(args: &Args<'_>, types: &[Type], ctx: &Context<'_>) -> Result<Option<Vec
     if !whole && window.kernel_len() > 256 {
         return Ok(None);
     }
-    let y = for_float!(x.dtype(), T => {
-        let x: &[T] = fast::elements(x);
-        fast::result::<T>(&shape, |y| {
-            if whole {
-                let lanes = Lanes { outer: y.len(), length: window.input_len(), inner: 1 };
-                reduce(ctx.threads, y, x, lanes, reduction);
-            } else {
-                kernels::pool(ctx.threads, y, x, &window, pooling);
-            }
-        })?
-    });
-    Ok(Some(vec![y]))
+    let lanes = Lanes { outer: own[0] * own[1], length: window.input_len(), inner: 1 };
+    for_float!(dtype, T => ready(move |run| {
+        let x: &[T] = run.read(&x);
+        if whole {
+            reduce(run.threads, run.write(0), x, lanes, reduction);
+        } else {
+            kernels::pool(run.threads, run.write(0), x, &window, pooling);
+        }
+    }))
 }
 
 /// A row of this family.
@@ -184,7 +180,7 @@ const fn pooling(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         tolerance,
         scalar: Scalar::None,
     }

@@ -2,7 +2,7 @@
 
 use anemone_kernels::weights::{self, Blocks, Codes};
 
-use super::fast::{Found, elements, filled, for_float, moved, singles, singles_of};
+use super::fast::{Ready, Singles, dims, for_float, ready};
 use super::loops::{check_scalar, floats, from_floats, strides};
 use super::row::*;
 
@@ -15,7 +15,7 @@ const fn row(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Kernels,
+    fast: Prepare,
 ) -> Op {
     Op {
         name,
@@ -24,7 +24,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         tolerance: Tolerance::Ulp(1),
         scalar: Scalar::None,
     }
@@ -158,38 +158,37 @@ fn compute_dequantize(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fau
 }
 
 /// The places along the axis as blocks; a scalar is one block.
-fn blocks(args: &Args<'_>, input: &Tensor) -> Result<Blocks, Fault> {
+fn blocks(args: &Args<'_>, input: &[usize]) -> Result<Blocks, Fault> {
     let axis = args.has("axis").then(|| axis_of(args)).transpose()?;
-    Ok(axis.map_or_else(|| Blocks::one(input.len()), |axis| Blocks::along(input.shape(), axis)))
+    Ok(axis.map_or_else(|| Blocks::one(input.iter().product()), |axis| Blocks::along(input, axis)))
 }
 
-fn fast_quantize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let input = args.tensor("input")?;
-    let Some(dtype) = types[0].as_tensor().map(|t| t.dtype).filter(|_| !input.is_empty()) else {
+fn fast_quantize(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("input")?.dtype, dims(args, "input")?, args.reader("input")?);
+    if shape.contains(&0) {
         return Ok(None);
-    };
-    let blocks = blocks(args, input)?;
-    let (scale, zero) = (singles(args.tensor("scale")?), singles_of(args, "zero_point")?);
-    Ok(Some(vec![for_float!(input.dtype(), T => moved(dtype, input.shape(), |y: &mut [u8]| {
-        let (x, zero) = (elements::<T>(input), zero.as_deref());
-        weights::quantize(context.threads, y, x, &blocks, &scale, zero, dtype == Int8);
-    })?)]))
+    }
+    let signed = types[0].as_tensor().is_some_and(|t| t.dtype == Int8);
+    let blocks = blocks(args, &shape)?;
+    let (scale, zero) = (Singles::of(args, "scale")?, Singles::opt(args, "zero_point")?);
+    for_float!(dtype, T => ready(move |run| {
+        let (x, scale, zero) = (run.read::<T>(&x), scale.read(run), zero.as_ref().map(|z| z.read(run)));
+        weights::quantize(run.threads, run.write(0), x, &blocks, &scale, zero.as_deref(), signed);
+    }))
 }
 
 /// Differences of bytes, and their products with a scale, are exact before the one rounding.
-fn fast_dequantize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (input, scale) = (args.tensor("input")?, args.tensor("scale")?);
-    if input.is_empty() {
+fn fast_dequantize(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("input")?.dtype, dims(args, "input")?, args.reader("input")?);
+    if shape.contains(&0) {
         return Ok(None);
     }
-    let codes = if input.dtype() == Int8 {
-        Codes::Signed(input.bytes(), 8)
-    } else {
-        Codes::Unsigned(input.bytes(), 8)
-    };
-    let (blocks, scales, zero) = (blocks(args, input)?, singles(scale), singles_of(args, "zero_point")?);
-    for_float!(scale.dtype(), T => filled(types, |y: &mut [T]| {
-        weights::shift_scale(context.threads, y, codes, &blocks, &scales, zero.as_deref(), false);
+    let (blocks, signed) = (blocks(args, &shape)?, dtype == Int8);
+    let (scales, zero) = (Singles::of(args, "scale")?, Singles::opt(args, "zero_point")?);
+    for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
+        let (x, scales, zero) = (run.read::<u8>(&x), scales.read(run), zero.as_ref().map(|z| z.read(run)));
+        let codes = if signed { Codes::Signed(x, 8) } else { Codes::Unsigned(x, 8) };
+        weights::shift_scale(run.threads, run.write::<T>(0), codes, &blocks, &scales, zero.as_deref(), false);
     }))
 }
 

@@ -7,7 +7,7 @@
 use anemone_kernels::threads::parallel_chunks;
 
 use super::elementwise::larger;
-use super::fast::{Found, filled};
+use super::fast::{Ready, ready};
 use super::lanes::Lanes;
 use super::loops::{check_scalar, floats, from_floats, number, room, shape_of};
 use super::moves::{as_declared, known_int, result};
@@ -92,7 +92,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["prob"]),
         draw,
-        Fast::Kernels(fast_draw),
+        Fast::Prepared(fast_draw),
     ),
     row(
         "random_categorical",
@@ -124,7 +124,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["mean", "stddev"]),
         draw,
-        Fast::Kernels(fast_draw),
+        Fast::Prepared(fast_draw),
     ),
     row(
         "random_uniform",
@@ -140,7 +140,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["low", "high"]),
         draw,
-        Fast::Kernels(fast_draw),
+        Fast::Prepared(fast_draw),
     ),
 ];
 
@@ -173,7 +173,7 @@ fn dimension(args: &Args<'_>, dim: i64) -> Result<Dim, Fault> {
 }
 
 /// A distribution: how many draws a number of it takes, and the number.
-type Law = (u64, Box<dyn Fn(&mut Generator) -> f64 + Sync>);
+type Law = (u64, Box<dyn Fn(&mut Generator) -> f64 + Send + Sync>);
 
 fn law(args: &Args<'_>) -> Result<Law, Fault> {
     Ok(match args.op.name {
@@ -193,20 +193,20 @@ fn law(args: &Args<'_>) -> Result<Law, Fault> {
 }
 
 /// On several threads, each of which starts the generator where its numbers begin.
-fn fast_draw(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+fn fast_draw(args: &Args<'_>, types: &[Type]) -> Ready {
     const BLOCK: usize = 1 << 12;
     let (draws, one) = law(args)?;
     let random = Generator::of(args);
-    let from = |block: usize| random.after((block * BLOCK) as u64 * draws);
+    let from = move |block: usize| random.after((block * BLOCK) as u64 * draws);
     match types[0].as_tensor().map(|t| t.dtype) {
-        Some(Fp32) => filled(types, |y: &mut [f32]| {
-            parallel_chunks(context.threads, y, BLOCK, 1, |i, y| {
+        Some(Fp32) => ready(move |run| {
+            parallel_chunks(run.threads, run.write::<f32>(0), BLOCK, 1, |i, y| {
                 let mut random = from(i);
                 y.iter_mut().for_each(|y| *y = one(&mut random) as f32);
             });
         }),
-        Some(Fp16) => filled(types, |y: &mut [f16]| {
-            parallel_chunks(context.threads, y, BLOCK, 1, |i, y| {
+        Some(Fp16) => ready(move |run| {
+            parallel_chunks(run.threads, run.write::<f16>(0), BLOCK, 1, |i, y| {
                 let mut random = from(i);
                 y.iter_mut().for_each(|y| *y = f16::from_f64(Fp16.round(one(&mut random))));
             });

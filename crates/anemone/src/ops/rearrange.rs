@@ -2,7 +2,7 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Numbers, Ready, dims, for_bits, ready, ready_if};
 use super::moves::{
     MOVED17, View, bad_value, exact, expect_length, factor, joined, known_axis, known_int, known_ints,
     of_rank, one, permuted, result, strides, viewed,
@@ -89,11 +89,11 @@ fn infer_transpose(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, perm.into_iter().map(|axis| x.shape[axis]).collect())
 }
 
-fn transposed<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    let perm = permutation(args, x.rank())?;
-    let shape: Vec<usize> = perm.iter().map(|&axis| x.shape()[axis]).collect();
-    Ok(permuted(x, x.shape(), &perm, &shape))
+fn transposed(args: &Args<'_>) -> Result<View, Fault> {
+    let own = dims(args, "x")?;
+    let perm = permutation(args, own.len())?;
+    let shape: Vec<usize> = perm.iter().map(|&axis| own[axis]).collect();
+    Ok(permuted(&own, &perm, &shape))
 }
 
 /// The axes to reverse: all, unless some are named.
@@ -114,18 +114,17 @@ fn infer_reverse(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![x.clone().into()])
 }
 
-fn reversed<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    let mut steps = strides(x.shape());
+fn reversed(args: &Args<'_>) -> Result<View, Fault> {
+    let shape = dims(args, "x")?;
+    let mut steps = strides(&shape);
     let mut start = 0;
-    for (axis, backwards) in reversed_axes(args, x.rank())?.into_iter().enumerate() {
+    for (axis, backwards) in reversed_axes(args, shape.len())?.into_iter().enumerate() {
         if backwards {
-            start += x.shape()[axis].saturating_sub(1) * steps[axis] as usize;
+            start += shape[axis].saturating_sub(1) * steps[axis] as usize;
             steps[axis] = -steps[axis];
         }
     }
-    let shape = x.shape().to_vec();
-    Ok(View { x, dims: shape.clone(), shape, start, steps })
+    Ok(View { dims: shape.clone(), shape, start, steps })
 }
 
 fn infer_reverse_sequence(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -147,42 +146,67 @@ fn infer_reverse_sequence(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     Ok(vec![x.clone().into()])
 }
 
-/// For each place of the result, the place of its element; and how many elements move together.
-fn sequences(args: &Args<'_>) -> Result<(impl Fn(usize) -> usize + use<>, usize), Fault> {
-    let x = args.tensor("x")?;
-    infer_reverse_sequence(args)?;
-    let seq = known_axis(args, "seq_axis", x.rank())?;
-    let batch = known_axis(args, "batch_axis", x.rank())?;
-    let (dim, batches) = (x.shape()[seq], x.shape()[batch]);
-    let lengths = args.tensor("lengths")?.to_i64s();
-    if let Some(bad) = lengths.iter().find(|&&n| n < 0 || n > dim as i64) {
-        let why = format_args!("{bad} is not between 0 and {dim}, the length of the sequences").to_string();
-        return Err(bad_value(args, "lengths", why));
+/// How the sequences of a call lie in `x`.
+#[derive(Clone, Copy)]
+struct Sequences {
+    /// Their length, and how far apart their elements are.
+    dim: usize,
+    step: usize,
+    /// How many there are beside each other, and how far apart.
+    batches: usize,
+    next: usize,
+}
+
+impl Sequences {
+    fn of(args: &Args<'_>) -> Result<Self, Fault> {
+        infer_reverse_sequence(args)?;
+        let shape = dims(args, "x")?;
+        let seq = known_axis(args, "seq_axis", shape.len())?;
+        let batch = known_axis(args, "batch_axis", shape.len())?;
+        let steps = super::loops::strides(&shape);
+        Ok(Self { dim: shape[seq], step: steps[seq], batches: shape[batch], next: steps[batch] })
     }
-    let steps = super::loops::strides(x.shape());
-    let (step, next) = (steps[seq], steps[batch]);
-    let from = move |at: usize| {
-        let place = at / step % dim;
-        let length = lengths[at / next % batches] as usize;
-        if place < length { at - place * step + (length - 1 - place) * step } else { at }
-    };
-    Ok((from, step.min(next)))
+
+    /// Refuses lengths that are not those of beginnings.
+    fn check(&self, lengths: impl IntoIterator<Item = i64>) -> Result<(), Fault> {
+        let dim = self.dim;
+        let bad = lengths.into_iter().find(|&n| n < 0 || n > dim as i64);
+        bad.map_or(Ok(()), |bad| {
+            let why = format!(
+                "`lengths` of `reverse_sequence` cannot be used: {bad} is not between 0 and {dim}, the length of the \
+                 sequences"
+            );
+            Err(Fault::of("lengths", &codes::BAD_VALUE, why))
+        })
+    }
+
+    /// For a place of the result, the place of its element.
+    fn from(&self, at: usize, length: impl Fn(usize) -> usize) -> usize {
+        let place = at / self.step % self.dim;
+        let length = length(at / self.next % self.batches);
+        if place < length { at - place * self.step + (length - 1 - place) * self.step } else { at }
+    }
 }
 
 fn compute_reverse_sequence(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let x = args.tensor("x")?;
-    let (from, _) = sequences(args)?;
-    one(x.pick(x.shape(), (0..x.len()).map(from))?)
+    let (x, sequences) = (args.tensor("x")?, Sequences::of(args)?);
+    let lengths = args.tensor("lengths")?.to_i64s();
+    sequences.check(lengths.iter().copied())?;
+    one(x.pick(x.shape(), (0..x.len()).map(|at| sequences.from(at, |batch| lengths[batch] as usize)))?)
 }
 
-fn fast_reverse_sequence(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    let (from, run) = sequences(args)?;
-    Ok(for_bits!(x.dtype(), E => {
-        let y = moved(x.dtype(), x.shape(), |to: &mut [E]| {
-            layout::runs(context.threads, to, bits(x), run, |i| Some(from(i * run)));
-        })?;
-        Some(vec![y])
+/// Elements before the sequences and the batches move together.
+fn fast_reverse_sequence(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, x, sequences) = (args.ty("x")?.dtype, args.reader("x")?, Sequences::of(args)?);
+    let lengths = Numbers::<i64>::of(args, "lengths")?;
+    let together = sequences.step.min(sequences.next);
+    for_bits!(dtype, E => ready_if(move |run| {
+        let (x, lengths) = (run.read::<E>(&x), lengths.read(run));
+        sequences.check(lengths.iter().copied())?;
+        layout::runs(run.threads, run.write(0), x, together, |i| {
+            Some(sequences.from(i * together, |batch| lengths[batch] as usize))
+        });
+        Ok(())
     }))
 }
 
@@ -208,16 +232,15 @@ fn infer_sliding_windows(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, dims.into_iter().collect())
 }
 
-fn all_windows<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    let (axis, size, stride, count) = windows(args, &Shape::from(x.shape()))?;
-    let mut shape = x.shape().to_vec();
+fn all_windows(args: &Args<'_>) -> Result<View, Fault> {
+    let mut shape = dims(args, "x")?;
+    let (axis, size, stride, count) = windows(args, &Shape::from(&shape[..]))?;
     let mut steps = strides(&shape);
     shape[axis] = count.known().unwrap_or(0) as usize;
     shape.insert(axis + 1, size as usize);
     // One window alone is never left, and its stride may be any number.
     steps.insert(axis, if shape[axis] > 1 { steps[axis] * stride as isize } else { 0 });
-    Ok(View { x, dims: shape.clone(), shape, start: 0, steps })
+    Ok(View { dims: shape.clone(), shape, start: 0, steps })
 }
 
 fn infer_band_part(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -249,28 +272,27 @@ fn compute_band_part(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(all.pick(x.shape(), from)?)
 }
 
-/// Of each row, the part within the band; memory comes zeroed.
-fn fast_band_part(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
+/// Of each row, the part within the band.
+fn fast_band_part(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let (lower, upper) = (known_int(args, "lower")?, known_int(args, "upper")?);
-    let (rows, columns) = (x.shape()[x.rank() - 2], x.shape()[x.rank() - 1]);
-    if x.is_empty() {
+    let (rows, columns) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+    if shape.contains(&0) {
         return Ok(None);
     }
-    let column = |n: i64| usize::try_from(n).unwrap_or(0).min(columns);
-    Ok(for_bits!(x.dtype(), E => {
-        let banded = moved(x.dtype(), x.shape(), |to: &mut [E]| {
-            let lines = to.chunks_exact_mut(columns).zip(bits::<E>(x).chunks_exact(columns));
-            for (i, (to, from)) in lines.enumerate() {
-                let row = (i % rows) as i64;
-                let start = if lower < 0 { 0 } else { column(row.saturating_sub(lower)) };
-                let end = if upper < 0 { columns } else { column(row.saturating_add(upper).saturating_add(1)) };
-                if start < end {
-                    to[start..end].copy_from_slice(&from[start..end]);
-                }
+    let column = move |n: i64| usize::try_from(n).unwrap_or(0).min(columns);
+    for_bits!(dtype, E => ready(move |run| {
+        let x: &[E] = run.read(&x);
+        let lines = run.write::<E>(0).chunks_exact_mut(columns).zip(x.chunks_exact(columns));
+        for (i, (to, from)) in lines.enumerate() {
+            let row = (i % rows) as i64;
+            let start = if lower < 0 { 0 } else { column(row.saturating_sub(lower)) };
+            let end = if upper < 0 { columns } else { column(row.saturating_add(upper).saturating_add(1)) };
+            to.fill(0);
+            if start < end {
+                to[start..end].copy_from_slice(&from[start..end]);
             }
-        })?;
-        Some(vec![banded])
+        }
     }))
 }
 
@@ -280,7 +302,7 @@ pub(super) static OPS: &[Op] = &[
     viewed!("transpose", "x with its axes permuted", TRANSPOSE, infer_transpose, transposed),
     viewed!("reverse", "x with axes reversed", REVERSE, infer_reverse, reversed),
     Op {
-        fast: Fast::Kernels(fast_reverse_sequence),
+        fast: Fast::Prepared(fast_reverse_sequence),
         ..exact(
             "reverse_sequence",
             "x with the first elements of each sequence reversed",
@@ -298,7 +320,7 @@ pub(super) static OPS: &[Op] = &[
         all_windows,
     ),
     Op {
-        fast: Fast::Kernels(fast_band_part),
+        fast: Fast::Prepared(fast_band_part),
         ..exact(
             "band_part",
             "x with zeros outside a band around the diagonal of its matrices",

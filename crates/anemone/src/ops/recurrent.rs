@@ -479,7 +479,7 @@ const fn recurrent(
     editions: &'static [Edition],
     results: usize,
     compute: Compute,
-    fast: Kernels,
+    fast: Prepare,
 ) -> Op {
     Op {
         name,
@@ -488,7 +488,7 @@ const fn recurrent(
         results: Results::Exactly(results),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         // As for the products; the gates hold the states, so that what one step loses the next does not multiply.
         tolerance: Tolerance::Sum(16),
         scalar: Scalar::None,

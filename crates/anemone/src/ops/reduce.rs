@@ -2,12 +2,13 @@
 
 use anemone_kernels::Float as _;
 use anemone_kernels::norm::{self, Reduction};
+use anemone_kernels::scratch::scratch;
 
 use super::elementwise::{larger, smaller};
-use super::fast::{Found, elements, filled, for_float, neighbours, result};
+use super::fast::{Ready, dims, for_float, neighbours, ready};
 use super::lanes::{Lanes, axes_of, axis_of};
-use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x, shape_of};
-use super::moves::permuted;
+use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x};
+use super::moves::{ViewCopy, permuted};
 use super::row::*;
 use Tolerance::{Exact, Sum};
 
@@ -66,7 +67,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         tolerance,
         scalar: Scalar::None,
     }
@@ -261,31 +262,54 @@ fn arg(
     from_ints(types, &indices)
 }
 
-/// Reductions along neighbouring axes; others are brought together first.
-fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    if args.op.name == "cumsum" {
-        return fast_cumsum(args, types);
-    }
-    let axes =
-        if args.op.name.starts_with("reduce_arg") { vec![axis_of(args)?] } else { axes_of(args, x.rank())? };
-    let together;
-    let (x, lanes) = match neighbours(x.shape(), &axes) {
-        Some(lanes) => (x, lanes),
-        None => {
-            let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
-            let perm: Vec<usize> = kept.chain(axes.iter().copied()).collect();
-            let shape: Vec<usize> = perm.iter().map(|&axis| x.shape()[axis]).collect();
-            together = permuted(x, x.shape(), &perm, &shape).copied(context.threads)?;
-            let Some(x) = together.as_ref().and_then(|t| t[0].as_tensor()) else { return Ok(None) };
-            (x, norm::Lanes::along(&shape, shape.len() - axes.len()..shape.len()))
+/// The lanes along some axes of an argument, whose elements are brought together where the axes are no neighbours.
+struct Together {
+    x: Reader,
+    first: Option<ViewCopy>,
+    lanes: norm::Lanes,
+}
+
+impl Together {
+    fn new(args: &Args<'_>, axes: &[usize]) -> Result<Self, Fault> {
+        let (x, shape) = (args.reader("x")?, dims(args, "x")?);
+        if let Some(lanes) = neighbours(&shape, axes) {
+            return Ok(Self { x, first: None, lanes });
         }
-    };
-    if x.dtype() == Int32 {
-        return fast_ints(args, types, x, lanes);
+        let kept = (0..shape.len()).filter(|axis| !axes.contains(axis));
+        let perm: Vec<usize> = kept.chain(axes.iter().copied()).collect();
+        let moved: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
+        let lanes = norm::Lanes::along(&moved, moved.len() - axes.len()..moved.len());
+        Ok(Self { x, first: Some(permuted(&shape, &perm, &moved).copy()), lanes })
+    }
+
+    /// Calls `f` with the elements.
+    fn with<T: bytemuck::Pod + Send + Sync>(
+        &self,
+        run: &mut Run<'_, '_>,
+        f: impl FnOnce(&mut Run<'_, '_>, &[T]),
+    ) {
+        let x: &[T] = run.read(&self.x);
+        let Some(copy) = &self.first else { return f(run, x) };
+        let mut together = scratch::<T>(x.len());
+        copy.run(run.threads, &mut together, x);
+        f(run, &together);
+    }
+}
+
+/// Reductions along neighbouring axes; others are brought together first.
+fn fast(args: &Args<'_>, types: &[Type]) -> Ready {
+    if args.op.name == "cumsum" {
+        return fast_cumsum(args);
+    }
+    let x = args.ty("x")?;
+    if args.op.name.starts_with("reduce_arg") {
+        return fast_arg(args, types);
+    }
+    let lanes = Together::new(args, &axes_of(args, x.rank())?)?;
+    if x.dtype == Int32 {
+        return if dims(args, "x")?.contains(&0) { Ok(None) } else { fast_ints(args, lanes) };
     }
     let reduction = match args.op.name {
-        "reduce_argmax" | "reduce_argmin" => return fast_arg(args, types, context, lanes),
         "reduce_l1_norm" => Reduction::L1,
         "reduce_l2_norm" => Reduction::L2,
         "reduce_log_sum" => Reduction::LogSum,
@@ -298,70 +322,62 @@ fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
         "reduce_sum_square" => Reduction::SumSquare,
         _ => return Ok(None),
     };
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        filled(types, |y: &mut [T]| norm::reduce(context.threads, y, x, lanes, reduction))
-    })
+    for_float!(x.dtype, T => ready(move |run| {
+        lanes.with(run, |run, x: &[T]| norm::reduce(run.threads, run.write(0), x, lanes.lanes, reduction));
+    }))
 }
 
 /// Reductions of whole numbers, which wrap around.
-fn fast_ints(args: &Args<'_>, types: &[Type], x: &Tensor, lanes: norm::Lanes) -> Found {
-    let x = elements::<i32>(x);
-    let n = lanes.length as i64;
+fn fast_ints(args: &Args<'_>, x: Together) -> Ready {
+    let n = x.lanes.length as i64;
     match args.op.name {
-        "reduce_l1_norm" => folded(types, x, lanes, 0, |sum: i64, x| sum.wrapping_add(x.abs()), |sum| sum),
-        "reduce_max" => folded(types, x, lanes, i64::MIN, i64::max, |max| max),
-        "reduce_mean" => folded(types, x, lanes, 0, i64::wrapping_add, |sum| sum.checked_div(n).unwrap_or(0)),
-        "reduce_min" => folded(types, x, lanes, i64::MAX, i64::min, |min| min),
-        "reduce_prod" => folded(types, x, lanes, 1, i64::wrapping_mul, |product| product),
-        "reduce_sum" => folded(types, x, lanes, 0, i64::wrapping_add, |sum| sum),
-        "reduce_sum_square" => {
-            folded(types, x, lanes, 0, |sum: i64, x| sum.wrapping_add(x.wrapping_mul(x)), |sum| sum)
-        }
+        "reduce_l1_norm" => folded(x, 0, |sum: i64, x| sum.wrapping_add(x.abs()), |sum| sum),
+        "reduce_max" => folded(x, i64::MIN, i64::max, |max| max),
+        "reduce_mean" => folded(x, 0, i64::wrapping_add, move |sum| sum.checked_div(n).unwrap_or(0)),
+        "reduce_min" => folded(x, i64::MAX, i64::min, |min| min),
+        "reduce_prod" => folded(x, 1, i64::wrapping_mul, |product| product),
+        "reduce_sum" => folded(x, 0, i64::wrapping_add, |sum| sum),
+        "reduce_sum_square" => folded(x, 0, |sum: i64, x| sum.wrapping_add(x.wrapping_mul(x)), |sum| sum),
         _ => Ok(None),
     }
 }
 
-/// Folds each lane of whole numbers.
+/// Folds each lane of whole numbers, of which there are some.
 fn folded(
-    types: &[Type],
-    x: &[i32],
-    lanes: norm::Lanes,
+    x: Together,
     start: i64,
-    f: impl Fn(i64, i64) -> i64,
-    finish: impl Fn(i64) -> i64,
-) -> Found {
-    let norm::Lanes { length, inner, .. } = lanes;
-    if x.is_empty() {
-        return Ok(None);
-    }
-    filled(types, |y: &mut [i32]| {
-        let mut all = vec![start; inner];
-        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(length * inner)) {
-            all.fill(start);
-            for row in x.chunks_exact(inner) {
-                all.iter_mut().zip(row).for_each(|(all, &x)| *all = f(*all, x.into()));
+    f: impl Fn(i64, i64) -> i64 + Send + Sync + 'static,
+    finish: impl Fn(i64) -> i64 + Send + Sync + 'static,
+) -> Ready {
+    let norm::Lanes { length, inner, .. } = x.lanes;
+    ready(move |run| {
+        x.with(run, |run, x: &[i32]| {
+            let mut all = scratch::<i64>(inner);
+            for (y, x) in run.write::<i32>(0).chunks_exact_mut(inner).zip(x.chunks_exact(length * inner)) {
+                all.fill(start);
+                for row in x.chunks_exact(inner) {
+                    all.iter_mut().zip(row).for_each(|(all, &x)| *all = f(*all, x.into()));
+                }
+                y.iter_mut().zip(&*all).for_each(|(y, &all)| *y = finish(all) as i32);
             }
-            y.iter_mut().zip(&all).for_each(|(y, &all)| *y = finish(all) as i32);
-        }
+        });
     })
 }
 
-fn fast_arg(args: &Args<'_>, types: &[Type], context: &Context<'_>, lanes: norm::Lanes) -> Found {
-    let x = args.tensor("x")?;
+fn fast_arg(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, x, axis) = (args.ty("x")?.dtype, args.reader("x")?, axis_of(args)?);
+    let lanes = norm::Lanes::along(&dims(args, "x")?, axis..axis + 1);
     let smallest = args.op.name == "reduce_argmin";
-    let shape = shape_of(&types[0]);
-    let found = for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
-        result(&shape, |y: &mut [i32]| norm::arg_max(context.threads, y, x, lanes, smallest))?
-    });
-    match types[0].as_tensor().map(|t| t.dtype) {
-        Some(Int32) => Ok(Some(vec![found])),
-        _ => {
-            let wide = found.as_tensor().and_then(|t| t.as_slice::<i32>()).unwrap_or_default();
-            filled(types, |y: &mut [u16]| y.iter_mut().zip(wide).for_each(|(y, &at)| *y = at as u16))
+    let narrow = types[0].as_tensor().is_some_and(|t| t.dtype == UInt16);
+    for_float!(dtype, T => ready(move |run| {
+        let x: &[T] = run.read(&x);
+        if !narrow {
+            return norm::arg_max(run.threads, run.write(0), x, lanes, smallest);
         }
-    }
+        let mut wide = scratch::<i32>(lanes.outer * lanes.inner);
+        norm::arg_max(run.threads, &mut wide, x, lanes, smallest);
+        run.write::<u16>(0).iter_mut().zip(&*wide).for_each(|(y, &at)| *y = at as u16);
+    }))
 }
 
 /// Core ML takes the last axis as -1, and no other axis counted from the back.
@@ -408,27 +424,29 @@ fn compute_cumsum(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> 
     }
 }
 
-fn fast_cumsum(args: &Args<'_>, types: &[Type]) -> Found {
-    let x = args.tensor("x")?;
+fn fast_cumsum(args: &Args<'_>) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let axis = axis_of(args)?;
-    let lanes = norm::Lanes::along(x.shape(), axis..axis + 1);
+    let lanes = norm::Lanes::along(&shape, axis..axis + 1);
     let way = (args.bool("exclusive").unwrap_or(false), args.bool("reverse").unwrap_or(false));
-    if x.is_empty() {
+    if shape.contains(&0) {
         return Ok(None);
     }
-    if x.dtype() == Int32 {
-        let x = elements::<i32>(x);
-        return filled(types, |y: &mut [i32]| running(y, x, lanes, 0, i32::wrapping_add, |sum| sum, way));
+    if dtype == Int32 {
+        return ready(move |run| {
+            let x: &[i32] = run.read(&x);
+            running(run.write(0), x, lanes, 0, i32::wrapping_add, |sum| sum, way);
+        });
     }
-    for_float!(x.dtype(), T => {
-        let x = elements::<T>(x);
+    for_float!(dtype, T => ready(move |run| {
+        let x: &[T] = run.read(&x);
         let add = |sum: f64, x: T| sum + f64::from(x.to_f32());
-        filled(types, |y: &mut [T]| running(y, x, lanes, 0.0, add, |sum| T::from_f32(sum as f32), way))
-    })
+        running(run.write(0), x, lanes, 0.0, add, |sum| T::from_f32(sum as f32), way);
+    }))
 }
 
 /// Writes the running sums of each lane, row by row.
-fn running<T: Copy, S: Copy>(
+fn running<T: Copy, S: bytemuck::Pod>(
     y: &mut [T],
     x: &[T],
     lanes: norm::Lanes,
@@ -438,13 +456,13 @@ fn running<T: Copy, S: Copy>(
     (exclusive, reverse): (bool, bool),
 ) {
     let norm::Lanes { length, inner, .. } = lanes;
-    let mut sums = vec![zero; inner];
+    let mut sums = scratch::<S>(inner);
     for (y, x) in y.chunks_exact_mut(length * inner).zip(x.chunks_exact(length * inner)) {
         sums.fill(zero);
         for i in 0..length {
             let row = if reverse { length - 1 - i } else { i } * inner;
             let elements = y[row..][..inner].iter_mut().zip(&x[row..]);
-            for ((y, &x), sum) in elements.zip(&mut sums) {
+            for ((y, &x), sum) in elements.zip(&mut *sums) {
                 let before = *sum;
                 *sum = add(before, x);
                 *y = give(if exclusive { before } else { *sum });

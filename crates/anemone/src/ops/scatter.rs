@@ -3,14 +3,16 @@
 //! Where several updates meet one element, they are applied in order. Floats are carried in f64 and rounded once,
 //! whole numbers wrap around, and a whole number divided by 0 is 0.
 
-use super::fast::{Found, bits, elements, for_bits, moved};
+use anemone_kernels::scratch::scratch;
+
+use super::fast::{Ready, dims, for_bits, ready_if};
 use super::gather::{
-    check_along, check_depth, check_indices, check_tuples, no_tuple, places_along, resolved, slice_places,
-    slice_starts, tuple_places, tuple_starts,
+    Places, Tuples, check_along, check_depth, check_indices, check_tuples, no_tuple, places_along, resolved,
+    slice_places, tuple_places,
 };
 use super::moves::{bad_value, exact, joined, known_axis, one};
 use super::row::*;
-use crate::types::{Element, f16};
+use crate::types::f16;
 
 const SCATTER: &[Edition] = &[
     edition(
@@ -137,56 +139,113 @@ fn applied(args: &Args<'_>, places: impl IntoIterator<Item = usize>) -> Result<V
     })
 }
 
-/// `data` with the updates applied, which are runs of elements that begin at `starts`, all at multiples of `run`.
-///
-/// Where several updates meet, only those are computed here that give the same bits when each is rounded.
-fn fast_applied(args: &Args<'_>, starts: &[usize], run: usize) -> Found {
-    let (data, updates, mode) = (args.tensor("data")?, args.tensor("updates")?, mode(args)?);
-    if data.is_empty() || run == 0 {
+/// `data` with the updates applied, which are runs of `run` elements that begin at `starts`, all at multiples of `run`.
+fn fast_applied(args: &Args<'_>, starts: Places, run: usize) -> Ready {
+    let (dtype, mode) = (args.ty("data")?.dtype, mode(args)?);
+    if dims(args, "data")?.contains(&0) || run == 0 {
         return Ok(None);
     }
+    let slices = Slices { data: args.reader("data")?, updates: args.reader("updates")?, starts, len: run };
     if mode == Mode::Update {
-        return Ok(for_bits!(data.dtype(), E => {
-            let updates = bits::<E>(updates);
-            let updated = moved(data.dtype(), data.shape(), |to: &mut [E]| {
-                to.copy_from_slice(bits(data));
-                for (&start, new) in starts.iter().zip(updates.chunks_exact(run)) {
-                    to[start..start + run].copy_from_slice(new);
-                }
-            })?;
-            Some(vec![updated])
+        return for_bits!(dtype, E => ready_if(move |run| {
+            slices.update(run, |y: &mut [E], updates| updates.apply(y, |_, new| new))
         }));
     }
-    let mut seen = vec![false; data.len() / run];
-    let apart = starts.iter().all(|start| !std::mem::replace(&mut seen[start / run], true));
-    // The sum of two floats in f64, rounded once, is their sum, and so for the other modes.
-    match data.dtype() {
-        Fp32 if apart => updated(data, updates, starts, run, |old: f32, new| on_singles(mode, old, new)),
-        Fp16 if apart => updated(data, updates, starts, run, |old: f16, new: f16| {
-            f16::from_f32(on_singles(mode, old.to_f32(), new.to_f32()))
+    // The sum of two floats in f64, rounded once, is their sum, and so for the other modes. Where several updates meet
+    // one element, it is rounded once too.
+    match dtype {
+        Fp32 => ready_if(move |run| {
+            slices.update(run, |y: &mut [f32], updates| {
+                if updates.apart(y.len()) {
+                    return updates.apply(y, |old, new| on_singles(mode, old, new));
+                }
+                let f = |old, new: f32| on_floats(mode, old, new.into());
+                rounded_once(y, f64::from, |v| v as f32, |y| updates.apply(y, f));
+            })
         }),
-        Int32 if apart || mode != Mode::Div => {
-            updated(data, updates, starts, run, |old: i32, new| on_ints(mode, old.into(), new.into()) as i32)
-        }
+        Fp16 => ready_if(move |run| {
+            slices.update(run, |y: &mut [f16], updates| {
+                if updates.apart(y.len()) {
+                    let f = |old: f16, new: f16| f16::from_f32(on_singles(mode, old.to_f32(), new.to_f32()));
+                    return updates.apply(y, f);
+                }
+                let f = |old, new: f16| on_floats(mode, old, new.into());
+                rounded_once(y, f64::from, |v| f16::from_f64(Fp16.round(v)), |y| updates.apply(y, f));
+            })
+        }),
+        // Whole numbers wrap around, and it does not matter when they do; but for quotients.
+        Int32 => ready_if(move |run| {
+            slices.update(run, |y: &mut [i32], updates| {
+                let f = |old, new: i32| on_ints(mode, old, new.into());
+                if mode != Mode::Div || updates.apart(y.len()) {
+                    return updates.apply(y, |old: i32, new| f(old.into(), new) as i32);
+                }
+                rounded_once(y, i64::from, |v| v as i32, |y| updates.apply(y, f));
+            })
+        }),
         _ => Ok(None),
     }
 }
 
-/// A copy of `data`, in which a function of the old and the new element is written to the places of the updates.
-fn updated<T: Element>(
-    data: &Tensor,
-    updates: &Tensor,
-    starts: &[usize],
-    run: usize,
-    f: impl Fn(T, T) -> T,
-) -> Found {
-    let mut y = data.clone();
-    if let Some(y) = y.as_mut_slice::<T>() {
-        for (&start, new) in starts.iter().zip(elements::<T>(updates).chunks_exact(run)) {
-            y[start..start + run].iter_mut().zip(new).for_each(|(old, &new)| *old = f(*old, new));
+/// Slices of a tensor that are updated.
+struct Slices {
+    data: Reader,
+    updates: Reader,
+    starts: Places,
+    /// How long they are.
+    len: usize,
+}
+
+/// What slices become.
+struct Updates<'a, T> {
+    elements: &'a [T],
+    starts: &'a [usize],
+    len: usize,
+}
+
+impl Slices {
+    /// Writes a copy of the data, and calls `f` with it and the updates.
+    fn update<T: bytemuck::Pod>(
+        &self,
+        run: &mut Run<'_, '_>,
+        f: impl FnOnce(&mut [T], Updates<'_, T>),
+    ) -> Result<(), Fault> {
+        let (data, elements): (&[T], &[T]) = (run.read(&self.data), run.read(&self.updates));
+        let starts = self.starts.read(run)?;
+        let y = run.write(0);
+        y.copy_from_slice(data);
+        f(y, Updates { elements, starts: &starts, len: self.len });
+        Ok(())
+    }
+}
+
+impl<T: Copy> Updates<'_, T> {
+    /// Whether no two of them meet, in a tensor of so many elements.
+    fn apart(&self, elements: usize) -> bool {
+        let mut seen = scratch::<u8>(elements / self.len);
+        seen.fill(0);
+        self.starts.iter().all(|start| std::mem::replace(&mut seen[start / self.len], 1) == 0)
+    }
+
+    /// Replaces elements by a function of the old and the new one, in order.
+    fn apply<Y: Copy>(&self, y: &mut [Y], f: impl Fn(Y, T) -> Y) {
+        for (&start, new) in self.starts.iter().zip(self.elements.chunks_exact(self.len)) {
+            y[start..start + self.len].iter_mut().zip(new).for_each(|(old, &new)| *old = f(*old, new));
         }
     }
-    Ok(Some(vec![y.into()]))
+}
+
+/// Changes elements in a wider type, from which each is rounded once.
+fn rounded_once<T: Copy, W: bytemuck::Pod>(
+    y: &mut [T],
+    widen: impl Fn(T) -> W,
+    round: impl Fn(W) -> T,
+    change: impl FnOnce(&mut [W]),
+) {
+    let mut wide = scratch::<W>(y.len());
+    wide.iter_mut().zip(&*y).for_each(|(to, &from)| *to = widen(from));
+    change(&mut wide);
+    y.iter_mut().zip(&*wide).for_each(|(to, &from)| *to = round(from));
 }
 
 /// [`on_floats`] of floats that are rounded to single precision.
@@ -240,14 +299,11 @@ fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     applied(args, slice_places(data.shape(), axis, 0, &places))
 }
 
-fn fast_scatter(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let (data, indices) = (args.tensor("data")?, args.tensor("indices")?);
-    let axis = known_axis(args, "axis", data.rank())?;
-    let places = resolved(args, &indices.to_i64s(), data.shape()[axis])?;
-    let (before, behind) = (&data.shape()[..axis], &data.shape()[axis + 1..]);
-    let count = before.iter().product::<usize>() * places.len();
-    let starts: Vec<usize> = (0..count).map(slice_starts(data.shape(), axis, 0, &places)).collect();
-    fast_applied(args, &starts, behind.iter().product())
+fn fast_scatter(args: &Args<'_>, _: &[Type]) -> Ready {
+    let data = dims(args, "data")?;
+    let axis = known_axis(args, "axis", data.len())?;
+    let slice = data[axis + 1..].iter().product();
+    fast_applied(args, Places::of_slices(args, data, axis, 0)?, slice)
 }
 
 /// Checks the shapes of a call of `scatter_along_axis`, and gives the axis.
@@ -274,12 +330,10 @@ fn compute_along(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     applied(args, places_along(data.shape(), axis, indices.shape()[axis], &places))
 }
 
-fn fast_along(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let (data, indices) = (args.tensor("data")?, args.tensor("indices")?);
-    let axis = known_axis(args, "axis", data.rank())?;
-    let places = resolved(args, &indices.to_i64s(), data.shape()[axis])?;
-    let starts: Vec<usize> = places_along(data.shape(), axis, indices.shape()[axis], &places).collect();
-    fast_applied(args, &starts, 1)
+fn fast_along(args: &Args<'_>, _: &[Type]) -> Ready {
+    let data = dims(args, "data")?;
+    let axis = known_axis(args, "axis", data.len())?;
+    fast_applied(args, Places::of_each(args, data, axis)?, 1)
 }
 
 /// Checks the shapes of a call of `scatter_nd`.
@@ -309,16 +363,17 @@ fn compute_nd(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     applied(args, tuple_places(args, data.shape(), 0, indices)?)
 }
 
-fn fast_nd(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let (starts, run) = tuple_starts(args, args.tensor("data")?.shape(), 0, args.tensor("indices")?)?;
-    fast_applied(args, &starts, run)
+fn fast_nd(args: &Args<'_>, _: &[Type]) -> Ready {
+    let tuples = Tuples::of(args, &dims(args, "data")?, 0, &dims(args, "indices")?)?;
+    let slice = tuples.run;
+    fast_applied(args, Places::of_tuples(args, tuples)?, slice)
 }
 
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_scatter),
+        fast: Fast::Prepared(fast_scatter),
         ..exact(
             "scatter",
             "data with slices along an axis updated where indices name them",
@@ -329,7 +384,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_along),
+        fast: Fast::Prepared(fast_along),
         ..exact(
             "scatter_along_axis",
             "data with elements along an axis updated where indices name them one by one",
@@ -340,7 +395,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_nd),
+        fast: Fast::Prepared(fast_nd),
         ..exact(
             "scatter_nd",
             "data with slices updated where tuples of indices name them",

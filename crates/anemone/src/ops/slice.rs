@@ -2,7 +2,7 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Found, bits, for_bits, moved};
+use super::fast::{Ready, dims, for_bits, ready};
 use super::moves::{
     INDEX17, MOVED17, View, bad_value, exact, expect_length, joined, known_ints, offsets, one, result,
     strides, viewed,
@@ -219,8 +219,8 @@ fn part_shape(part: &[Along]) -> Shape {
 }
 
 /// The part of `x` as a view.
-fn part_view<'a>(part: &[Along], x: &'a Tensor) -> View<'a> {
-    let own = strides(x.shape());
+fn part_view(part: &[Along], x: &[usize]) -> View {
+    let own = strides(x);
     let dims: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
     let empty = dims.contains(&0);
     let start: usize =
@@ -233,7 +233,7 @@ fn part_view<'a>(part: &[Along], x: &'a Tensor) -> View<'a> {
         .map(|((a, &s), &n)| if n > 1 && !empty { a.stride as isize * s } else { 0 })
         .collect();
     let shape = part_shape(part).known().unwrap_or_default();
-    View { x, shape, start, dims, steps }
+    View { shape, start, dims, steps }
 }
 
 fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -241,9 +241,16 @@ fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, part_shape(&part(args, &x.shape)?))
 }
 
-fn sliced<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    Ok(part_view(&part(args, &Shape::from(x.shape()))?, x))
+/// The part of `x` that is known in all.
+fn known_part(args: &Args<'_>, x: &[usize]) -> Result<Vec<Along>, Fault> {
+    known_ints(args, "begin")?;
+    known_ints(args, "end")?;
+    part(args, &Shape::from(x))
+}
+
+fn sliced(args: &Args<'_>) -> Result<View, Fault> {
+    let x = dims(args, "x")?;
+    Ok(part_view(&known_part(args, &x)?, &x))
 }
 
 fn infer_update(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -272,7 +279,7 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     infer_update(args)?;
     let part = part(args, &Shape::from(x.shape()))?;
     let mut from: Vec<usize> = (0..x.len()).collect();
-    let view = part_view(&part, x);
+    let view = part_view(&part, x.shape());
     for (i, at) in offsets(view.start, &view.dims, &view.steps).enumerate() {
         from[at] = x.len() + i;
     }
@@ -280,22 +287,21 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 /// A part without steps is written over a copy of `x`.
-fn fast_update(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    let (x, update) = (args.tensor("x")?, args.tensor("update")?);
-    infer_update(args)?;
-    let part = part(args, &Shape::from(x.shape()))?;
+fn fast_update(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (dtype, shape) = (args.ty("x")?.dtype, dims(args, "x")?);
+    let (x, update) = (args.reader("x")?, args.reader("update")?);
+    let part = known_part(args, &shape)?;
     let counts: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
-    if part.iter().zip(&counts).any(|(a, &n)| n == 0 || n > 1 && a.stride != 1) || x.dtype() != update.dtype()
-    {
+    let stepped = part.iter().zip(&counts).any(|(a, &n)| n == 0 || n > 1 && a.stride != 1);
+    if stepped || dtype != args.ty("update")?.dtype {
         return Ok(None);
     }
     let begin: Vec<usize> = part.iter().map(|a| a.begin as usize).collect();
-    Ok(for_bits!(x.dtype(), E => {
-        let y = moved(x.dtype(), x.shape(), |to: &mut [E]| {
-            to.copy_from_slice(bits(x));
-            layout::place(to, x.shape(), &begin, bits(update), &counts);
-        })?;
-        Some(vec![y])
+    for_bits!(dtype, E => ready(move |run| {
+        let (x, update): (&[E], &[E]) = (run.read(&x), run.read(&update));
+        let to = run.write(0);
+        to.copy_from_slice(x);
+        layout::place(to, &shape, &begin, update, &counts);
     }))
 }
 
@@ -357,13 +363,15 @@ fn infer_by_size(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, sized(args, &x.shape)?.into_iter().map(|(_, size)| size).collect())
 }
 
-fn sliced_by_size<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    let part: Vec<Along> = sized(args, &Shape::from(x.shape()))?
+fn sliced_by_size(args: &Args<'_>) -> Result<View, Fault> {
+    known_ints(args, "begin")?;
+    known_ints(args, "size")?;
+    let x = dims(args, "x")?;
+    let part: Vec<Along> = sized(args, &Shape::from(&x[..]))?
         .into_iter()
         .map(|(begin, count)| Along { begin: begin.unwrap_or(0) as i64, stride: 1, count, squeezed: false })
         .collect();
-    Ok(part_view(&part, x))
+    Ok(part_view(&part, &x))
 }
 
 fn infer_crop(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -401,9 +409,9 @@ fn cropped(args: &Args<'_>, x: &Shape) -> Result<Vec<Along>, Fault> {
     Ok(part)
 }
 
-fn without_border<'a>(args: &Args<'a>) -> Result<View<'a>, Fault> {
-    let x = args.tensor("x")?;
-    Ok(part_view(&cropped(args, &Shape::from(x.shape()))?, x))
+fn without_border(args: &Args<'_>) -> Result<View, Fault> {
+    let x = dims(args, "x")?;
+    Ok(part_view(&cropped(args, &Shape::from(&x[..]))?, &x))
 }
 
 const ONE: Results = Results::Exactly(1);
@@ -424,7 +432,7 @@ pub(super) static OPS: &[Op] = &[
         sliced_by_size,
     ),
     Op {
-        fast: Fast::Kernels(fast_update),
+        fast: Fast::Prepared(fast_update),
         ..exact(
             "slice_update",
             "x with a part of it replaced",

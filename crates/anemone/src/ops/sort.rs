@@ -5,13 +5,13 @@
 use std::cmp::Ordering;
 
 use anemone_kernels::layout;
+use anemone_kernels::scratch::{Scratch, scratch};
 use anemone_kernels::sort::order;
 
-use super::fast::{Found, bits, elements, for_bits, moved, result as filled_shape};
-use super::loops::shape_of;
-use super::moves::{bad_value, exact, known_axis, known_int, one, result, tensor_type};
+use super::fast::{Ready, dims, for_bits, ready};
+use super::moves::{bad_value, exact, known_axis, known_int, meant, one, result, tensor_type};
 use super::row::*;
-use crate::types::{Element, f16};
+use crate::types::f16;
 
 const TOPK: &[Edition] = &[
     edition(
@@ -147,105 +147,83 @@ fn compute_topk(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     Ok(results)
 }
 
-/// The places of the first elements in their order; nothing where the kernel does not order them.
-fn fast_order(args: &Args<'_>, take: usize, context: &Context<'_>) -> Result<Option<Vec<usize>>, Fault> {
-    let x = args.tensor("x")?;
-    let axis = known_axis(args, "axis", x.rank())?;
-    let ascending = args.bool("ascending").unwrap_or(false);
-    let sizes @ [outer, n, inner] = sizes(x, axis);
-    if x.is_empty() || u32::try_from(n).is_err() {
-        return Ok(None);
+/// How the kernel orders the elements of a call.
+struct Order {
+    x: Reader,
+    dtype: DType,
+    /// The elements before, along and behind the axis.
+    sizes: [usize; 3],
+    take: usize,
+    ascending: bool,
+}
+
+impl Order {
+    /// Nothing where the kernel does not order them.
+    fn of(args: &Args<'_>, axis: usize, take: usize) -> Result<Option<Self>, Fault> {
+        let (dtype, shape) = (args.ty("x")?.dtype, dims(args, "x")?);
+        let count = |dims: &[usize]| dims.iter().product();
+        let sizes = [count(&shape[..axis]), shape[axis], count(&shape[axis + 1..])];
+        let known = matches!(dtype, Fp16 | Fp32 | Int8 | Int16 | Int32 | UInt8 | UInt16);
+        if !known || shape.contains(&0) || u32::try_from(shape[axis]).is_err() {
+            return Ok(None);
+        }
+        let ascending = args.bool("ascending").unwrap_or(false);
+        Ok(Some(Self { x: args.reader("x")?, dtype, sizes, take, ascending }))
     }
-    let mut places = vec![0; outer * take * inner];
-    macro_rules! ordered {
-        ($type:ty) => {
-            order::<$type>(context.threads, &mut places, elements(x), sizes, take, ascending)
-        };
-    }
-    match x.dtype() {
-        Fp16 => ordered!(f16),
-        Fp32 => ordered!(f32),
-        Int8 => ordered!(i8),
-        Int16 => ordered!(i16),
-        Int32 => ordered!(i32),
-        UInt8 => ordered!(u8),
-        UInt16 => ordered!(u16),
-        _ => return Ok(None),
-    }
-    Ok(Some(places))
-}
 
-/// The elements before, along and behind an axis.
-fn sizes(x: &Tensor, axis: usize) -> [usize; 3] {
-    let count = |dims: &[usize]| dims.iter().product();
-    [count(&x.shape()[..axis]), x.shape()[axis], count(&x.shape()[axis + 1..])]
-}
-
-fn fast_topk(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    let (axis, take, indices) = top(args, &Shape::from(x.shape()))?;
-    let take = take.known().unwrap_or(0) as usize;
-    let Some(places) = fast_order(args, take, context)? else { return Ok(None) };
-    let shape = shape_of(&types[0]);
-    let [outer, n, inner] = sizes(x, axis);
-    let mut results = vec![for_bits!(x.dtype(), E => moved(x.dtype(), &shape, |to: &mut [E]| {
-        layout::look_up_each(context.threads, to, bits(x), &places, [outer, n, take, inner]);
-    })?)];
-    match indices {
-        Some(Int32) => results.push(result_of(&shape, &places, |place| place as i32)?),
-        Some(_) => results.push(result_of(&shape, &places, |place| place as u16)?),
-        None => {}
-    }
-    Ok(Some(results))
-}
-
-/// Places as a tensor.
-fn result_of<T: Element>(shape: &[usize], places: &[usize], f: fn(usize) -> T) -> Result<Datum, Fault> {
-    filled_shape(shape, |to: &mut [T]| to.iter_mut().zip(places).for_each(|(to, &place)| *to = f(place)))
-}
-
-fn fast_argsort(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    let take = x.shape()[known_axis(args, "axis", x.rank())?];
-    let Some(places) = fast_order(args, take, context)? else { return Ok(None) };
-    Ok(Some(vec![result_of(&shape_of(&types[0]), &places, |place| place as i32)?]))
-}
-
-/// Line by line, so that the indices of the other dimensions are counted up and not divided out.
-fn fast_non_zero(args: &Args<'_>, _: &[Type], _: &Context<'_>) -> Found {
-    fn places<T: Copy>(shape: &[usize], x: &[T], is_zero: impl Fn(T) -> bool) -> Vec<i32> {
-        let mut places = Vec::new();
-        let mut index = vec![0; shape.len()];
-        let last = shape.len() - 1;
-        for line in x.chunks_exact(shape[last]) {
-            for (i, &v) in line.iter().enumerate() {
-                if !is_zero(v) {
-                    index[last] = i as i32;
-                    places.extend_from_slice(&index);
-                }
-            }
-            for axis in (0..last).rev() {
-                index[axis] += 1;
-                if (index[axis] as usize) < shape[axis] {
-                    break;
-                }
-                index[axis] = 0;
-            }
+    /// The places of the first elements in their order.
+    fn places(&self, run: &Run<'_, '_>) -> Scratch<usize> {
+        let [outer, _, inner] = self.sizes;
+        let mut places = scratch(outer * self.take * inner);
+        macro_rules! ordered {
+            ($type:ty) => {{
+                let x: &[$type] = run.read(&self.x);
+                order(run.threads, &mut places, x, self.sizes, self.take, self.ascending);
+            }};
+        }
+        match self.dtype {
+            Fp16 => ordered!(f16),
+            Fp32 => ordered!(f32),
+            Int8 => ordered!(i8),
+            Int16 => ordered!(i16),
+            UInt8 => ordered!(u8),
+            UInt16 => ordered!(u16),
+            _ => ordered!(i32),
         }
         places
     }
-    let x = args.tensor("x")?;
-    if x.is_empty() || x.rank() == 0 {
-        return Ok(None);
-    }
-    let places = match x.dtype() {
-        Fp16 => places(x.shape(), elements(x), |v: f16| v.to_bits() & 0x7fff == 0),
-        Fp32 => places(x.shape(), elements(x), |v: f32| v == 0.0),
-        Int32 => places(x.shape(), elements(x), |v: i32| v == 0),
-        DType::Bool => places(x.shape(), x.bytes(), |v| v == 0),
-        _ => return Ok(None),
-    };
-    Ok(Some(vec![Tensor::from_slice(&[places.len() / x.rank(), x.rank()], &places)?.into()]))
+}
+
+fn fast_topk(args: &Args<'_>, _: &[Type]) -> Ready {
+    let x = args.ty("x")?;
+    let (axis, take, indices) = top(args, &x.shape)?;
+    let take = take.known().unwrap_or(0) as usize;
+    let Some(order) = Order::of(args, axis, take)? else { return Ok(None) };
+    let [outer, n, inner] = order.sizes;
+    for_bits!(x.dtype, E => ready(move |run| {
+        let (x, places) = (run.read::<E>(&order.x), order.places(run));
+        layout::look_up_each(run.threads, run.write(0), x, &places, [outer, n, take, inner]);
+        match indices {
+            Some(Int32) => each(run.write(1), &places, |place| place as i32),
+            Some(_) => each(run.write(1), &places, |place| place as u16),
+            None => {}
+        }
+    }))
+}
+
+/// Writes places as elements of a tensor.
+fn each<T>(to: &mut [T], places: &[usize], f: fn(usize) -> T) {
+    to.iter_mut().zip(places).for_each(|(to, &place)| *to = f(place));
+}
+
+fn fast_argsort(args: &Args<'_>, _: &[Type]) -> Ready {
+    let x = args.ty("x")?;
+    let axis = known_axis(args, "axis", x.rank())?;
+    let Some(order) = Order::of(args, axis, dims(args, "x")?[axis])? else { return Ok(None) };
+    ready(move |run| {
+        let places = order.places(run);
+        each(run.write(0), &places, |place| place as i32);
+    })
 }
 
 fn infer_argsort(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -266,23 +244,45 @@ fn infer_non_zero(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, Int32, [Dim::Unknown, rank.into()].into_iter().collect())
 }
 
+/// Line by line, so that the indices of the other dimensions are counted up and not divided out.
 fn compute_non_zero(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let x = args.tensor("x")?;
-    let steps = super::loops::strides(x.shape());
-    let mut rows = 0;
-    let mut places = Vec::new();
-    for (at, value) in x.to_f64s().into_iter().enumerate() {
-        if value != 0.0 {
-            rows += 1;
-            places.extend(steps.iter().zip(x.shape()).map(|(step, n)| (at / step % n) as i64));
+    fn places<T: Copy>(shape: &[usize], x: &[T], is_zero: impl Fn(T) -> bool) -> (usize, Vec<i32>) {
+        let (mut rows, mut places) = (0, Vec::new());
+        let mut index = vec![0; shape.len()];
+        for line in x.chunks_exact(shape.last().copied().unwrap_or(1).max(1)) {
+            for (i, &v) in line.iter().enumerate() {
+                if !is_zero(v) {
+                    if let Some(last) = index.last_mut() {
+                        *last = i as i32;
+                    }
+                    places.extend_from_slice(&index);
+                    rows += 1;
+                }
+            }
+            for axis in (0..shape.len().saturating_sub(1)).rev() {
+                index[axis] += 1;
+                if (index[axis] as usize) < shape[axis] {
+                    break;
+                }
+                index[axis] = 0;
+            }
         }
+        (rows, places)
     }
-    one(Tensor::from_i64s(Int32, &[rows, x.rank()], &places)?)
+    let x = args.tensor("x")?;
+    let (rows, places) = match (x.as_slice::<f16>(), x.as_slice::<f32>(), x.as_slice::<i32>()) {
+        (Some(x16), ..) => places(x.shape(), x16, |v| v.to_bits() & 0x7fff == 0),
+        (_, Some(x32), _) => places(x.shape(), x32, |v| v == 0.0),
+        (.., Some(whole)) => places(x.shape(), whole, |v| v == 0),
+        _ if x.dtype() == DType::Bool => places(x.shape(), x.bytes(), |v| v == 0),
+        _ => places(x.shape(), &x.to_f64s(), |v| v == 0.0),
+    };
+    one(Tensor::from_slice(&[rows, x.rank()], &places)?)
 }
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Kernels(fast_topk),
+        fast: Fast::Prepared(fast_topk),
         ..exact(
             "topk",
             "the largest or smallest elements along an axis, and their places",
@@ -293,7 +293,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Kernels(fast_argsort),
+        fast: Fast::Prepared(fast_argsort),
         ..exact(
             "argsort",
             "the places of the elements along an axis, in their order",
@@ -303,17 +303,14 @@ pub(super) static OPS: &[Op] = &[
             compute_argsort,
         )
     },
-    Op {
-        fast: Fast::Kernels(fast_non_zero),
-        ..exact(
-            "non_zero",
-            "the places of the elements that are not zero",
-            NON_ZERO,
-            Results::Exactly(1),
-            infer_non_zero,
-            compute_non_zero,
-        )
-    },
+    meant(exact(
+        "non_zero",
+        "the places of the elements that are not zero",
+        NON_ZERO,
+        Results::Exactly(1),
+        infer_non_zero,
+        compute_non_zero,
+    )),
 ];
 
 #[cfg(test)]
@@ -385,5 +382,10 @@ mod tests {
         check("non_zero", Ios15, &[("x", flags(&[false, false]))], &[i32s(&[0, 1], &[])]);
         check("non_zero", Ios15, &[("x", iota(&[0, 3]))], &[i32s(&[0, 2], &[])]);
         check("non_zero", Ios15, &[("x", int(5))], &[i32s(&[1, 0], &[])]);
+        let values = [0.0, 1.0, -0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+        let places = i32s(&[3, 3], &[0, 0, 1, 1, 0, 0, 1, 1, 1]);
+        for dtype in [Fp16, Fp32, Int32, DType::Bool] {
+            check("non_zero", Ios15, &[("x", arg(dtype, &[2, 2, 2], &values))], &[places.clone()]);
+        }
     }
 }

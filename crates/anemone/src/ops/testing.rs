@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::device::compare::agree;
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Fault, Kind, Meaning, Op, Slot};
+use crate::mil::op::{Arg, Args, Fast, Fault, Kind, Meaning, Op, Slot};
 use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
 
 /// A tensor of dtype fp32.
@@ -307,24 +307,6 @@ pub(super) fn by_kernels(op: &str, opset: Opset, arguments: &[(&str, Datum)]) ->
     })
 }
 
-/// Asserts that the kernels of an op give the list that it means.
-#[track_caller]
-pub(super) fn fast_lists_agree(op: &str, opset: Opset, arguments: &[(&str, Datum)]) {
-    let items = |results: Vec<Datum>| match results.into_iter().next() {
-        Some(Datum::List { items, .. }) => items,
-        other => panic!("`{op}` gave {other:?}"),
-    };
-    let (found, exact) = (items(by_kernels(op, opset, arguments)), items(by_meaning(op, opset, arguments)));
-    assert_eq!(found.len(), exact.len(), "`{op}`");
-    for (found, exact) in found.iter().zip(&exact) {
-        let same = match (found, exact) {
-            (Some(found), Some(exact)) => found.same_bits(exact),
-            (found, exact) => found.is_none() && exact.is_none(),
-        };
-        assert!(same, "`{op}` gives {found:?} and means {exact:?}");
-    }
-}
-
 /// Asserts that the fast way of an op gives what its meaning gives, within its tolerance, with one thread and with
 /// several. False when this case has no fast way.
 #[track_caller]
@@ -344,6 +326,37 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
             assert!(found.same_bits(several.as_tensor().unwrap()), "`{op}` depends on the number of threads");
             agree(found, exact, args.op.tolerance).unwrap_or_else(|e| panic!("`{op}`: {e}"));
         }
+        if let Some(planned) = planned(op, opset, arguments, &types) {
+            let same = planned
+                .iter()
+                .zip(&found)
+                .all(|(a, b)| a.as_tensor().zip(b.as_tensor()).is_some_and(|(a, b)| a.same_bits(b)));
+            assert!(same, "`{op}` gives {planned:?} in a plan, and {found:?} by itself");
+        }
         true
+    })
+}
+
+/// What the kernels of an op give as in a plan, where they are prepared with the constants and read the other arguments
+/// when they run. Nothing where they cannot be prepared so.
+fn planned(op: &str, opset: Opset, arguments: &[(&str, Datum)], types: &[Type]) -> Option<Vec<Datum>> {
+    with(op, opset, arguments, Know::Constants, &[], |args| {
+        let Fast::Prepared(prepare) = args.op.fast else { return None };
+        let prepared = match prepare(args, types) {
+            Ok(prepared) => prepared?,
+            Err(fault) => {
+                assert_eq!(fault.code.name, "not-constant", "fast `{op}`: {fault}");
+                return None;
+            }
+        };
+        let named = |name| arguments.iter().filter(move |(n, _)| *n == name);
+        let given: Vec<&[u8]> = args
+            .edition
+            .params
+            .iter()
+            .flat_map(|p| named(p.name))
+            .map(|(_, d)| d.as_tensor().map_or(&[][..], Tensor::bytes))
+            .collect();
+        Some(prepared.results(&given, types, 2).unwrap_or_else(|fault| panic!("fast `{op}`: {fault}")))
     })
 }

@@ -1,126 +1,161 @@
 //! The decompression of weights with the kernels: it runs once for each weight when a program is loaded.
 
-use std::borrow::Cow;
-
-use anemone_kernels::Float as _;
+use anemone_kernels::Float;
+use anemone_kernels::scratch::scratch;
+use anemone_kernels::threads::parallel_chunks;
 use anemone_kernels::weights::{Blocks, Codes, compress, expand, ones, shift_scale};
 
-use super::{dense_count, known_axis, stated_shape};
-use crate::ops::fast::{Found, bits, elements, filled, for_bits, for_float, moved, result, singles};
+use super::{dense_count, known_axis};
+use crate::ops::fast::{Elements, Ready, Singles, dims, for_bits, for_float, ready, singles};
 use crate::ops::loops::shape_of;
 use crate::ops::row::*;
 use crate::types::f16;
 
-/// The elements of a tensor as the kernels read them.
-fn codes(t: &Tensor) -> Option<Codes<'_>> {
-    Some(match t.dtype() {
-        Int4 | Int8 => Codes::Signed(t.bytes(), t.dtype().bits()),
-        UInt1 | UInt2 | UInt3 | UInt4 | UInt6 | UInt8 => Codes::Unsigned(t.bytes(), t.dtype().bits()),
-        Fp16 => Codes::Halves(elements(t)),
-        Fp32 => Codes::Singles(elements(t)),
-        _ => return None,
-    })
+/// Where the kernels find codes.
+struct Source {
+    reader: Reader,
+    dtype: DType,
 }
 
-/// One number for each block, where a single number holds for all.
-fn for_each(values: Cow<'_, [f32]>, count: usize) -> Cow<'_, [f32]> {
-    if values.len() == 1 { vec![values[0]; count].into() } else { values }
+impl Source {
+    /// Those of an argument, if the kernels read its dtype.
+    fn of(args: &Args<'_>, param: &'static str) -> Result<Option<Self>, Fault> {
+        let dtype = args.ty(param)?.dtype;
+        let known =
+            matches!(dtype, Int4 | Int8 | UInt1 | UInt2 | UInt3 | UInt4 | UInt6 | UInt8 | Fp16 | Fp32);
+        Ok(if known { Some(Self { reader: args.reader(param)?, dtype }) } else { None })
+    }
+
+    fn codes<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> Codes<'b> {
+        match self.dtype {
+            Int4 | Int8 => Codes::Signed(run.read(&self.reader), self.dtype.bits()),
+            Fp16 => Codes::Halves(run.read(&self.reader)),
+            Fp32 => Codes::Singles(run.read(&self.reader)),
+            _ => Codes::Unsigned(run.read(&self.reader), self.dtype.bits()),
+        }
+    }
 }
 
 /// `constexpr_affine_dequantize`.
-pub(super) fn affine(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (data, scale) = (args.tensor("quantized_data")?, args.tensor("scale")?);
-    let (scales, zeros) = (singles(scale), singles(args.tensor("zero_point")?));
+pub(super) fn affine(args: &Args<'_>, _: &[Type]) -> Ready {
+    let shape = dims(args, "quantized_data")?;
+    let (scales, zeros) = (singles(args.tensor("scale")?), singles(args.tensor("zero_point")?));
     let (blocks, count) = if scales.len() == 1 && zeros.len() == 1 {
-        (Blocks::one(data.len()), 1)
+        (Blocks::one(shape.iter().product()), 1)
     } else {
-        let axis = known_axis(args, "axis", data.rank())?;
-        (Blocks::along(data.shape(), axis), data.shape()[axis])
+        let axis = known_axis(args, "axis", shape.len())?;
+        (Blocks::along(&shape, axis), shape[axis])
     };
-    let (scales, zeros) = (for_each(scales, count), for_each(zeros, count));
-    let Some(codes) = codes(data).filter(|_| !data.is_empty()) else { return Ok(None) };
-    for_float!(scale.dtype(), T => filled(types, |y: &mut [T]| {
-        shift_scale(context.threads, y, codes, &blocks, &scales, Some(&zeros), false);
+    // A single number holds for all blocks.
+    let each = |values: &[f32]| if values.len() == 1 { vec![values[0]; count] } else { values.to_vec() };
+    let (scales, zeros) = (each(&scales), each(&zeros));
+    let Some(source) = Source::of(args, "quantized_data")?.filter(|_| !shape.contains(&0)) else {
+        return Ok(None);
+    };
+    for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
+        let codes = source.codes(run);
+        shift_scale(run.threads, run.write::<T>(0), codes, &blocks, &scales, Some(&zeros), false);
     }))
 }
 
-/// The data, shifted and scaled block by block, in the dtype of the scale.
-fn shifted_and_scaled(
-    args: &Args<'_>,
-    context: &Context<'_>,
-    shape: &[usize],
-    codes: Codes<'_>,
-) -> Result<Option<Tensor>, Fault> {
-    let scale = args.tensor("scale")?;
-    let offset = if args.has("offset") { Some(args.tensor("offset")?) } else { None };
-    let shifts = offset.map(singles);
-    let narrow = scale.dtype() == Fp16;
-    // Data is brought to the dtype of the scale first. Halves hold the whole numbers of a byte as they are.
-    let mut halves = Vec::new();
-    let codes = match codes {
-        Codes::Singles(wide) if narrow => {
-            halves.resize(wide.len(), f16::ZERO);
-            f16::narrow(&mut halves, wide);
-            Codes::Halves(&halves)
-        }
-        other => other,
-    };
-    let halved = narrow && offset.is_none_or(|o| o.dtype() != Fp32);
-    let blocks = Blocks::new(shape, scale.shape());
-    let scales = singles(scale);
-    let y = for_float!(scale.dtype(), T => result(shape, |y: &mut [T]| {
-        shift_scale(context.threads, y, codes, &blocks, &scales, shifts.as_deref(), halved);
-    })?);
-    Ok(y.as_tensor().cloned())
+/// How data is shifted and scaled block by block, in the dtype of the scale.
+struct Scaling {
+    blocks: Blocks,
+    scales: Singles,
+    shifts: Option<Singles>,
+    /// Whether the scale is of halves, to which data is brought first.
+    narrow: bool,
+    /// Whether differences are rounded to halves.
+    halved: bool,
+}
+
+impl Scaling {
+    fn of(args: &Args<'_>, shape: &[usize]) -> Result<Self, Fault> {
+        let narrow = args.ty("scale")?.dtype == Fp16;
+        Ok(Self {
+            blocks: Blocks::new(shape, &dims(args, "scale")?),
+            scales: Singles::of(args, "scale")?,
+            shifts: Singles::opt(args, "offset")?,
+            narrow,
+            halved: narrow && args.opt_ty("offset").is_none_or(|o| o.dtype != Fp32),
+        })
+    }
+
+    /// The scales, and the shifts.
+    fn numbers<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> (Elements<'b, f32>, Option<Elements<'b, f32>>) {
+        (self.scales.read(run), self.shifts.as_ref().map(|s| s.read(run)))
+    }
+
+    fn apply<T: Float>(
+        &self,
+        threads: usize,
+        y: &mut [T],
+        codes: Codes<'_>,
+        (scales, shifts): (Elements<'_, f32>, Option<Elements<'_, f32>>),
+    ) {
+        // Halves hold the whole numbers of a byte as they are.
+        let mut halves = scratch(if self.narrow { y.len() } else { 0 });
+        let codes = match codes {
+            Codes::Singles(wide) if self.narrow => {
+                f16::narrow(&mut halves, wide);
+                Codes::Halves(&halves)
+            }
+            other => other,
+        };
+        shift_scale(threads, y, codes, &self.blocks, &scales, shifts.as_deref(), self.halved);
+    }
 }
 
 /// `constexpr_blockwise_shift_scale`.
-pub(super) fn blockwise(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
-    let data = args.tensor("data")?;
-    let Some(codes) = codes(data).filter(|_| !data.is_empty()) else { return Ok(None) };
-    Ok(shifted_and_scaled(args, context, data.shape(), codes)?.map(|y| vec![y.into()]))
+pub(super) fn blockwise(args: &Args<'_>, _: &[Type]) -> Ready {
+    let shape = dims(args, "data")?;
+    let Some(source) = Source::of(args, "data")?.filter(|_| !shape.contains(&0)) else { return Ok(None) };
+    let scaling = Scaling::of(args, &shape)?;
+    for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
+        let (codes, numbers) = (source.codes(run), scaling.numbers(run));
+        scaling.apply(run.threads, run.write::<T>(0), codes, numbers);
+    }))
 }
 
 /// `constexpr_sparse_blockwise_shift_scale`.
-pub(super) fn sparse_blockwise(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+pub(super) fn sparse_blockwise(args: &Args<'_>, _: &[Type]) -> Ready {
     let (mask, data) = (args.tensor("data_mask")?, args.tensor("nonzero_data")?);
     dense_count(data, "nonzero_data", ones(mask.bytes(), mask.len()), "data_mask")?;
     if mask.is_empty() {
         return Ok(None);
     }
-    let mut numbers = vec![0.0; mask.len()];
-    expand(context.threads, &mut numbers, mask.bytes(), &singles(data));
-    let scaled = shifted_and_scaled(args, context, mask.shape(), Codes::Singles(&numbers))?;
-    let Some(scaled) = scaled else { return Ok(None) };
-    let values = for_float!(scaled.dtype(), T => result(&shape_of(&types[1]), |y: &mut [T]| {
-        compress(y, mask.bytes(), elements(&scaled));
-    })?);
-    Ok(Some(vec![mask.clone().into(), values]))
+    let (len, scaling, numbers) =
+        (mask.len(), Scaling::of(args, mask.shape())?, Singles::of(args, "nonzero_data")?);
+    let mask = args.reader("data_mask")?;
+    for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
+        let mask: &[u8] = run.read(&mask);
+        run.write(0).copy_from_slice(mask);
+        let (mut dense, mut scaled) = (scratch::<f32>(len), scratch::<T>(len));
+        expand(run.threads, &mut dense, mask, &numbers.read(run));
+        scaling.apply(run.threads, &mut scaled, Codes::Singles(&dense), scaling.numbers(run));
+        compress(run.write(1), mask, &scaled);
+    }))
 }
 
 /// `constexpr_sparse_to_dense`.
-pub(super) fn sparse_to_dense(args: &Args<'_>, _: &[Type], context: &Context<'_>) -> Found {
+pub(super) fn sparse_to_dense(args: &Args<'_>, types: &[Type]) -> Ready {
     let (values, mask) = (args.tensor("nonzero_data")?, args.tensor("mask")?);
-    let shape = if args.edition.in_attributes {
-        stated_shape(args)?.known().unwrap_or_default()
-    } else {
-        mask.shape().to_vec()
-    };
-    dense_count(values, "nonzero_data", ones(mask.bytes(), shape.iter().product()), "mask")?;
-    Ok(for_bits!(values.dtype(), E => {
-        let dense = moved(values.dtype(), &shape, |to: &mut [E]| {
-            expand(context.threads, to, mask.bytes(), bits(values));
-        })?;
-        Some(vec![dense])
+    let count = shape_of(&types[0]).iter().product();
+    dense_count(values, "nonzero_data", ones(mask.bytes(), count), "mask")?;
+    let (dtype, values, mask) = (values.dtype(), args.reader("nonzero_data")?, args.reader("mask")?);
+    for_bits!(dtype, E => ready(move |run| {
+        let (mask, values): (&[u8], &[E]) = (run.read(&mask), run.read(&values));
+        expand(run.threads, run.write(0), mask, values);
     }))
 }
 
 /// `constexpr_cast`, which only widens.
-pub(super) fn cast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let source = args.tensor("source_val")?;
-    filled(types, |y: &mut [f32]| {
-        anemone_kernels::threads::parallel_chunks(context.threads, y, 1 << 12, 8, |i, y| {
-            f16::widen(y, &elements::<f16>(source)[i << 12..][..y.len()]);
+pub(super) fn cast(args: &Args<'_>, _: &[Type]) -> Ready {
+    let source = args.reader("source_val")?;
+    ready(move |run| {
+        let source: &[f16] = run.read(&source);
+        parallel_chunks(run.threads, run.write(0), 1 << 12, 8, |i, y| {
+            f16::widen(y, &source[i << 12..][..y.len()]);
         });
     })
 }

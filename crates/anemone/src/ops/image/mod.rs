@@ -247,7 +247,7 @@ const fn image(
     editions: &'static [Edition],
     infer: crate::mil::op::Infer,
     compute: crate::mil::op::Compute,
-    fast: Kernels,
+    fast: Prepare,
     tolerance: Tolerance,
 ) -> Op {
     Op {
@@ -257,7 +257,7 @@ const fn image(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Kernels(fast),
+        fast: Fast::Prepared(fast),
         tolerance,
         scalar: Scalar::None,
     }

@@ -1,10 +1,11 @@
 //! Stretching and shrinking: `resize`, `resize_bilinear`, `resize_nearest_neighbor` and the upsamplings.
 
 use anemone_kernels::image::{self, Tap};
+use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
 use anemone_kernels::{Float as _, layout};
 
-use super::super::fast::{Found, bits, filled, for_bits, for_float, moved, singles};
+use super::super::fast::{Elements, Ready, Singles, dims, for_bits, for_float, ready};
 use super::super::loops::{shape_of, strides};
 use super::super::moves::{self, View};
 use super::super::row::*;
@@ -272,14 +273,15 @@ fn around(shape: &[usize], axis: usize) -> [usize; 3] {
 }
 
 /// As [`linear`], with the places along each axis computed once.
-fn fast_linear(args: &Args<'_>, types: &[Type], context: &Context<'_>, resized: usize, grid: Grid) -> Found {
-    let (x, to) = (args.tensor("x")?, shape_of(&types[0]));
-    if !x.dtype().is_float() || x.is_empty() || to.contains(&0) {
+fn fast_linear(args: &Args<'_>, types: &[Type], resized: usize, grid: Grid) -> Ready {
+    let (dtype, from, to) = (args.ty("x")?.dtype, dims(args, "x")?, shape_of(&types[0]));
+    if !dtype.is_float() || from.contains(&0) || to.contains(&0) {
         return Ok(None);
     }
-    let mut shape = x.shape().to_vec();
-    let mut values = singles(x);
-    for axis in moving(x.shape(), &to, resized, grid) {
+    let x = Singles::of(args, "x")?;
+    let mut shape = from.clone();
+    let mut stretches: Vec<([usize; 3], Vec<Tap>)> = Vec::new();
+    for axis in moving(&from, &to, resized, grid) {
         let (sizes, count) = (around(&shape, axis), to[axis]);
         let last = shape[axis] - 1;
         let tap = |i| {
@@ -288,73 +290,76 @@ fn fast_linear(args: &Args<'_>, types: &[Type], context: &Context<'_>, resized: 
             let weight = point - low as f64;
             Tap { between: [low, (low + 1).min(last)], weights: [(1.0 - weight) as f32, weight as f32] }
         };
-        let taps: Vec<Tap> = (0..count).map(tap).collect();
+        stretches.push((sizes, (0..count).map(tap).collect()));
         shape[axis] = count;
-        let mut stretched = room(Fp32, &shape)?;
-        stretched.resize(shape.iter().product(), 0.0);
-        image::stretch(context.threads, &mut stretched, &values, sizes, &taps);
-        values = stretched.into();
     }
-    for_float!(x.dtype(), T => filled(types, |y: &mut [T]| {
-        parallel_chunks(context.threads, y, 1 << 12, 8, |i, y| T::narrow(y, &values[i << 12..][..y.len()]));
+    for_float!(dtype, T => ready(move |run| {
+        let mut values = x.read(run);
+        for &([outer, n, inner], ref taps) in &stretches {
+            let mut stretched = scratch(outer * taps.len() * inner);
+            image::stretch(run.threads, &mut stretched, &values, [outer, n, inner], taps);
+            values = Elements::Own(stretched);
+        }
+        let threads = run.threads;
+        parallel_chunks(threads, run.write(0), 1 << 12, 8, |i, y| T::narrow(y, &values[i << 12..][..y.len()]));
     }))
 }
 
-pub(super) fn fast_bilinear(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+pub(super) fn fast_bilinear(args: &Args<'_>, types: &[Type]) -> Ready {
     let upsamples = args.op.name == "upsample_bilinear";
-    fast_linear(args, types, context, 2, if upsamples { upsample_grid(args)? } else { Grid::read(args)? })
+    fast_linear(args, types, 2, if upsamples { upsample_grid(args)? } else { Grid::read(args)? })
 }
 
 /// As [`nearest`], along one axis after the other.
-fn fast_by_nearest(
-    args: &Args<'_>,
-    types: &[Type],
-    context: &Context<'_>,
-    index: impl Fn(usize, usize, usize) -> usize,
-) -> Found {
-    let (mut x, to) = (args.tensor("x")?.clone(), shape_of(&types[0]));
-    if x.is_empty() || to.contains(&0) {
+fn fast_by_nearest(args: &Args<'_>, types: &[Type], index: impl Fn(usize, usize, usize) -> usize) -> Ready {
+    let (dtype, mut shape, to) = (args.ty("x")?.dtype, dims(args, "x")?, shape_of(&types[0]));
+    if shape.contains(&0) || to.contains(&0) {
         return Ok(None);
     }
-    let axes = moving(x.shape(), &to, to.len(), Grid::Default);
-    for axis in axes {
-        let (sizes, mut shape) = (around(x.shape(), axis), x.shape().to_vec());
+    let x = args.reader("x")?;
+    let mut picks: Vec<([usize; 3], Vec<usize>)> = Vec::new();
+    for axis in moving(&shape, &to, to.len(), Grid::Default) {
+        let sizes = around(&shape, axis);
+        let place = |i| index(i, to[axis], sizes[1]).min(sizes[1] - 1);
+        picks.push((sizes, (0..to[axis]).map(place).collect()));
         shape[axis] = to[axis];
-        let places: Vec<usize> =
-            (0..to[axis]).map(|i| index(i, to[axis], sizes[1]).min(sizes[1] - 1)).collect();
-        let picked = for_bits!(x.dtype(), E => moved(x.dtype(), &shape, |to: &mut [E]| {
-            layout::look_up(context.threads, to, bits(&x), &places, sizes);
-        })?);
-        let Some(picked) = picked.as_tensor() else { return Ok(None) };
-        x = picked.clone();
     }
-    Ok(Some(vec![x.into()]))
+    for_bits!(dtype, E => ready(move |run| {
+        let x: &[E] = run.read(&x);
+        let Some((last, before)) = picks.split_last() else { return run.write(0).copy_from_slice(x) };
+        let mut picked = Elements::Lent(x);
+        for &([outer, n, inner], ref places) in before {
+            let mut next = scratch(outer * places.len() * inner);
+            layout::look_up(run.threads, &mut next, &picked, places, [outer, n, inner]);
+            picked = Elements::Own(next);
+        }
+        layout::look_up(run.threads, run.write(0), &picked, &last.1, last.0);
+    }))
 }
 
 /// Of whole multiples each pixel becomes a block of pixels.
-pub(super) fn fast_nearest(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let x = args.tensor("x")?;
-    let shape = shape_of(&types[0]);
+pub(super) fn fast_nearest(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (x, shape) = (dims(args, "x")?, shape_of(&types[0]));
     let (mut dims, mut steps) = (Vec::new(), Vec::new());
-    for ((&n, &to), step) in x.shape().iter().zip(&shape).zip(moves::strides(x.shape())) {
+    for ((&n, &to), step) in x.iter().zip(&shape).zip(moves::strides(&x)) {
         if n == 0 || to % n != 0 {
             return if args.op.name == "upsample_nearest_neighbor" {
-                fast_by_nearest(args, types, context, start)
+                fast_by_nearest(args, types, start)
             } else {
-                fast_by_nearest(args, types, context, middle)
+                fast_by_nearest(args, types, middle)
             };
         }
         dims.extend([n, to / n]);
         steps.extend([step, 0]);
     }
-    View { x, shape, start: 0, dims, steps }.copied(context.threads)
+    View { shape, start: 0, dims, steps }.ready(args, "x")
 }
 
-pub(super) fn fast_resize(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+pub(super) fn fast_resize(args: &Args<'_>, types: &[Type]) -> Ready {
     let resized = args.int("resized_dims").unwrap_or(0) as usize;
     match (interpolation(args)?, Grid::read(args)?) {
-        (true, grid) => fast_linear(args, types, context, resized, grid),
-        (false, Grid::Default | Grid::Unalign) => fast_by_nearest(args, types, context, middle),
-        (false, grid) => fast_by_nearest(args, types, context, |i, to, from| halfway(grid, i, to, from)),
+        (true, grid) => fast_linear(args, types, resized, grid),
+        (false, Grid::Default | Grid::Unalign) => fast_by_nearest(args, types, middle),
+        (false, grid) => fast_by_nearest(args, types, |i, to, from| halfway(grid, i, to, from)),
     }
 }

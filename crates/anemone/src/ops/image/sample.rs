@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use anemone_kernels::image::{self, Sample};
+use anemone_kernels::scratch::scratch;
 
-use super::super::fast::{Found, elements, filled, for_float};
+use super::super::fast::{Elements, Numbers, Ready, dims, for_float, ready_if};
 use super::super::loops::shape_of;
 use super::super::row::*;
 use super::super::window::{not_known, room};
@@ -161,21 +162,198 @@ pub(super) fn infer_resample(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
 /// The y and x of a sample; nothing is a place outside.
 type Place = Option<[f64; 2]>;
 
-/// Where an op samples which images, and how.
-struct Samples {
+/// How an op samples images: all but the numbers that say where.
+struct Sampler {
     /// Whether it samples between pixels, and not the nearest.
     bilinear: bool,
     /// What lies outside.
     outside: f64,
-    /// Images, and the places in each of them, in the order of the result.
-    parts: Vec<(Range<usize>, Vec<Place>)>,
+    /// The batch, channels, height and width of the images.
+    images: [usize; 4],
+    /// The height and width of the result.
+    target: [usize; 2],
+    /// How many parts the result has, each of which samples one or all images at the same places.
+    parts: usize,
+    way: Way,
 }
 
-fn samples(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
-    match args.op.name {
-        "resample" => resample_places(args, shape),
-        "affine" => affine_places(args, shape),
-        _ => crop_resize_places(args, shape),
+/// How numbers say where.
+enum Way {
+    /// An x and a y for each place.
+    Listed(Padding, Coordinates, bool),
+    /// Six numbers that map the result to the image. `true` aligns corners.
+    Mapped(bool),
+    /// A box to cut out.
+    Boxes(Boxes),
+}
+
+/// How numbers say which box.
+struct Boxes {
+    /// The parameter that gives them, and how many they are.
+    param: &'static str,
+    numbers: usize,
+    /// Whether each is cut out of every image.
+    every_image: bool,
+    scale: f64,
+    normalized: bool,
+    /// Whether they give a centre and a size, and not two corners; and whether the width comes first.
+    centred: bool,
+    width_first: bool,
+    grid: Grid,
+}
+
+impl Sampler {
+    fn of(args: &Args<'_>, shape: &[usize]) -> Result<Self, Fault> {
+        let own = dims(args, "x")?;
+        let images = <[usize; 4]>::try_from(own).unwrap_or_default();
+        let target = [shape[shape.len() - 2], shape[shape.len() - 1]];
+        let flag = |param| args.bool(param).ok_or_else(|| not_known(args, param));
+        let common = |bilinear, outside, parts, way| Self { bilinear, outside, images, target, parts, way };
+        Ok(match args.op.name {
+            "resample" => {
+                let (bilinear, padding, coordinates) = resample_modes(args)?;
+                let align = flag("align_corners")?;
+                let outside = args.float("padding_value").ok_or_else(|| not_known(args, "padding_value"))?;
+                if padding != Padding::Constant && images.contains(&0) {
+                    return Err(Fault::of(
+                        "x",
+                        &codes::SHAPE_MISMATCH,
+                        format!("`x` of `resample` is of shape {images:?}, which has no pixel to sample"),
+                    ));
+                }
+                common(bilinear, outside, shape[0], Way::Listed(padding, coordinates, align))
+            }
+            "affine" => {
+                let align = flag("align_corners")?;
+                common(true, 0.0, dims(args, "transform_matrix")?[0], Way::Mapped(align))
+            }
+            _ => {
+                let number = |param| args.float(param).unwrap_or(0.0);
+                let (centred, width_first) = box_mode(args)?;
+                let param = if args.opset < Ios17 { "roi" } else { "boxes" };
+                let numbers = if args.opset < Ios17 { dims(args, param)?[2] } else { 4 };
+                let boxes = Boxes {
+                    param,
+                    numbers,
+                    every_image: args.opset < Ios17 && numbers == 4,
+                    scale: number("spatial_scale"),
+                    normalized: args.bool("normalized_coordinates").unwrap_or(false),
+                    centred,
+                    width_first,
+                    grid: Grid::read(args)?,
+                };
+                common(true, number("pad_value"), dims(args, param)?[0], Way::Boxes(boxes))
+            }
+        })
+    }
+
+    /// The parameter that says where.
+    fn param(&self) -> &'static str {
+        match &self.way {
+            Way::Listed(..) => "coordinates",
+            Way::Mapped(_) => "transform_matrix",
+            Way::Boxes(boxes) => boxes.param,
+        }
+    }
+
+    /// Which images a part samples. `indices` are the images of the boxes, where they are given.
+    fn images(&self, part: usize, numbers: &[f64], indices: Option<&[i64]>) -> Result<Range<usize>, Fault> {
+        let batch = self.images[0];
+        let image = match &self.way {
+            Way::Mapped(_) if self.parts == 1 => return Ok(0..batch),
+            Way::Boxes(boxes) if boxes.every_image => return Ok(0..batch),
+            Way::Boxes(boxes) => match indices {
+                _ if boxes.numbers == 5 => image_of(numbers[part * 5], batch, "roi")?,
+                Some(indices) => image_of(indices[part] as f64, batch, "box_indices")?,
+                None => part,
+            },
+            Way::Listed(..) | Way::Mapped(_) => part,
+        };
+        Ok(image..image + 1)
+    }
+
+    /// The places that a part samples, in the order of the result.
+    fn places<'n>(&'n self, part: usize, numbers: &'n [f64]) -> impl Iterator<Item = Place> + 'n {
+        let [height, width] = self.target;
+        let numbers = match &self.way {
+            Way::Listed(..) => &numbers[part * height * width * 2..],
+            Way::Mapped(_) => &numbers[part * 6..],
+            Way::Boxes(boxes) => &numbers[part * boxes.numbers..][..boxes.numbers],
+        };
+        (0..height * width).map(move |at| self.place(at / width, at % width, numbers))
+    }
+
+    /// The place that the sample in a row and a column of the result comes from.
+    fn place(&self, row: usize, column: usize, numbers: &[f64]) -> Place {
+        let ([_, _, height, width], target) = (self.images, self.target);
+        match &self.way {
+            &Way::Listed(padding, coordinates, align) => {
+                let at = &numbers[(row * target[1] + column) * 2..];
+                let at_x = padding.inside(coordinates.index(at[0], width, align), width);
+                let at_y = padding.inside(coordinates.index(at[1], height, align), height);
+                Some([at_y, at_x])
+            }
+            &Way::Mapped(align) => {
+                // The coordinate of an index; the only pixel of a line lies in its middle.
+                let unit = |i: usize, size: usize| match (align, size) {
+                    (true, 1) => 0.0,
+                    (true, _) => 2.0 * i as f64 / (size as f64 - 1.0) - 1.0,
+                    (false, _) => (2.0 * i as f64 + 1.0) / size as f64 - 1.0,
+                };
+                let (v, u, units) =
+                    (unit(row, target[0]), unit(column, target[1]), Coordinates::MinusOneToOne);
+                let at_x = units.index(numbers[0] * u + numbers[1] * v + numbers[2], width, align);
+                let at_y = units.index(numbers[3] * u + numbers[4] * v + numbers[5], height, align);
+                Some([at_y, at_x])
+            }
+            Way::Boxes(boxes) => {
+                let [h, w] = boxes.sides(numbers);
+                let at_y = boxes.point(h, height, row, target[0])?;
+                Some([at_y, boxes.point(w, width, column, target[1])?])
+            }
+        }
+    }
+
+    /// What of an image a sample is.
+    fn sample(&self, place: Place) -> Sample {
+        let [_, _, height, width] = self.images;
+        let Some([at_y, at_x]) = place else {
+            return Sample { constant: self.outside as f32, ..Sample::default() };
+        };
+        let [top, left] =
+            [at_y, at_x].map(|at| if self.bilinear { at.floor() } else { at.round_ties_even() });
+        let [down, right] = if self.bilinear { [at_y - top, at_x - left] } else { [0.0; 2] };
+        let mut sample = Sample::default();
+        for (k, (below, beside)) in [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().enumerate() {
+            let part = |far: u8, weight: f64| if far == 1 { weight } else { 1.0 - weight };
+            let weight = (part(below, down) * part(beside, right)) as f32;
+            let (y, x) = (top + f64::from(below), left + f64::from(beside));
+            if (0.0..height as f64).contains(&y) && (0.0..width as f64).contains(&x) {
+                (sample.pixels[k], sample.weights[k]) = ((y as usize * width + x as usize) as u32, weight);
+            } else if weight != 0.0 {
+                sample.constant += weight * self.outside as f32;
+            }
+        }
+        sample
+    }
+}
+
+impl Boxes {
+    /// Where a box starts and ends, along the height and along the width.
+    fn sides(&self, numbers: &[f64]) -> [(f64, f64); 2] {
+        let &[a, b, c, d] = &numbers[self.numbers - 4..] else { unreachable!("a box has four numbers") };
+        let sides = if self.width_first { [(b, d), (a, c)] } else { [(a, c), (b, d)] };
+        let corners = |(middle, size): (f64, f64)| (middle - size / 2.0, middle + size / 2.0);
+        if self.centred { sides.map(corners) } else { sides }
+    }
+
+    /// Sample `i` of `count` along a side of a box. One that lies outside the image is the padding value, and is not
+    /// mixed with pixels.
+    fn point(&self, side: (f64, f64), size: usize, i: usize, count: usize) -> Option<f64> {
+        let unit = self.scale * if self.normalized { size as f64 - 1.0 } else { 1.0 };
+        let (start, length) = (side.0 * unit, (side.1 - side.0) * unit);
+        let at = start + self.grid.point(i, count, length.abs()).copysign(length);
+        Some(at).filter(|&at| at >= 0.0 && at <= size as f64 - 1.0)
     }
 }
 
@@ -187,14 +365,18 @@ pub(super) fn compute(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> 
     if shape.contains(&0) {
         return Ok(vec![Tensor::zeros(x.dtype(), &shape)?.into()]);
     }
-    let Samples { bilinear, outside, parts } = samples(args, &shape)?;
-    let images = Images::of(x);
-    for (range, places) in parts {
+    let sampler = Sampler::of(args, &shape)?;
+    let numbers = args.tensor(sampler.param())?.to_f64s();
+    let indices = if args.has("box_indices") { Some(args.tensor("box_indices")?.to_i64s()) } else { None };
+    let (images, outside) = (Images::of(x), sampler.outside);
+    for part in 0..sampler.parts {
+        let range = sampler.images(part, &numbers, indices.as_deref())?;
+        let places: Vec<Place> = sampler.places(part, &numbers).collect();
         for (n, c) in range.flat_map(|n| (0..images.channels).map(move |c| (n, c))) {
             let plane = images.plane(n, c);
             y.extend(places.iter().map(|place| match *place {
                 None => outside,
-                Some([at_y, at_x]) if bilinear => plane.between(at_y, at_x, outside),
+                Some([at_y, at_x]) if sampler.bilinear => plane.between(at_y, at_x, outside),
                 Some([at_y, at_x]) => plane.pixel(at_y.round_ties_even(), at_x.round_ties_even(), outside),
             }));
         }
@@ -202,70 +384,47 @@ pub(super) fn compute(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> 
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &y)?.into()])
 }
 
-/// The pixels and weights of each place, which are found once for all channels.
-pub(super) fn fast(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (x, shape) = (args.tensor("x")?, shape_of(&types[0]));
-    let (channels, height, width) = (x.shape()[1], x.shape()[2], x.shape()[3]);
+/// The pixels and weights of each place, which are found once for all channels: when the step is prepared, where the
+/// places are constant.
+pub(super) fn fast(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (dtype, shape, x) = (args.ty("x")?.dtype, shape_of(&types[0]), args.reader("x")?);
+    let [_, channels, height, width] = dims(args, "x")?[..] else { return Ok(None) };
     let pixels = height * width;
     if shape.contains(&0) || u32::try_from(pixels).is_err() {
         return Ok(None);
     }
-    let Samples { bilinear, outside, parts } = samples(args, &shape)?;
-    let sample = |place: Place| {
-        let Some([at_y, at_x]) = place else {
-            return Sample { constant: outside as f32, ..Sample::default() };
-        };
-        let [top, left] = [at_y, at_x].map(|at| if bilinear { at.floor() } else { at.round_ties_even() });
-        let [down, right] = if bilinear { [at_y - top, at_x - left] } else { [0.0; 2] };
-        let mut sample = Sample::default();
-        for (k, (below, beside)) in [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().enumerate() {
-            let part = |far: u8, weight: f64| if far == 1 { weight } else { 1.0 - weight };
-            let weight = (part(below, down) * part(beside, right)) as f32;
-            let (y, x) = (top + f64::from(below), left + f64::from(beside));
-            if (0.0..height as f64).contains(&y) && (0.0..width as f64).contains(&x) {
-                (sample.pixels[k], sample.weights[k]) = ((y as usize * width + x as usize) as u32, weight);
-            } else if weight != 0.0 {
-                sample.constant += weight * outside as f32;
-            }
+    let sampler = Sampler::of(args, &shape)?;
+    let numbers = Numbers::<f64>::of(args, sampler.param())?;
+    let indices = args.has("box_indices").then(|| Numbers::<i64>::of(args, "box_indices")).transpose()?;
+    let mut known = Vec::new();
+    if let Numbers::Known(numbers) = &numbers {
+        for part in 0..sampler.parts {
+            known.push(sampler.places(part, numbers).map(|place| sampler.sample(place)).collect::<Vec<_>>());
         }
-        sample
-    };
-    for_float!(x.dtype(), T => filled(types, |mut y: &mut [T]| {
-        let x = elements::<T>(x);
-        for (range, places) in parts {
-            let places: Vec<Sample> = places.into_iter().map(sample).collect();
-            for n in range {
-                let (part, rest) = std::mem::take(&mut y).split_at_mut(channels * places.len());
+    }
+    for_float!(dtype, T => ready_if(move |run| {
+        let x: &[T] = run.read(&x);
+        let (threads, numbers, indices) = (run.threads, numbers.read(run), indices.as_ref().map(|i| i.read(run)));
+        let mut y: &mut [T] = run.write(0);
+        for part in 0..sampler.parts {
+            let samples = match known.get(part) {
+                Some(samples) => Elements::Lent(&samples[..]),
+                None => {
+                    let mut samples = scratch(sampler.target.iter().product());
+                    let places = sampler.places(part, &numbers);
+                    samples.iter_mut().zip(places).for_each(|(to, place)| *to = sampler.sample(place));
+                    Elements::Own(samples)
+                }
+            };
+            for n in sampler.images(part, &numbers, indices.as_deref())? {
+                let (part, rest) = y.split_at_mut(channels * samples.len());
                 let image = &x[n * channels * pixels..][..channels * pixels];
-                image::sample(context.threads, part, image, channels, &places);
+                image::sample(threads, part, image, channels, &samples);
                 y = rest;
             }
         }
+        Ok(())
     }))
-}
-
-fn resample_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
-    let (bilinear, padding, coordinates) = resample_modes(args)?;
-    let align = args.bool("align_corners").ok_or_else(|| not_known(args, "align_corners"))?;
-    let outside = args.float("padding_value").ok_or_else(|| not_known(args, "padding_value"))?;
-    let (x, at) = (args.tensor("x")?, args.tensor("coordinates")?);
-    if padding != Padding::Constant && x.is_empty() {
-        return Err(Fault::of(
-            "x",
-            &codes::SHAPE_MISMATCH,
-            format!("`x` of `resample` is of shape {:?}, which has no pixel to sample", x.shape()),
-        ));
-    }
-    let (height, width) = (x.shape()[2], x.shape()[3]);
-    let place = |at: &[f64]| {
-        let at_x = padding.inside(coordinates.index(at[0], width, align), width);
-        let at_y = padding.inside(coordinates.index(at[1], height, align), height);
-        Some([at_y, at_x])
-    };
-    let all = at.to_f64s();
-    let parts = all.chunks_exact(shape[2] * shape[3] * 2).enumerate();
-    let parts = parts.map(|(n, places)| (n..n + 1, places.chunks_exact(2).map(place).collect())).collect();
-    Ok(Samples { bilinear, outside, parts })
 }
 
 pub(super) fn infer_affine(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -304,35 +463,6 @@ pub(super) fn infer_affine(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     shape[2] = Dim::Known(size(args, "output_height")?);
     shape[3] = Dim::Known(size(args, "output_width")?);
     Ok(vec![Type::tensor(x.dtype, shape)])
-}
-
-fn affine_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
-    let align = args.bool("align_corners").ok_or_else(|| not_known(args, "align_corners"))?;
-    let (x, matrix) = (args.tensor("x")?, args.tensor("transform_matrix")?);
-    let (height, width) = (shape[2], shape[3]);
-    let rows = matrix.to_f64s();
-    let units = Coordinates::MinusOneToOne;
-    // The coordinate of an index; the only pixel of a line lies in its middle.
-    let unit = |i: usize, size: usize| match (align, size) {
-        (true, 1) => 0.0,
-        (true, _) => 2.0 * i as f64 / (size as f64 - 1.0) - 1.0,
-        (false, _) => (2.0 * i as f64 + 1.0) / size as f64 - 1.0,
-    };
-    let places = |row: &[f64]| {
-        let place = |i: usize, j: usize| {
-            let (v, u) = (unit(i, height), unit(j, width));
-            let at_x = units.index(row[0] * u + row[1] * v + row[2], x.shape()[3], align);
-            let at_y = units.index(row[3] * u + row[4] * v + row[5], x.shape()[2], align);
-            Some([at_y, at_x])
-        };
-        (0..height).flat_map(|i| (0..width).map(move |j| (i, j))).map(|(i, j)| place(i, j)).collect()
-    };
-    let parts = if matrix.shape()[0] == 1 {
-        vec![(0..shape[0], places(&rows))]
-    } else {
-        rows.chunks_exact(6).enumerate().map(|(n, row)| (n..n + 1, places(row))).collect()
-    };
-    Ok(Samples { bilinear: true, outside: 0.0, parts })
 }
 
 /// Whether the boxes give a centre and a size, and not two corners; and whether the width comes first.
@@ -434,51 +564,4 @@ fn image_of(index: f64, images: usize, param: &'static str) -> Result<usize, Fau
         &codes::INDEX_OUT_OF_RANGE,
         format!("`{param}` of `crop_resize` names image {index} of {images}"),
     ))
-}
-
-/// A sample that lies outside the image is the padding value, and is not mixed with pixels.
-fn crop_resize_places(args: &Args<'_>, shape: &[usize]) -> Result<Samples, Fault> {
-    let x = args.tensor("x")?;
-    let number = |param| args.float(param).unwrap_or(0.0);
-    let (outside, scale) = (number("pad_value"), number("spatial_scale"));
-    let normalized = args.bool("normalized_coordinates").unwrap_or(false);
-    let ((centred, width_first), grid) = (box_mode(args)?, Grid::read(args)?);
-    let (batch, height, width) = (x.shape()[0], x.shape()[2], x.shape()[3]);
-    let (boxes, per_box, indices) = if args.opset < Ios17 {
-        (args.tensor("roi")?, args.tensor("roi")?.shape()[2], None)
-    } else {
-        let indices =
-            if args.has("box_indices") { Some(args.tensor("box_indices")?.to_i64s()) } else { None };
-        (args.tensor("boxes")?, 4, indices)
-    };
-    let (target_height, target_width) = (shape[shape.len() - 2], shape[shape.len() - 1]);
-    let mut parts = Vec::new();
-    for (i, numbers) in boxes.to_f64s().chunks_exact(per_box).enumerate() {
-        let every_image = args.opset < Ios17 && per_box == 4;
-        let first = match (&indices, per_box) {
-            (_, 5) => image_of(numbers[0], batch, "roi")?,
-            (Some(indices), _) => image_of(indices[i] as f64, batch, "box_indices")?,
-            (None, _) if every_image => 0,
-            (None, _) => i,
-        };
-        let &[a, b, c, d] = &numbers[per_box - 4..] else { unreachable!("a box has four numbers") };
-        let (mut h, mut w) = if width_first { ((b, d), (a, c)) } else { ((a, c), (b, d)) };
-        if centred {
-            let corners = |(middle, size): (f64, f64)| (middle - size / 2.0, middle + size / 2.0);
-            (h, w) = (corners(h), corners(w));
-        }
-        let place = |side: (f64, f64), size: usize, count: usize| {
-            let unit = scale * if normalized { size as f64 - 1.0 } else { 1.0 };
-            let (start, length) = (side.0 * unit, (side.1 - side.0) * unit);
-            let at = move |i| start + grid.point(i, count, length.abs()).copysign(length);
-            let inside = move |at: &f64| *at >= 0.0 && *at <= size as f64 - 1.0;
-            (0..count).map(|i| Some(at(i)).filter(inside)).collect::<Vec<Option<f64>>>()
-        };
-        let rows = place(h, height, target_height);
-        let columns = place(w, width, target_width);
-        let both = |y: Option<f64>, x: Option<f64>| y.zip(x).map(|(y, x)| [y, x]);
-        let places = rows.iter().flat_map(|&y| columns.iter().map(move |&x| both(y, x))).collect();
-        parts.push((if every_image { 0..batch } else { first..first + 1 }, places));
-    }
-    Ok(Samples { bilinear: true, outside, parts })
 }

@@ -1,88 +1,92 @@
 //! Palettes with the kernels.
 
+use anemone_kernels::scratch::scratch;
 use anemone_kernels::weights::{Blocks, compress, expand, look_up, look_up_vectors, ones, unpack};
 
 use super::{Palette, dense_count, palette};
-use crate::ops::fast::{Found, bits, for_bits, moved};
+use crate::ops::fast::{Ready, dims, for_bits, ready};
 use crate::ops::loops::shape_of;
 use crate::ops::row::*;
 
-/// The elements that codes of a byte each name, whose entries are vectors.
-fn vectors(
-    args: &Args<'_>,
-    palette: &Palette,
-    codes: &[u8],
-    shape: &[usize],
-    context: &Context<'_>,
-) -> Result<Option<Datum>, Fault> {
-    let lut = args.tensor("lut")?;
-    let blocks = Blocks::new(shape, &lut.shape()[..shape.len()]);
-    let inner = shape[palette.axis + 1..].iter().product();
-    let to = palette.spread(&Shape::from(shape)).known().unwrap_or_default();
-    let sizes = [palette.entries, palette.vector, inner];
-    Ok(for_bits!(lut.dtype(), E => Some(moved(lut.dtype(), &to, |y: &mut [E]| {
-        look_up_vectors(context.threads, y, codes, &blocks, bits(lut), sizes);
-    })?)))
+/// How codes of a byte each name vectors of a palette.
+struct Vectors {
+    lut: Reader,
+    blocks: Blocks,
+    /// The entries, the length of a vector, and the elements behind the axis along which vectors lie.
+    sizes: [usize; 3],
+}
+
+impl Vectors {
+    /// For codes of this shape.
+    fn of(args: &Args<'_>, palette: &Palette, shape: &[usize]) -> Result<Self, Fault> {
+        let blocks = Blocks::new(shape, &dims(args, "lut")?[..shape.len()]);
+        let inner = shape[palette.axis + 1..].iter().product();
+        Ok(Self { lut: args.reader("lut")?, blocks, sizes: [palette.entries, palette.vector, inner] })
+    }
 }
 
 /// `constexpr_lut_to_dense`.
-pub(super) fn to_dense(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
-    let (indices, lut) = (args.tensor("indices")?, args.tensor("lut")?);
+pub(super) fn to_dense(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (indices, lut) = (args.ty("indices")?, args.ty("lut")?);
     let to = shape_of(&types[0]);
     if to.contains(&0) {
         return Ok(None);
     }
-    let (width, blocks) = if args.edition.in_attributes {
+    let reader = args.reader("indices")?;
+    let (bits, blocks) = if args.edition.in_attributes {
         (super::packed_codes(args)?.bits(), Blocks::one(to.iter().product()))
     } else {
-        let shape = indices.shape();
-        let palette = palette(args, "indices", &Shape::from(shape), indices.dtype())?;
+        let (shape, bits) = (dims(args, "indices")?, indices.dtype.bits());
+        let palette = palette(args, "indices", &indices.shape, indices.dtype)?;
         if palette.vector > 1 {
-            let mut codes = vec![0; indices.len()];
-            unpack(&mut codes, indices.bytes(), indices.dtype().bits());
-            return Ok(vectors(args, &palette, &codes, shape, context)?.map(|y| vec![y]));
+            let (vectors, count) = (Vectors::of(args, &palette, &shape)?, shape.iter().product());
+            return for_bits!(lut.dtype, E => ready(move |run| {
+                let mut codes = scratch::<u8>(count);
+                unpack(&mut codes, run.read(&reader), bits);
+                let lut: &[E] = run.read(&vectors.lut);
+                look_up_vectors(run.threads, run.write(0), &codes, &vectors.blocks, lut, vectors.sizes);
+            }));
         }
-        (indices.dtype().bits(), Blocks::new(shape, &lut.shape()[..shape.len()]))
+        (bits, Blocks::new(&shape, &dims(args, "lut")?[..shape.len()]))
     };
-    Ok(for_bits!(lut.dtype(), E => {
-        let dense = moved(lut.dtype(), &to, |y: &mut [E]| {
-            look_up(context.threads, y, indices.bytes(), width, &blocks, bits(lut));
-        })?;
-        Some(vec![dense])
+    let (dtype, lut) = (lut.dtype, args.reader("lut")?);
+    for_bits!(dtype, E => ready(move |run| {
+        let (codes, lut): (&[u8], &[E]) = (run.read(&reader), run.read(&lut));
+        look_up(run.threads, run.write(0), codes, bits, &blocks, lut);
     }))
 }
 
 /// `constexpr_lut_to_sparse`.
-pub(super) fn to_sparse(args: &Args<'_>, types: &[Type], context: &Context<'_>) -> Found {
+pub(super) fn to_sparse(args: &Args<'_>, _: &[Type]) -> Ready {
     let (mask, indices) = (args.tensor("indices_mask")?, args.tensor("indices_nonzero_data")?);
-    let shape = mask.shape();
+    let (shape, bits) = (mask.shape(), indices.dtype().bits());
     let palette = palette(args, "indices_mask", &Shape::from(shape), indices.dtype())?;
-    let count = ones(mask.bytes(), mask.len());
+    let (len, count) = (mask.len(), ones(mask.bytes(), mask.len()));
     dense_count(indices, "indices_nonzero_data", count, "indices_mask")?;
     if mask.is_empty() {
         return Ok(None);
     }
-    let mut named = vec![0; count];
-    unpack(&mut named, indices.bytes(), indices.dtype().bits());
-    let mut codes = vec![0; mask.len()];
-    expand(context.threads, &mut codes, mask.bytes(), &named);
-    let Some(all) = vectors(args, &palette, &codes, shape, context)? else { return Ok(None) };
-    let Some(all) = all.as_tensor() else { return Ok(None) };
-    // Each bit of the mask stands for a whole vector.
-    let inner: usize = shape[palette.axis + 1..].iter().product();
-    let mut set = vec![0; mask.len()];
-    unpack(&mut set, mask.bytes(), 1);
-    let spread = moved(UInt1, &shape_of(&types[0]), |to: &mut [u8]| {
-        let lines = set.chunks_exact(inner).flat_map(|line| std::iter::repeat_n(line, palette.vector));
+    let vectors = Vectors::of(args, &palette, shape)?;
+    let [_, vector, inner] = vectors.sizes;
+    let (mask, indices) = (args.reader("indices_mask")?, args.reader("indices_nonzero_data")?);
+    for_bits!(args.ty("lut")?.dtype, E => ready(move |run| {
+        let mask: &[u8] = run.read(&mask);
+        let (mut named, mut codes) = (scratch::<u8>(count), scratch::<u8>(len));
+        unpack(&mut named, run.read(&indices), bits);
+        expand(run.threads, &mut codes, mask, &named);
+        let mut all = scratch::<E>(len * vector);
+        let lut: &[E] = run.read(&vectors.lut);
+        look_up_vectors(run.threads, &mut all, &codes, &vectors.blocks, lut, vectors.sizes);
+        // Each bit of the mask stands for a whole vector.
+        let mut set = codes;
+        unpack(&mut set, mask, 1);
+        let mut spread = scratch::<u8>((len * vector).div_ceil(8));
+        spread.fill(0);
+        let lines = set.chunks_exact(inner).flat_map(|line| std::iter::repeat_n(line, vector));
         for (at, &bit) in lines.flatten().enumerate() {
-            to[at / 8] |= bit << (at % 8);
+            spread[at / 8] |= bit << (at % 8);
         }
-    })?;
-    let Some(bitmask) = spread.as_tensor() else { return Ok(None) };
-    let values = for_bits!(all.dtype(), E => {
-        moved(all.dtype(), &[count * palette.vector], |to: &mut [E]| {
-            compress(to, bitmask.bytes(), bits(all));
-        })?
-    });
-    Ok(Some(vec![spread, values]))
+        compress(run.write(1), &spread, &all);
+        run.write(0).copy_from_slice(&spread);
+    }))
 }

@@ -1,10 +1,12 @@
 //! The recurrent networks with the kernels: states in f32, one product for all inputs, then one for each step.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
+use anemone_kernels::Float;
 use anemone_kernels::gemm::{Bias, Matrix, gemm};
+use anemone_kernels::scratch::scratch;
 
-use super::super::fast::{self, for_float};
+use super::super::fast::{Ready, Singles, dims, for_float, ready, singles};
 use super::super::loops::shape_of;
 use super::super::row::*;
 use super::{Activation, BACK, Direction, Names, THERE, direction};
@@ -25,14 +27,12 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What some rows of the weights make of a state of each of the batch.
-    fn of_state(&self, rows: std::ops::Range<usize>, state: &[f32]) -> Vec<f32> {
-        let mut products = vec![0.0; state.len() / self.hidden * rows.len()];
+    /// Writes what some rows of the weights make of a state of each of the batch.
+    fn of_state(&self, products: &mut [f32], rows: Range<usize>, state: &[f32]) {
         let weights = &self.weights[rows.start * self.hidden..rows.end * self.hidden];
         let weights = Matrix::new(weights, rows.len(), self.hidden).transposed();
         let state = Matrix::new(state, state.len() / self.hidden, self.hidden);
-        gemm(self.threads, &mut products, state, weights, Bias::None);
-        products
+        gemm(self.threads, products, state, weights, Bias::None);
     }
 
     /// Calls `each` for every number of the state: with its place in the state, the place of its row of the first gate
@@ -44,47 +44,49 @@ impl Step<'_> {
     }
 }
 
-pub(super) fn fast_rnn(
-    args: &Args<'_>,
-    types: &[Type],
-    ctx: &Context<'_>,
-) -> Result<Option<Vec<Datum>>, Fault> {
+pub(super) fn fast_rnn(args: &Args<'_>, types: &[Type]) -> Ready {
     let act = Activation::read(args, "activation")?;
-    walk(args, types, ctx, "bias", |step| {
-        let of_state = step.of_state(0..step.rows, step.h);
-        for (h, (x, y)) in step.h.iter_mut().zip(step.of_input.iter().zip(&of_state)) {
+    walk(args, types, "bias", move |step| {
+        let mut of_state = scratch::<f32>(step.of_input.len());
+        step.of_state(&mut of_state, 0..step.rows, step.h);
+        for (h, (x, y)) in step.h.iter_mut().zip(step.of_input.iter().zip(&*of_state)) {
             *h = act.of_f32(x + y);
         }
     })
 }
 
-pub(super) fn fast_gru(
-    args: &Args<'_>,
-    types: &[Type],
-    ctx: &Context<'_>,
-) -> Result<Option<Vec<Datum>>, Fault> {
+pub(super) fn fast_gru(args: &Args<'_>, types: &[Type]) -> Ready {
     let gate = Activation::read(args, "recurrent_activation")?;
     let act = Activation::read(args, "activation")?;
     let after = args.bool("reset_after").unwrap_or(false);
-    let bias = fast::singles_of(args, "bias")?;
+    let given = |param| match args.has(param) {
+        true => Ok::<_, Fault>(singles(args.tensor(param)?).into_owned()),
+        false => Ok(Vec::new()),
+    };
     // With `reset_after`, `bias` belongs to the state; the input then has its own.
-    let (input_bias, state_bias) = if after { ("input_bias", bias.as_deref()) } else { ("bias", None) };
-    let more = if after { None } else { fast::singles_of(args, "input_bias")? };
-    walk(args, types, ctx, input_bias, |step| {
+    let input_bias = if after { "input_bias" } else { "bias" };
+    let state_bias = if after { given("bias")? } else { Vec::new() };
+    let more = if after { Vec::new() } else { given("input_bias")? };
+    walk(args, types, input_bias, move |step| {
         let (hidden, rows, count) = (step.hidden, step.rows, step.h.len());
-        let mut sums = step.of_input.to_vec();
-        if let Some(more) = &more {
-            sums.chunks_exact_mut(rows).for_each(|s| s.iter_mut().zip(&**more).for_each(|(s, m)| *s += m));
-        }
-        let mut of_state = step.of_state(0..rows, step.h);
-        if let Some(bias) = state_bias {
-            of_state.chunks_exact_mut(rows).for_each(|s| s.iter_mut().zip(bias).for_each(|(s, b)| *s += b));
-        }
-        let mut reset = vec![0.0; count];
+        let sums_len = step.of_input.len();
+        let mut memory = scratch::<f32>(2 * sums_len + 3 * count);
+        let (sums, rest) = memory.split_at_mut(sums_len);
+        let (of_state, rest) = rest.split_at_mut(sums_len);
+        let (reset, rest) = rest.split_at_mut(count);
+        let (kept, of_kept) = rest.split_at_mut(count);
+        sums.copy_from_slice(step.of_input);
+        sums.chunks_exact_mut(rows).for_each(|s| s.iter_mut().zip(&more).for_each(|(s, m)| *s += m));
+        step.of_state(of_state, 0..rows, step.h);
+        of_state
+            .chunks_exact_mut(rows)
+            .for_each(|s| s.iter_mut().zip(&state_bias).for_each(|(s, b)| *s += b));
         Step::numbers(hidden, rows, count, |at, row, _| reset[at] = gate.of_f32(sums[row] + of_state[row]));
         if !after {
-            let kept: Vec<f32> = reset.iter().zip(&*step.h).map(|(r, h)| r * h).collect();
-            let of_kept = step.of_state(hidden..2 * hidden, &kept);
+            for (kept, (r, h)) in kept.iter_mut().zip(reset.iter().zip(&*step.h)) {
+                *kept = r * h;
+            }
+            step.of_state(of_kept, hidden..2 * hidden, kept);
             Step::numbers(hidden, rows, count, |at, row, _| of_state[row + hidden] = of_kept[at]);
             reset.fill(1.0);
         }
@@ -97,16 +99,12 @@ pub(super) fn fast_gru(
     })
 }
 
-pub(super) fn fast_lstm(
-    args: &Args<'_>,
-    types: &[Type],
-    ctx: &Context<'_>,
-) -> Result<Option<Vec<Datum>>, Fault> {
+pub(super) fn fast_lstm(args: &Args<'_>, types: &[Type]) -> Ready {
     let gate = Activation::read(args, "recurrent_activation")?;
     let cell = Activation::read(args, "cell_activation")?;
     let act = Activation::read(args, "activation")?;
     let clip = args.float("clip").map_or(f32::INFINITY, |c| c as f32);
-    let clipped = |c: f32| {
+    let clipped = move |c: f32| {
         if c > clip {
             clip
         } else if c < -clip {
@@ -115,9 +113,10 @@ pub(super) fn fast_lstm(
             c
         }
     };
-    walk(args, types, ctx, "bias", |step| {
+    walk(args, types, "bias", move |step| {
         let (hidden, rows, p) = (step.hidden, step.rows, step.peephole);
-        let of_state = step.of_state(0..rows, step.h);
+        let mut of_state = scratch::<f32>(step.of_input.len());
+        step.of_state(&mut of_state, 0..rows, step.h);
         let sum = |row: usize| step.of_input[row] + of_state[row];
         let see = |gate: usize, j: usize, c: f32| p.get(gate * hidden + j).map_or(0.0, |p| p * c);
         let (h, c) = (&mut *step.h, &mut *step.c);
@@ -130,14 +129,41 @@ pub(super) fn fast_lstm(
     })
 }
 
-/// Columns of a matrix, or the same columns written back.
-fn columns(from: &[f32], width: usize, start: usize, count: usize) -> Vec<f32> {
-    from.chunks_exact(width).flat_map(|row| row[start..start + count].iter().copied()).collect()
+/// Columns of a matrix.
+fn columns(to: &mut [f32], from: &[f32], width: usize, columns: Range<usize>) {
+    for (to, from) in to.chunks_exact_mut(columns.len()).zip(from.chunks_exact(width)) {
+        to.copy_from_slice(&from[columns.clone()]);
+    }
 }
 
-fn set_columns(to: &mut [f32], width: usize, start: usize, count: usize, from: &[f32]) {
-    for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(count)) {
-        to[start..start + count].copy_from_slice(from);
+/// The same columns written back.
+fn set_columns(to: &mut [f32], from: &[f32], width: usize, columns: Range<usize>) {
+    for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(columns.len())) {
+        to[columns.clone()].copy_from_slice(from);
+    }
+}
+
+/// The weights of one way through the sequence.
+struct Weights {
+    ih: Reader,
+    hh: Singles,
+    bias: Option<Singles>,
+    peephole: Option<Singles>,
+    rows: usize,
+    /// Whether the way starts at the end.
+    back: bool,
+}
+
+impl Weights {
+    fn of(args: &Args<'_>, names: &Names, bias: &'static str, back: bool) -> Result<Self, Fault> {
+        Ok(Self {
+            ih: args.reader(names.ih)?,
+            hh: Singles::of(args, names.hh)?,
+            bias: Singles::opt(args, bias)?,
+            peephole: Singles::opt(args, names.peephole)?,
+            rows: dims(args, names.hh)?[0],
+            back,
+        })
     }
 }
 
@@ -145,75 +171,79 @@ fn set_columns(to: &mut [f32], width: usize, start: usize, count: usize, from: &
 fn walk(
     args: &Args<'_>,
     types: &[Type],
-    ctx: &Context<'_>,
     bias: &'static str,
-    step: impl Fn(&mut Step<'_>),
-) -> Result<Option<Vec<Datum>>, Fault> {
-    let x = args.tensor("x")?;
-    let (shape, state) = (shape_of(&types[0]), shape_of(&types[1]));
-    let (&[steps, batch, inputs], &[_, width]) = (x.shape(), &*state) else { return Ok(None) };
+    step: impl Fn(&mut Step<'_>) + Send + Sync + 'static,
+) -> Ready {
+    let (dtype, x) = (args.ty("x")?.dtype, args.reader("x")?);
+    let (sequence, state) = (shape_of(&types[0]).iter().product::<usize>(), shape_of(&types[1]));
+    let (&[steps, batch, inputs], &[_, width]) = (&dims(args, "x")?[..], &state[..]) else { return Ok(None) };
     if [steps, batch, inputs, width].contains(&0) {
         return Ok(None);
     }
-    let way = direction(args)?;
-    let ways: &[Names] = if way == Direction::Both { &[THERE, BACK] } else { &[THERE] };
-    let hidden = width / ways.len();
-    let mut sequence = vec![0.0; shape.iter().product()];
-    let mut states = fast::singles(args.tensor("initial_h")?).into_owned();
-    let mut cells = fast::singles_of(args, "initial_c")?.map_or_else(Vec::new, Cow::into_owned);
+    let (initial_h, initial_c) = (Singles::of(args, "initial_h")?, Singles::opt(args, "initial_c")?);
     let all = args.bool("output_sequence").unwrap_or(false);
-    for (w, names) in ways.iter().enumerate() {
-        let (ih, hh) = (args.tensor(names.ih)?, args.tensor(names.hh)?);
-        let rows = hh.shape()[0];
-        let bias = fast::singles_of(args, if w == 1 { names.bias } else { bias })?;
-        let mut of_inputs = vec![0.0; steps * batch * rows];
-        for_float!(x.dtype(), T => {
-            let x = Matrix::new(fast::elements::<T>(x), steps * batch, inputs);
-            let weights = Matrix::new(fast::elements::<T>(ih), rows, inputs).transposed();
-            gemm(ctx.threads, &mut of_inputs, x, weights, bias.as_deref().map_or(Bias::None, Bias::Columns));
-        });
-        let peephole = fast::singles_of(args, names.peephole)?;
-        let mut h = columns(&states, width, w * hidden, hidden);
-        let mut c = columns(&cells, width, w * hidden, hidden);
-        let weights = fast::singles(hh);
-        for t in 0..steps {
-            let from = if way == Direction::Reverse || w == 1 { steps - 1 - t } else { t };
-            step(&mut Step {
-                threads: ctx.threads,
-                of_input: &of_inputs[from * batch * rows..][..batch * rows],
-                weights: &weights,
-                peephole: peephole.as_deref().unwrap_or(&[]),
-                h: &mut h,
-                c: &mut c,
-                hidden,
-                rows,
-            });
-            if all {
-                let to = if w == 1 { from } else { t };
-                set_columns(
-                    &mut sequence[to * batch * width..][..batch * width],
-                    width,
-                    w * hidden,
+    let way = direction(args)?;
+    let mut ways = vec![Weights::of(args, &THERE, bias, way == Direction::Reverse)?];
+    if way == Direction::Both {
+        ways.push(Weights::of(args, &BACK, BACK.bias, true)?);
+    }
+    let hidden = width / ways.len();
+    let rows = ways.iter().map(|w| w.rows).max().unwrap_or(0);
+    let (own, states) = (batch * hidden, batch * width);
+    for_float!(dtype, T => ready(move |run| {
+        let (threads, x): (_, &[T]) = (run.threads, run.read(&x));
+        let mut memory = scratch::<f32>(sequence + 2 * states + steps * batch * rows + 2 * own);
+        let (sequence, rest) = memory.split_at_mut(sequence);
+        let (last_h, rest) = rest.split_at_mut(states);
+        let (last_c, rest) = rest.split_at_mut(states);
+        let (h, rest) = rest.split_at_mut(own);
+        let (c, of_inputs) = rest.split_at_mut(own);
+        last_h.copy_from_slice(&initial_h.read(run));
+        if let Some(initial_c) = &initial_c {
+            last_c.copy_from_slice(&initial_c.read(run));
+        }
+        for (w, weights) in ways.iter().enumerate() {
+            let (ih, hh, bias) = (run.read::<T>(&weights.ih), weights.hh.read(run), weights.bias.as_ref());
+            let (bias, peephole) = (bias.map(|b| b.read(run)), weights.peephole.as_ref().map(|p| p.read(run)));
+            let of_inputs = &mut of_inputs[..steps * batch * weights.rows];
+            gemm(
+                threads,
+                of_inputs,
+                Matrix::new(x, steps * batch, inputs),
+                Matrix::new(ih, weights.rows, inputs).transposed(),
+                bias.as_deref().map_or(Bias::None, Bias::Columns),
+            );
+            let these = w * hidden..(w + 1) * hidden;
+            columns(h, last_h, width, these.clone());
+            columns(c, last_c, width, these.clone());
+            for t in 0..steps {
+                let from = if weights.back { steps - 1 - t } else { t };
+                step(&mut Step {
+                    threads,
+                    of_input: &of_inputs[from * batch * weights.rows..][..batch * weights.rows],
+                    weights: &hh,
+                    peephole: peephole.as_deref().unwrap_or(&[]),
+                    h,
+                    c,
                     hidden,
-                    &h,
-                );
+                    rows: weights.rows,
+                });
+                if all {
+                    // Of two ways, both tell of the same input.
+                    let to = if w == 1 { from } else { t };
+                    set_columns(&mut sequence[to * states..][..states], h, width, these.clone());
+                }
             }
+            set_columns(last_h, h, width, these.clone());
+            set_columns(last_c, c, width, these);
         }
-        set_columns(&mut states, width, w * hidden, hidden, &h);
-        set_columns(&mut cells, width, w * hidden, hidden, &c);
-    }
-    if !all {
-        sequence.copy_from_slice(&states);
-    }
-    let mut results = Vec::new();
-    for_float!(x.dtype(), T => {
-        let rounded = |shape: &[usize], from: &[f32]| fast::result::<T>(shape, |y| {
-            <T as anemone_kernels::Float>::narrow(y, from);
-        });
-        results.push(rounded(&shape, &sequence)?);
-        for values in [states, cells].iter().take(types.len() - 1) {
-            results.push(rounded(&state, values)?);
+        if !all {
+            sequence.copy_from_slice(last_h);
         }
-    });
-    Ok(Some(results))
+        T::narrow(run.write(0), sequence);
+        T::narrow(run.write(1), last_h);
+        if initial_c.is_some() {
+            T::narrow(run.write(2), last_c);
+        }
+    }))
 }
