@@ -36,10 +36,11 @@ impl Graph {
 
     /// The results of a call, or of one that was refused.
     pub(super) fn tensors(&self, results: Option<Vec<Tensor>>) -> Tensors {
-        let rest = |value| Tensor { graph: self.id, value, shape: None };
         match results {
-            Some(all) => Tensors { all, rest: rest(ValueOf::Missing) },
-            None => Tensors { all: Vec::new(), rest: rest(ValueOf::Refused) },
+            Some(all) => {
+                Tensors { all, rest: Tensor { graph: self.id, value: ValueOf::Missing, shape: None } }
+            }
+            None => Tensors { all: Vec::new(), rest: self.refused() },
         }
     }
 

@@ -9,7 +9,8 @@ use crate::types::{self, DType, f16};
 const INDICES: [DType; 6] =
     [DType::UInt1, DType::UInt2, DType::UInt3, DType::UInt4, DType::UInt6, DType::UInt8];
 
-type Parts = Result<Vec<(&'static str, types::Tensor)>, types::TensorError>;
+/// The arguments of an op that decompresses.
+type Parts = Vec<(&'static str, Result<types::Tensor, types::TensorError>)>;
 
 impl Graph {
     /// A constant of fp16 stored in 8 bits: `scale * (data - zero_point)`.
@@ -39,15 +40,13 @@ impl Graph {
             return self.refused();
         }
         let zero_point = if zero_point.is_empty() { &[0] } else { zero_point };
-        let parts = || -> Parts {
-            Ok(vec![
-                ("quantized_data", types::Tensor::from_slice(&shape.dims(), data)?),
-                ("scale", halves(&vector_dims(scale), scale)?),
-                ("zero_point", types::Tensor::from_slice(&vector_dims(zero_point), zero_point)?),
-                ("axis", types::Tensor::scalar(DType::Int32, axis as f64)),
-            ])
-        };
-        self.compressed(at, "constexpr_affine_dequantize", parts())
+        let parts = vec![
+            ("quantized_data", types::Tensor::from_slice(&shape.dims(), data)),
+            ("scale", halves(&vector_dims(scale), scale)),
+            ("zero_point", types::Tensor::from_slice(&vector_dims(zero_point), zero_point)),
+            ("axis", Ok(types::Tensor::scalar(DType::Int32, axis as f64))),
+        ];
+        self.compressed(at, "constexpr_affine_dequantize", parts)
     }
 
     /// A constant of fp16 stored in blocks of 4 or 8 bits: `scale * data`, as of iOS 18.
@@ -81,13 +80,9 @@ impl Graph {
             return self.refused();
         }
         let numbers: Vec<i64> = data.iter().map(|&v| v.into()).collect();
-        let parts = || -> Parts {
-            Ok(vec![
-                ("data", types::Tensor::from_i64s(dtype, &shape.dims(), &numbers)?),
-                ("scale", halves(&blocks, scale)?),
-            ])
-        };
-        self.compressed(at, "constexpr_blockwise_shift_scale", parts())
+        let data = types::Tensor::from_i64s(dtype, &shape.dims(), &numbers);
+        let parts = vec![("data", data), ("scale", halves(&blocks, scale))];
+        self.compressed(at, "constexpr_blockwise_shift_scale", parts)
     }
 
     /// A constant of fp16 stored as indices into a palette of at most 256 numbers, in as few bits as the palette needs.
@@ -124,21 +119,14 @@ impl Graph {
         let mut entries = palette.to_vec();
         entries.resize(1 << dtype.bits(), 0.0);
         let numbers: Vec<i64> = indices.iter().map(|&i| i.into()).collect();
-        let parts = || -> Parts {
-            let packed = types::Tensor::from_i64s(dtype, &shape.dims(), &numbers)?;
-            if newer {
-                return Ok(vec![
-                    ("indices", packed),
-                    ("lut", halves(&[1, 1, 1, 1, entries.len(), 1], &entries)?),
-                ]);
-            }
-            Ok(vec![
-                ("indices", types::Tensor::from_slice(&[packed.bytes().len()], packed.bytes())?),
-                ("lut", halves(&[entries.len()], &entries)?),
-                ("shape", shape_tensor(shape)?),
-            ])
+        let packed = types::Tensor::from_i64s(dtype, &shape.dims(), &numbers);
+        let parts = if newer {
+            vec![("indices", packed), ("lut", halves(&[1, 1, 1, 1, entries.len(), 1], &entries))]
+        } else {
+            let lut = halves(&[entries.len()], &entries);
+            vec![("indices", packed.and_then(bytes_of)), ("lut", lut), ("shape", shape_tensor(shape))]
         };
-        self.compressed(at, "constexpr_lut_to_dense", parts())
+        self.compressed(at, "constexpr_lut_to_dense", parts)
     }
 
     /// A constant of fp16 of which only the elements that are not 0 are stored, and a bit for each element.
@@ -151,34 +139,28 @@ impl Graph {
         let bits: Vec<i64> = data.iter().map(|&v| i64::from(v != 0.0)).collect();
         let stored: Vec<f32> = data.iter().copied().filter(|&v| v != 0.0).collect();
         let newer = self.opset() >= Opset::Ios18;
-        let parts = || -> Parts {
-            let mask = types::Tensor::from_i64s(DType::UInt1, &shape.dims(), &bits)?;
-            let mut parts = vec![("nonzero_data", halves(&[stored.len()], &stored)?)];
-            if newer {
-                parts.push(("mask", mask));
-            } else {
-                parts.push(("mask", types::Tensor::from_slice(&[mask.bytes().len()], mask.bytes())?));
-                parts.push(("shape", shape_tensor(shape)?));
-            }
-            Ok(parts)
+        let mask = types::Tensor::from_i64s(DType::UInt1, &shape.dims(), &bits);
+        let stored = ("nonzero_data", halves(&[stored.len()], &stored));
+        let parts = if newer {
+            vec![stored, ("mask", mask)]
+        } else {
+            vec![stored, ("mask", mask.and_then(bytes_of)), ("shape", shape_tensor(shape))]
         };
-        self.compressed(at, "constexpr_sparse_to_dense", parts())
+        self.compressed(at, "constexpr_sparse_to_dense", parts)
     }
 
     /// Calls an op that decompresses.
     fn compressed(&mut self, at: Span, op: &str, parts: Parts) -> Tensor {
-        let parts = match parts {
-            Ok(parts) => parts,
-            Err(e) => {
-                self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
-                return self.refused();
-            }
-        };
         let given =
             parts.into_iter().map(|(name, part)| (Name::from(name), self.constant_at(part, at).into()));
         let given = given.collect();
         self.call(at, op, given).first()
     }
+}
+
+/// The bytes of packed elements.
+fn bytes_of(packed: types::Tensor) -> Result<types::Tensor, types::TensorError> {
+    types::Tensor::from_slice(&[packed.bytes().len()], packed.bytes())
 }
 
 /// Numbers of fp16.

@@ -5,7 +5,7 @@ use super::{Graph, Origin, Shape, Tensor};
 use crate::fp16;
 use crate::mil::{Attribute, Call, Param, Value};
 use crate::source::{Diagnostic, Span, codes};
-use crate::types::{self, DType, Type};
+use crate::types::{self, DType, TensorError, Type};
 
 /// How many elements a constant has before its numbers lie in a weight file; coremltools draws the line there.
 pub(super) const INLINE: usize = 10;
@@ -16,7 +16,7 @@ impl Graph {
     pub fn constant(&mut self, data: &[f32], shape: Shape) -> Tensor {
         let at = self.place();
         match self.halves(data, shape, at) {
-            Some(tensor) => self.constant_at(tensor, at),
+            Some(tensor) => self.constant_at(Ok(tensor), at),
             None => self.refused(),
         }
     }
@@ -33,13 +33,7 @@ impl Graph {
             self.fillable -= elements as u64;
             return self.constant_of_type(Type::tensor(DType::Fp16, &shape.dims()[..]), number.into(), at);
         }
-        match number.pick(&shape.dims(), std::iter::repeat_n(0, elements)) {
-            Ok(tensor) => self.constant_at(tensor, at),
-            Err(e) => {
-                self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
-                self.refused()
-            }
-        }
+        self.constant_at(number.pick(&shape.dims(), std::iter::repeat_n(0, elements)), at)
     }
 
     /// A constant of fp16 from its bytes: two for each element, the lower first.
@@ -49,13 +43,7 @@ impl Graph {
         if !self.fits(data.len(), shape, 2, "bytes", at) {
             return self.refused();
         }
-        match types::Tensor::from_bytes(DType::Fp16, &shape.dims(), data) {
-            Ok(tensor) => self.constant_at(tensor, at),
-            Err(e) => {
-                self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, e.to_string()), at, "this constant");
-                self.refused()
-            }
-        }
+        self.constant_at(types::Tensor::from_bytes(DType::Fp16, &shape.dims(), data), at)
     }
 
     /// A constant of any dtype and shape.
@@ -70,19 +58,29 @@ impl Graph {
     #[track_caller]
     pub fn constant_tensor(&mut self, value: types::Tensor) -> Tensor {
         let at = self.place();
-        self.constant_at(value, at)
+        self.constant_at(Ok(value), at)
     }
 
-    /// The numbers as fp16, if there are as many as the shape has elements.
+    /// The numbers as fp16, if there are as many as the shape has elements; else why not is reported.
     pub(super) fn halves(&mut self, data: &[f32], shape: Shape, at: Span) -> Option<types::Tensor> {
         if !self.fits(data.len(), shape, 1, "numbers", at) {
             return None;
         }
         let mut halves = vec![0u16; data.len()];
         fp16::cast_f32_f16(&mut halves, data);
-        types::Tensor::from_bytes(DType::Fp16, &shape.dims(), bytemuck::cast_slice(&halves)).ok()
+        self.made(types::Tensor::from_bytes(DType::Fp16, &shape.dims(), bytemuck::cast_slice(&halves)), at)
     }
 
+    /// A tensor that could be made; else why not is reported.
+    fn made(&mut self, tensor: Result<types::Tensor, TensorError>, at: Span) -> Option<types::Tensor> {
+        let refused = tensor.as_ref().err().map(ToString::to_string);
+        if let Some(message) = refused {
+            self.refuse(Diagnostic::new(&codes::TENSOR_TOO_LARGE, message), at, "this constant");
+        }
+        tensor.ok()
+    }
+
+    /// Whether as much is given as the shape needs; else that is reported.
     pub(super) fn fits(&mut self, given: usize, shape: Shape, each: usize, what: &str, at: Span) -> bool {
         let needed = shape.total_elements().saturating_mul(each);
         if given != needed {
@@ -92,8 +90,11 @@ impl Graph {
         given == needed
     }
 
-    pub(super) fn constant_at(&mut self, value: types::Tensor, at: Span) -> Tensor {
-        self.constant_of_type(value.ty().into(), value.into(), at)
+    pub(super) fn constant_at(&mut self, value: Result<types::Tensor, TensorError>, at: Span) -> Tensor {
+        match self.made(value, at) {
+            Some(value) => self.constant_of_type(value.ty().into(), value.into(), at),
+            None => self.refused(),
+        }
     }
 
     fn constant_of_type(&mut self, ty: Type, value: Value, at: Span) -> Tensor {

@@ -310,6 +310,7 @@ impl Graph {
 
     /// The handle that a refused call gives.
     fn refused(&self) -> Tensor {
+        debug_assert!(self.diagnostics.has_errors(), "what is refused is reported");
         Tensor { graph: self.id, value: ValueOf::Refused, shape: None }
     }
 

@@ -1,9 +1,7 @@
 //! The names and forms of the crate `ane`: four dimensions of fp16.
 
 use super::{Graph, Options, Shape, Tensor};
-use crate::mil::Value;
 use crate::source::{Diagnostic, Span, codes};
-use crate::types;
 use crate::with;
 
 /// How a window goes over the edges.
@@ -124,7 +122,7 @@ impl Graph {
         let at = self.place();
         let shape = Shape { batch: output_channels, ..Shape::channels(input_channels) };
         let Some(weights) = self.halves(weights, shape, at) else { return self.refused() };
-        let weight = self.constant_at(weights, at);
+        let weight = self.constant_at(Ok(weights), at);
         self.one(at, "conv", with! { x: source, weight: weight })
     }
 
@@ -403,25 +401,14 @@ impl Graph {
 
     /// All elements of a tensor in one dimension, which is how MIL takes a number for each channel.
     fn vector(&mut self, tensor: Tensor, at: Span) -> Tensor {
-        if tensor.shape().is_none() || tensor.graph != self.id {
-            return tensor;
-        }
-        match self.constant_of(tensor) {
-            Some(Value::Tensor(t)) => match t.reshaped(&[t.len()]) {
-                Ok(vector) => self.constant_at(vector, at),
-                Err(_) => self.refused(),
-            },
-            Some(splat) if splat.to_tensor().is_some() => self.filled(splat, tensor, at),
-            _ => self.one(at, "reshape", with! { x: tensor, shape: [-1] }),
-        }
-    }
-
-    fn filled(&mut self, splat: Value, like: Tensor, at: Span) -> Tensor {
-        let elements = like.shape().map_or(0, Shape::total_elements);
-        let number = splat.to_tensor().unwrap_or_else(|| types::Tensor::scalar(types::DType::Fp16, 0.0));
-        match number.pick(&[elements], std::iter::repeat_n(0, elements)) {
-            Ok(vector) => self.constant_at(vector, at),
-            Err(_) => self.refused(),
+        let Some(shape) = tensor.shape().filter(|_| tensor.graph == self.id) else { return tensor };
+        let elements = shape.total_elements();
+        match self.constant_of(tensor).and_then(|v| v.to_tensor()) {
+            Some(number) if number.rank() == 0 => {
+                self.constant_at(number.pick(&[elements], std::iter::repeat_n(0, elements)), at)
+            }
+            Some(numbers) => self.constant_at(numbers.reshaped(&[elements]), at),
+            None => self.one(at, "reshape", with! { x: tensor, shape: [-1] }),
         }
     }
 }

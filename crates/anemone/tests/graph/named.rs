@@ -166,7 +166,7 @@ fn matrices_multiply() {
     check([(wide, &a), ([2, 1, 3, 2], &b2)], multiply(false, false), [2, 1, 2, 2], &twice);
 }
 
-/// Rows F31, F32, F33, F34, F35, A14: elements move, and keep their values.
+/// Rows F31, F32, F33, F34, F35, A14, B15: elements move, and keep their values.
 #[test]
 fn moves() {
     let x = ([1, 2, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]);
@@ -281,7 +281,7 @@ fn poolings() {
     check([([1, 2, 1, 2], &[1.0, 2.0, 3.0, 5.0])], |g, [x]| g.global_avg_pool(x), [1, 2, 1, 1], &[1.5, 4.0]);
 }
 
-/// Rows F53, F49, C41: padding of rows and columns, in three ways.
+/// Rows F53, F49, C41, B15: padding of rows and columns, in three ways.
 #[test]
 fn padding() {
     let x = ([1, 1, 1, 3], &[1.0, 2.0, 3.0][..]);
