@@ -70,8 +70,7 @@ impl Program {
     ///
     /// As [`Program::compile`].
     pub fn compile_on(client: &Client, source: &Source, files: &[(&str, &[u8])]) -> Result<Self, Error> {
-        let program = crate::text::parse(source.as_str())?;
-        let checked = Checked::new(program, weights(files.iter().copied())?)?;
+        let checked = Checked::new(source.parse()?, weights(files.iter().copied())?)?;
         source.fits(&checked)?;
         let compiled = client.compile_checked(&checked, How::default())?;
         Ok(Self { client: client.clone(), checked, state: State::Compiled(Box::new(Mutex::new(compiled))) })

@@ -1,8 +1,9 @@
 //! The text of a kernel, with the shapes of what it takes and gives.
 
 use crate::client::engine::Checked;
+use crate::device::ane;
 use crate::error::Error;
-use crate::mil;
+use crate::mil::{self, generate};
 use crate::source::{Diagnostic, Diagnostics, Span, codes};
 use crate::surface::TensorLayout;
 use crate::types::DType;
@@ -17,9 +18,11 @@ use crate::verify;
 /// assert_eq!(source.input_size(), 64 * 160 * 2);
 /// assert!(source.as_str().starts_with("program(1.0)"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     text: String,
+    /// Why there is no text.
+    refused: Option<Diagnostics>,
     input: Extent,
     output: Extent,
 }
@@ -39,17 +42,26 @@ impl Source {
         out_ch: usize,
         out_sp: usize,
     ) -> Self {
-        Self { text: mil.into(), input: (in_ch, in_sp), output: (out_ch, out_sp) }
+        Self { text: mil.into(), refused: None, input: (in_ch, in_sp), output: (out_ch, out_sp) }
     }
 
-    /// A product with a matrix that is given when the kernel runs: the input `[1, ic, 1, seq + oc]` holds the
-    /// activations and behind them the matrix, the output is `[1, oc, 1, seq]`.
+    /// A product with a matrix that is given when the kernel runs: the input `[1, ic, 1, seq + oc]` holds the activations
+    /// and behind them the matrix, the output is `[1, oc, 1, seq]`. The text is in the form that the system's compiler takes.
     ///
     /// With `x[c][s]` at channel `c` and place `s`, and the matrix `w[c][o]` at channel `c` and place `seq + o`, the
     /// output at channel `o` and place `s` is the sum of `x[c][s] * w[c][o]` over all channels.
+    ///
+    /// Numbers of which there is no such program give a source without text; compiling it says what is wrong with them, at
+    /// the line that called.
+    #[track_caller]
     pub fn matmul(ic: usize, oc: usize, seq: usize) -> Self {
-        let all = seq.saturating_add(oc);
-        Self::from_text(matmul_text(ic, oc, seq, all), ic, all, oc, seq)
+        let made = generate::dynamic_matmul(ic, oc, seq)
+            .and_then(|built| ane::Source::of(&built.program, &built.verified, &built.weights));
+        let (text, refused) = match made {
+            Ok(source) => (source.text().into(), None),
+            Err(wrong) => (String::new(), Some(wrong)),
+        };
+        Self { text, refused, input: (ic, seq.saturating_add(oc)), output: (oc, seq) }
     }
 
     /// The channels of the input, and the numbers of each.
@@ -76,6 +88,14 @@ impl Source {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The program of the text.
+    pub(super) fn parse(&self) -> Result<mil::Program, Diagnostics> {
+        match &self.refused {
+            Some(wrong) => Err(wrong.clone()),
+            None => crate::text::parse(&self.text),
+        }
     }
 
     /// Compares the shapes with those of the text.
@@ -138,34 +158,4 @@ fn compare(
         wrong.push(d.help("state what the text says, or change the text"));
     }
     Ok(())
-}
-
-/// The form of which the engine is known to take it (source: rane): slices, reshapes, a transposition and a product.
-/// The dialect is the one that all generations take.
-fn matmul_text(ic: usize, oc: usize, seq: usize, all: usize) -> String {
-    format!(
-        r#"program(1.0)
-[buildInfo = dict<tensor<string, []>, tensor<string, []>>({{{{"coremlc-component-MIL", "3510.2.1"}}, {{"coremlc-version", "3505.4.1"}}, {{"coremltools-component-milinternal", ""}}, {{"coremltools-version", "9.0"}}}})]
-{{
-    func main<ios16>(tensor<fp16, [1, {ic}, 1, {all}]> x) {{
-            tensor<int32, [4]> x_begin = const()[name = tensor<string, []>("x_begin"), val = tensor<int32, [4]>([0, 0, 0, 0])];
-            tensor<int32, [4]> x_size = const()[name = tensor<string, []>("x_size"), val = tensor<int32, [4]>([1, {ic}, 1, {seq}])];
-            tensor<fp16, [1, {ic}, 1, {seq}]> a_wide = slice_by_size(begin = x_begin, size = x_size, x = x)[name = tensor<string, []>("a_wide")];
-            tensor<int32, [4]> w_begin = const()[name = tensor<string, []>("w_begin"), val = tensor<int32, [4]>([0, 0, 0, {seq}])];
-            tensor<int32, [4]> w_size = const()[name = tensor<string, []>("w_size"), val = tensor<int32, [4]>([1, {ic}, 1, {oc}])];
-            tensor<fp16, [1, {ic}, 1, {oc}]> w_wide = slice_by_size(begin = w_begin, size = w_size, x = x)[name = tensor<string, []>("w_wide")];
-            tensor<int32, [4]> a_shape = const()[name = tensor<string, []>("a_shape"), val = tensor<int32, [4]>([1, 1, {ic}, {seq}])];
-            tensor<fp16, [1, 1, {ic}, {seq}]> a_flat = reshape(shape = a_shape, x = a_wide)[name = tensor<string, []>("a_flat")];
-            tensor<int32, [4]> swapped = const()[name = tensor<string, []>("swapped"), val = tensor<int32, [4]>([0, 1, 3, 2])];
-            tensor<fp16, [1, 1, {seq}, {ic}]> a = transpose(perm = swapped, x = a_flat)[name = tensor<string, []>("a")];
-            tensor<int32, [4]> w_shape = const()[name = tensor<string, []>("w_shape"), val = tensor<int32, [4]>([1, 1, {ic}, {oc}])];
-            tensor<fp16, [1, 1, {ic}, {oc}]> w = reshape(shape = w_shape, x = w_wide)[name = tensor<string, []>("w")];
-            tensor<bool, []> as_it_is = const()[name = tensor<string, []>("as_it_is"), val = tensor<bool, []>(false)];
-            tensor<fp16, [1, 1, {seq}, {oc}]> product = matmul(transpose_x = as_it_is, transpose_y = as_it_is, x = a, y = w)[name = tensor<string, []>("product")];
-            tensor<fp16, [1, 1, {oc}, {seq}]> by_channel = transpose(perm = swapped, x = product)[name = tensor<string, []>("by_channel")];
-            tensor<int32, [4]> y_shape = const()[name = tensor<string, []>("y_shape"), val = tensor<int32, [4]>([1, {oc}, 1, {seq}])];
-            tensor<fp16, [1, {oc}, 1, {seq}]> y = reshape(shape = y_shape, x = by_channel)[name = tensor<string, []>("y")];
-        }} -> (y);
-}}"#
-    )
 }

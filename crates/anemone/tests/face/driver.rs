@@ -1,7 +1,7 @@
 //! One kernel at a time.
 
 use anemone::driver::{Program, Source, Surface};
-use anemone::source::{Diagnostic, codes};
+use anemone::source::{Diagnostic, Place, codes};
 use anemone::{Client, Error, TensorLayout, blob, chip::Chip};
 use half::f16;
 
@@ -181,6 +181,14 @@ fn kernels_of_any_numbers_are_refused_and_do_no_harm() {
     ] {
         Program::compile_on(&client, &source, &[]).unwrap_err();
     }
+    let line = line!() + 1;
+    let source = Source::matmul(4, 0, 32);
+    assert_eq!((source.as_str(), source.output_shape()), ("", (0, 32)));
+    let Err(Error::Program(wrong)) = Program::compile_on(&client, &source, &[]) else { panic!() };
+    assert!(
+        wrong.iter().all(|d| matches!(d.labels[0].place, Place::Rust(at) if at.line() == line)),
+        "{wrong}"
+    );
     assert_eq!(Source::matmul(usize::MAX, 2, 2).input_size(), usize::MAX);
 }
 

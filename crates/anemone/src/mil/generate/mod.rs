@@ -69,7 +69,19 @@ fn program(
     result: &str,
     write: impl FnOnce(&mut Graph, Tensor) -> Tensor,
 ) -> Result<Built, Diagnostics> {
-    let mut g = Graph::new();
+    program_on(Graph::new(), name, channels, seq, result, write)
+}
+
+/// A program of one input and one output, in the opset of an empty graph.
+#[track_caller]
+fn program_on(
+    mut g: Graph,
+    name: &str,
+    channels: usize,
+    seq: usize,
+    result: &str,
+    write: impl FnOnce(&mut Graph, Tensor) -> Tensor,
+) -> Result<Built, Diagnostics> {
     let x = g.input(name, DType::Fp16, &[1, channels, 1, seq]);
     let y = write(&mut g, x);
     g.output(result, y);

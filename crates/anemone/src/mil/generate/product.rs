@@ -1,7 +1,8 @@
 //! Convolutions and matrix products.
 
-use super::{built, made, program, weights};
+use super::{built, made, program, program_on, weights};
 use crate::graph::{Built, Graph, Shape};
+use crate::mil::Opset;
 use crate::source::{Diagnostics, codes};
 use crate::types::{self, DType};
 use crate::with;
@@ -140,7 +141,9 @@ pub fn scale_fp16_io(places: usize, factor: f32) -> Result<Built, Diagnostics> {
 /// ```
 #[track_caller]
 pub fn dynamic_matmul(inputs: usize, outputs: usize, batch: usize) -> Result<Built, Diagnostics> {
-    program("x", inputs, batch.saturating_add(outputs), "y", |g, x| {
+    // In the opset that all generations take, and so in the older dialect (source: maderix/ANE).
+    let g = Graph::with_opset(Opset::Ios16);
+    program_on(g, "x", inputs, batch.saturating_add(outputs), "y", |g, x| {
         let rows = g.slice(x, [0; 4], [1, inputs, 1, batch]);
         let weights = g.slice(x, [0, 0, 0, batch], [1, inputs, 1, outputs]);
         let rows = g.reshape(rows, [1, 1, inputs, batch]);
