@@ -27,6 +27,8 @@ pub mod plan;
 
 pub mod device;
 
+#[cfg(feature = "ndarray")]
+mod arrays;
 pub mod client;
 pub mod driver;
 pub mod dynamic_matmul;

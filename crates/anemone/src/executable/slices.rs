@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::TensorData;
 use crate::error::Error;
+use crate::graph::Shape;
 use crate::surface::{Number, ReadGuard, WriteGuard, gather_as, scatter_as};
 
 /// The numbers of a [`TensorData`], which is locked for reading until this is dropped.
@@ -23,6 +24,13 @@ impl<'a> LockedSlice<'a> {
         let mut values = data.scratch();
         gather_as(number, &held, data.layout(), 0..data.layout().channels, &mut values);
         Ok(Self { data, values, _held: held })
+    }
+}
+
+impl LockedSlice<'_> {
+    /// The shape of the tensor.
+    pub fn shape(&self) -> Shape {
+        self.data.shape()
     }
 }
 
@@ -88,6 +96,13 @@ impl<'a> LockedSliceMut<'a> {
         let mut values = data.scratch();
         gather_as(number, &held, data.layout(), 0..data.layout().channels, &mut values);
         Ok(Self { data, number, values, held, touched: false })
+    }
+}
+
+impl LockedSliceMut<'_> {
+    /// The shape of the tensor.
+    pub fn shape(&self) -> Shape {
+        self.data.shape()
     }
 }
 

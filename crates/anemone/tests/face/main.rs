@@ -1,6 +1,7 @@
 //! The interfaces above the client: every test runs on the software engine, and on the hardware's path over a stand-in
 //! for Apple's side.
 
+mod arrays;
 mod driver;
 mod executable;
 mod parts;
