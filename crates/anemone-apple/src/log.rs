@@ -18,8 +18,17 @@ use crate::framework::Framework;
 use crate::message::Row;
 
 /// A log of messages. Copies write into the same one.
-#[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Entries>>);
+#[derive(Clone, Debug)]
+pub struct Log {
+    select: fn(&Row) -> bool,
+    entries: Arc<Mutex<Entries>>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::of(|_| true)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -55,6 +64,17 @@ impl Log {
         Self::default()
     }
 
+    /// An empty log, into which only these messages are written. There are many messages to Foundation.
+    ///
+    /// ```
+    /// use anemone_apple::{Log, Row};
+    /// let log = Log::of(|row: &Row| row.class_name().starts_with("_ANE"));
+    /// assert!(log.lines().is_empty());
+    /// ```
+    pub fn of(select: fn(&Row) -> bool) -> Self {
+        Self { select, entries: Arc::default() }
+    }
+
     /// The messages so far, a line each.
     pub fn lines(&self) -> Vec<String> {
         self.lock().sent.iter().map(Sent::to_string).collect()
@@ -72,6 +92,9 @@ impl Log {
         arguments: A,
         result: R,
     ) {
+        if !(self.select)(row) {
+            return;
+        }
         let class = |id: Id| {
             // SAFETY: arguments and results of a message that was just sent are alive or nil.
             (!id.is_nil()).then(|| unsafe { framework.class_name(id) })
@@ -86,7 +109,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

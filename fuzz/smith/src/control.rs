@@ -133,7 +133,7 @@ fn bases(b: &mut Builder<'_, '_, '_>) -> Vec<Item> {
 
 /// What a block gives for a value of this type: something that it has computed, or what is there already.
 fn given(b: &mut Builder<'_, '_, '_>, own: usize, base: &Item) -> Item {
-    let unary = ["relu", "neg", "square", "abs", "tanh", "logical_not", "sign", "identity"];
+    let unary = ["relu", "square", "abs", "tanh", "logical_not", "sign", "identity"];
     if b.dice.chance(60)
         && let Some(op) = ops::find(b.dice.one(&unary))
         && let Some(mut draft) = Draft::new(b, op)

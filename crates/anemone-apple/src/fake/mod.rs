@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub use gate::Gate;
 use object::{World, lock};
@@ -317,13 +318,18 @@ impl Fake {
         Report {
             wrong: self.world.take_wrong(),
             live,
-            threads: self.world.threads.load(Ordering::Acquire),
             surfaces: self.world.surfaces.load(Ordering::Relaxed),
             ports: self.world.ports.load(Ordering::Relaxed),
             loaded: daemon.loaded(),
             compiled: daemon.compiled(),
             files: daemon.files(),
         }
+    }
+
+    /// Waits until all objects, surfaces and threads of the driver have ended but for the singletons; whether that was in
+    /// time. What ends last may end on other threads, which need a moment.
+    pub fn settle(&self, time: Duration) -> bool {
+        self.world.settle(time)
     }
 
     /// What is left and what was wrong, at the end.
@@ -340,6 +346,7 @@ impl Drop for Fake {
     fn drop(&mut self) {
         let singletons = std::mem::take(&mut lock(&self.world.daemon).singletons);
         for singleton in singletons.into_values() {
+            self.world.begun();
             // SAFETY: the daemon held a count of it.
             unsafe { object::release(singleton) };
         }
@@ -354,9 +361,6 @@ pub struct Report {
     pub wrong: Vec<String>,
     /// How many objects are alive, by class.
     pub live: BTreeMap<String, usize>,
-    /// How many threads the driver has for evaluations that nobody waits for. They end by themselves, a moment after the
-    /// evaluation.
-    pub threads: usize,
     /// How many surfaces are alive.
     pub surfaces: usize,
     /// How many ports are open.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::ane::{self, daemon::Daemon};
@@ -82,8 +82,9 @@ pub(super) struct World {
     pub(super) ports: AtomicUsize,
     /// How many evaluations are under way that nobody waits for.
     pub(super) in_flight: AtomicUsize,
-    /// How many threads the driver has.
-    pub(super) threads: AtomicUsize,
+    /// How many objects, surfaces and threads of the driver have begun and have to end.
+    alive: Mutex<usize>,
+    all_ended: Condvar,
     /// The dead whose memory is kept.
     quarantine: Mutex<VecDeque<*mut Object>>,
     wrong: Mutex<Vec<String>>,
@@ -125,7 +126,8 @@ impl World {
             surfaces: AtomicUsize::new(0),
             ports: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
-            threads: AtomicUsize::new(0),
+            alive: Mutex::default(),
+            all_ended: Condvar::new(),
             quarantine: Mutex::default(),
             wrong: Mutex::default(),
         })
@@ -146,6 +148,26 @@ impl World {
         live.filter(|(_, n)| *n > 0).collect()
     }
 
+    /// Something begins that has to end.
+    pub(super) fn begun(&self) {
+        *lock(&self.alive) += 1;
+    }
+
+    /// It has ended, or nobody waits for its end.
+    pub(super) fn ended(&self) {
+        let mut alive = lock(&self.alive);
+        *alive -= 1;
+        if *alive == 0 {
+            self.all_ended.notify_all();
+        }
+    }
+
+    /// Waits until all has ended; whether it was in time.
+    pub(super) fn settle(&self, time: Duration) -> bool {
+        let result = self.all_ended.wait_timeout_while(lock(&self.alive), time, |alive| *alive > 0);
+        *result.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+
     /// Gives back the memory of dead objects.
     pub(super) fn empty_quarantine(&self) {
         let dead: Vec<_> = lock(&self.quarantine).drain(..).collect();
@@ -160,6 +182,7 @@ impl World {
 pub(super) fn make(world: &Arc<World>, class: &str, payload: Payload) -> Id {
     let class = world.classes.class(class);
     class.live.fetch_add(1, Ordering::Relaxed);
+    world.begun();
     let object = Object {
         mark: AtomicU64Mark::new(ALIVE),
         count: AtomicUsize::new(1),
@@ -281,6 +304,7 @@ pub(super) unsafe fn release(id: Id) {
         unsafe { release(held) };
     }
     o.class().live.fetch_sub(1, Ordering::Relaxed);
+    world.ended();
     let overflow = {
         let mut quarantine = lock(&world.quarantine);
         quarantine.push_back(id.0.cast());

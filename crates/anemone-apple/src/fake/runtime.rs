@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::object::{self, AtomicU64Mark, CLASS, Referent, World, lock, referent};
@@ -225,7 +225,7 @@ unsafe extern "C" fn objc_autorelease_pool_pop(token: *mut c_void) {
 
 /// Does something on a thread of the driver, within a pool.
 pub(super) fn on_a_thread(world: &Arc<World>, work: impl FnOnce(&Arc<World>) + Send + 'static) {
-    world.threads.fetch_add(1, Ordering::Relaxed);
+    world.begun();
     let world = world.clone();
     crate::sync::thread::spawn(move || {
         // SAFETY: it is popped below, on this thread.
@@ -233,7 +233,7 @@ pub(super) fn on_a_thread(world: &Arc<World>, work: impl FnOnce(&Arc<World>) + S
         work(&world);
         // SAFETY: it was pushed above.
         unsafe { objc_autorelease_pool_pop(pool) };
-        world.threads.fetch_sub(1, Ordering::Release);
+        world.ended();
     });
 }
 

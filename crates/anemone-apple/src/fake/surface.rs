@@ -157,6 +157,7 @@ pub(super) unsafe extern "C" fn io_surface_create(properties: Id) -> SurfaceRef 
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     o.world.surfaces.fetch_add(1, Ordering::Relaxed);
+    o.world.begun();
     let surface = Box::into_raw(Box::new(FakeSurface {
         id,
         count: AtomicUsize::new(1),
@@ -198,6 +199,7 @@ pub(super) unsafe extern "C" fn cf_release(cf: *const c_void) {
         s.world.wrong("something was written behind the bytes of a surface");
     }
     s.world.surfaces.fetch_sub(1, Ordering::Relaxed);
+    s.world.ended();
     // SAFETY: this was the last count; the memory was set aside with this layout.
     unsafe {
         dealloc(s.address, layout(s.allocated));

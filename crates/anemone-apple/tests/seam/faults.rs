@@ -9,6 +9,7 @@ use anemone_apple::{AFTER_FAILURE, COMPILES, Error, Feature, Finding, Framework,
 
 use crate::engine::machine;
 use crate::lifecycle::{load, run_sum};
+use crate::scene::PATIENCE;
 
 /// A fake that misbehaves, and its framework.
 fn with(faults: Faults) -> (Fake, Framework) {
@@ -35,8 +36,6 @@ fn finish(fake: Fake, framework: Framework) {
     drop(framework);
     fake.finish().check();
 }
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Rows T1, T4: the words of the compiler are kept.
 #[test]
@@ -206,10 +205,8 @@ fn an_engine_that_hangs_keeps_what_it_may_still_write() {
     }
     surfaces.iter().for_each(|s| drop(s.write().unwrap()));
     drop(surfaces);
-    // The thread holds its framework until it has ended.
-    while !fake.report().live.is_empty() && patient.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    // The thread has the request until it has ended.
+    fake.settle(PATIENCE);
     finish(fake, framework);
 }
 

@@ -1,8 +1,10 @@
 //! Programs of several functions: each is a procedure with symbol indices of its own.
 
-use anemone_apple::Error;
+use anemone_apple::fake::Faults;
 use anemone_apple::neural::{Loaded, Package, QualityOfService};
+use anemone_apple::{Error, Log};
 
+use crate::engine::machine;
 use crate::scene::{Folder, Job, PATIENCE, Scene, get, put};
 
 /// Three functions; results of the second are doubled, of the third tripled.
@@ -57,7 +59,7 @@ fn check(model: &Loaded) {
 /// Rows H1, U4: symbols are counted through all functions.
 #[test]
 fn each_function_has_its_indices_and_is_run_by_them() {
-    let scene = Scene::new();
+    let scene = Scene::logged(machine(), Faults::default(), Log::new());
     let folder = Folder::new("procedures", MANY);
     check(&scene.text("procedures", MANY));
     check(&scene.package(&folder).unwrap());

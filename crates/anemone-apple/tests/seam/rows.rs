@@ -9,7 +9,7 @@ use anemone_apple::neural::{
     Cache, ClientInfo, DeviceInfo, EvaluateOptions, Events, HostInfo, Model, Package, Program,
     QualityOfService, RealTimeTask, SessionHint, SharedEvent, Statistics, StatisticsMask,
 };
-use anemone_apple::{Row, Sent, Surface};
+use anemone_apple::{Log, Row, Sent, Surface};
 
 use crate::engine::machine;
 use crate::scene::{COPY, Folder, Job, PATIENCE, Scene};
@@ -22,7 +22,7 @@ const QUALITY: QualityOfService = QualityOfService::Default;
 /// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each message of the table, by a safe type.
 #[test]
 fn every_row_of_the_table_is_sent() {
-    let scene = Scene::on(Machine { entitled: true, ..machine() }, Faults::default());
+    let scene = Scene::logged(Machine { entitled: true, ..machine() }, Faults::default(), Log::new());
     DeviceInfo::read(&scene.framework);
     ClientInfo::read(&scene.framework).unwrap();
     StatisticsMask::ALL.system_driver_bits(&scene.framework).unwrap();

@@ -1,16 +1,16 @@
 //! What most tests of the seam begin with: a machine, its framework with a log, and a model that adds one to nothing.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anemone_apple::fake::{Fake, Faults, Machine, Report};
+use anemone_apple::fake::{Fake, Faults, Machine};
 use anemone_apple::neural::{Loaded, Model, Package, Program, QualityOfService, Request, StatisticsMask};
 use anemone_apple::{Error, Framework, Log, Sent, Surface};
 
 use crate::engine::machine;
 
-/// How long a test waits for what has to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for what has to come. An interpreter takes its time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 60 });
 
 pub(crate) struct Scene {
     pub(crate) fake: Fake,
@@ -24,8 +24,12 @@ impl Scene {
     }
 
     pub(crate) fn on(machine: Machine, faults: Faults) -> Self {
+        Self::logged(machine, faults, Log::of(|row| !row.class_name().starts_with("NS")))
+    }
+
+    /// The same with a log, which otherwise has no messages to Foundation.
+    pub(crate) fn logged(machine: Machine, faults: Faults, log: Log) -> Self {
         let fake = Fake::with(machine, faults);
-        let log = Log::new();
         let framework = fake.open_logged(&log).unwrap();
         Self { fake, framework, log }
     }
@@ -80,19 +84,8 @@ impl Scene {
     #[track_caller]
     pub(crate) fn end_with(self, loaded: usize) {
         drop(self.framework);
-        let begin = Instant::now();
-        let mut wrong = Vec::new();
-        let mut report: Report = loop {
-            let mut report = self.fake.report();
-            wrong.append(&mut report.wrong);
-            let is_left = !report.live.is_empty() || report.surfaces + report.threads > 0;
-            if !is_left || begin.elapsed() > PATIENCE / 4 {
-                break report;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
-        wrong.append(&mut self.fake.finish().wrong);
-        report.wrong = wrong;
+        self.fake.settle(PATIENCE);
+        let mut report = self.fake.finish();
         assert_eq!(std::mem::take(&mut report.loaded), loaded);
         report.check();
     }

@@ -25,10 +25,10 @@ fn make(world: &Arc<World>, restricted: bool, heard: bool) -> Id {
 
 /// An object that there is one of, and that nobody releases.
 fn singleton(world: &Arc<World>, name: &'static str, make: impl FnOnce() -> Id) -> Id {
-    let known = lock(&world.daemon).singletons.get(name).copied();
-    known.unwrap_or_else(|| {
+    *lock(&world.daemon).singletons.entry(name).or_insert_with(|| {
         let made = make();
-        lock(&world.daemon).singletons.insert(name, made);
+        // Nobody waits for its end.
+        world.ended();
         made
     })
 }
