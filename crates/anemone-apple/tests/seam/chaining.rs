@@ -17,6 +17,7 @@ fn chain(job: &Job) -> Result<Chain, Error> {
 
 /// Rows L6, L7, L8, U7, U8, U9, T2: a chain is described as it should be, and refused with error 15.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_process_without_entitlements_is_refused_with_advice() {
     let scene = Scene::new();
     let folder = Folder::new("chaining-refused", COPY);
@@ -81,6 +82,7 @@ fn rounds_are_run_where_chains_are_accepted() {
 
 /// Row L11: what may still be written is never given back.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_round_that_fails_is_never_taken_for_done() {
     let scene = Scene::on(entitled(), Faults { evaluate_status: Some(0x1d), ..Faults::default() });
     let job = Job::new(&scene.text("chaining that fails", COPY));
@@ -117,6 +119,7 @@ fn a_chain_binds_what_a_request_binds() {
 
 /// Row T10: a class that is missing turns off chains, and nothing else.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_chains_says_so() {
     let tables = Tables::newest().without("_ANEChainingRequest");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

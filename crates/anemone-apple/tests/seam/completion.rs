@@ -215,6 +215,7 @@ fn it_is_a_future_of_no_runtime() {
 
 /// Row T10: a selector that is missing turns off the waiting for it only.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_completion_handlers_says_so() {
     let tables = Tables::newest().without("-[_ANERequest setCompletionHandler:]");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());
@@ -274,6 +275,7 @@ impl Instance for GatedInstance {
 
 /// Rows H12, K6: a program is compiled and loaded while another one runs.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_program_is_compiled_while_another_runs() {
     let engine = Some(Arc::new(Engine(Arc::default())) as Arc<dyn fake::Engine>);
     let scene = Scene::on(Machine { engine, ..machine() }, Faults::default());

@@ -16,6 +16,7 @@ const NEW: &str = "+[_ANEClient new]";
 
 /// Rows H17, U1: the private connection, the shared one, one of our own; each when the one before is not there.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn connections_are_tried_in_order_and_once() {
     let none = Faults::default();
     let mute = Faults { mute_private_client: true, ..none.clone() };
@@ -44,6 +45,7 @@ fn connections_are_tried_in_order_and_once() {
 
 /// Rows H17, T2: without any client there is an error, and not a message to nil.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn without_a_client_there_is_an_error() {
     let faults = Faults { no_shared_client: true, no_own_client: true, ..Faults::default() };
     let scene = Scene::on(machine(), faults);
@@ -60,6 +62,7 @@ fn without_a_client_there_is_an_error() {
 
 /// Rows H17, T10: where the others are missing the shared connection is taken at once.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_with_the_shared_connection_only_is_enough() {
     let tables = Tables::newest()
         .only("+[_ANEClient sharedConnection]")
@@ -81,6 +84,7 @@ fn a_macos_with_the_shared_connection_only_is_enough() {
 
 /// Rows I6, N7, T2, U14: a Mac has no client of a host, which is an error of its own.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn only_a_guest_has_a_client_of_its_host() {
     let scene = Scene::new();
     let e = HostInfo::read(&scene.framework).unwrap_err();
@@ -124,6 +128,7 @@ fn a_guest_is_told_what_its_host_has() {
 
 /// Row N8: the daemon's folder, as the framework's own strings have it.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_cache_has_a_folder_of_the_build() {
     let scene = Scene::new();
     let folder = Cache::new(&scene.framework).unwrap().folder();

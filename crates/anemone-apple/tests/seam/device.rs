@@ -31,6 +31,7 @@ fn the_machine_says_what_it_is() {
 
 /// Rows I1, T10: a missing or changed selector is an unknown field.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn what_the_machine_does_not_say_is_unknown_and_not_wrong() {
     let tables = Tables::newest()
         .without("+[_ANEDeviceInfo numANEs]")
@@ -47,6 +48,7 @@ fn what_the_machine_does_not_say_is_unknown_and_not_wrong() {
 
 /// Row I4: by the machine and by the client.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_virtual_machine_is_told_from_a_mac() {
     for virtual_machine in [false, true] {
         let scene = Scene::on(Machine { virtual_machine, ..machine() }, Faults::default());
@@ -136,6 +138,7 @@ fn a_loaded_model_says_how_its_queues_are() {
 
 /// Rows N6, T10: absent is not zero.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn what_a_model_does_not_say_is_unknown() {
     let tables = Tables::newest()
         .without("-[_ANEProgramForEvaluation currentAsyncRequestsInFlight]")
@@ -154,6 +157,7 @@ fn what_a_model_does_not_say_is_unknown() {
 
 /// Rows K3, O9: other depths are refused before anything is sent.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_queue_has_one_to_127_places() {
     let scene = Scene::new();
     let text = format!("# depth\n{COPY}");
@@ -173,6 +177,7 @@ fn a_queue_has_one_to_127_places() {
 
 /// Rows I1, T2: no engine is an answer and not a failure.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_framework_without_an_engine_opens_and_says_so() {
     let fake = Fake::new(Machine { virtual_machine: true, engine: None, ..machine() });
     let framework = fake.open().unwrap();

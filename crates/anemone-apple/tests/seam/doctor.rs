@@ -35,6 +35,7 @@ fn finds(checkup: &Checkup, check: &str, state: State, words: &str) {
 
 /// Row I1: the checkup ends with a dispatch whose output is compared.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_sound_machine_is_said_to_be_sound() {
     let checkup = examine_sound(machine());
     assert!(checkup.works(), "{checkup}");
@@ -47,6 +48,7 @@ fn a_sound_machine_is_said_to_be_sound() {
 
 /// Row T10: class, selector, expected and found prototype.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn what_is_missing_or_has_changed_is_named() {
     let with = |name: &str| examine_sound(Machine { tables: tables(name), ..machine() });
     let checkup = with("missing-selectors");
@@ -69,6 +71,7 @@ fn what_is_missing_or_has_changed_is_named() {
 
 /// Row I4: a compilation there may hang.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_virtual_machine_is_not_asked_to_compile() {
     let checkup = examine_sound(Machine { virtual_machine: true, ..machine() });
     assert!(!checkup.works());
@@ -79,6 +82,7 @@ fn a_virtual_machine_is_not_asked_to_compile() {
 
 /// Rows L14, N14: a dispatch counts when its output is right, and not before.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn an_engine_that_is_out_of_order_is_found() {
     let with = |faults: Faults| examine(machine(), faults);
     let checkup = with(Faults { zero_outputs: true, ..Faults::default() });
@@ -92,6 +96,7 @@ fn an_engine_that_is_out_of_order_is_found() {
 
 /// Row T9: the temporary directory, and that of caches.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn folders_that_cannot_be_written_are_found() {
     let nowhere = std::path::PathBuf::from("/nowhere/at/all");
     let fake = Fake::new(Machine { virtual_machine: true, ..machine() });
@@ -104,6 +109,7 @@ fn folders_that_cannot_be_written_are_found() {
 
 /// Row P13: elsewhere nothing pretends.
 #[test]
+#[cfg_attr(miri, ignore = "opens libraries")]
 fn off_a_mac_a_checkup_says_what_it_would_do() {
     if cfg!(target_vendor = "apple") {
         return;
@@ -123,6 +129,7 @@ fn logs() -> std::path::PathBuf {
 /// was recorded, and what is sent must be the same. `BLESS=1` records those anew that are of the fake.
 /// Rows H8, T10: a log is a test of the whole protocol.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn what_was_recorded_is_sent_again() {
     if std::env::var_os("BLESS").is_some() {
         for name in ["macos-13", "macos-26.5"] {
@@ -150,6 +157,7 @@ fn what_was_recorded_is_sent_again() {
 
 /// Row H8: the first message that differs.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn a_difference_to_what_was_recorded_is_named() {
     let one = examine_sound(machine()).recording.unwrap();
     let read = Recording::parse(&one.to_string()).unwrap();

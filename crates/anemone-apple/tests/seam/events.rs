@@ -78,6 +78,7 @@ fn an_event_is_opened_by_its_port() {
 
 /// Row J10: events need a model from a folder.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn programs_of_text_are_refused_before_anything_is_sent() {
     let scene = Scene::new();
     let event = SharedEvent::new(&scene.framework).unwrap();
@@ -172,6 +173,7 @@ fn an_evaluation_waits_for_events_and_signals_others() {
 
 /// Row J8: an event of ours tells the end.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn an_evaluation_that_only_waits_has_an_end_of_its_own() {
     let scene = Scene::new();
     let folder = Folder::new("events-wait", COPY);
@@ -194,6 +196,7 @@ fn an_evaluation_that_only_waits_has_an_end_of_its_own() {
 
 /// Rows J7, L13: what one writes the other reads, in order.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn one_evaluation_waits_for_another_on_one_surface() {
     let scene = Scene::new();
     let folder = Folder::new("events-chain", COPY);
@@ -219,6 +222,7 @@ fn one_evaluation_waits_for_another_on_one_surface() {
 
 /// Rows J3, J7: an evaluation that would wait for itself, or signal what has come.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn events_that_cannot_work_are_refused() {
     let scene = Scene::new();
     let folder = Folder::new("events-refused", COPY);
@@ -302,6 +306,7 @@ fn surfaces_are_kept_although_somebody_raises_the_event() {
 
 /// Row T10: a class that is missing turns off events only.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_events_says_so() {
     let tables = Tables::newest().without("_ANESharedEvents");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

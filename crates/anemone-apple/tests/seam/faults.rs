@@ -52,6 +52,7 @@ fn a_compiler_that_fails_is_quoted_and_can_be_asked_again() {
 
 /// Rows O1, T1: NO without an error.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_compiler_that_says_nothing_is_an_error_that_says_what_is_known() {
     let (fake, framework) = with(Faults { compile_silently_fails: true, ..Faults::default() });
     let p = program("# silent\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
@@ -65,6 +66,7 @@ fn a_compiler_that_says_nothing_is_an_error_that_says_what_is_known() {
 
 /// Row O8: after a failure the next compilation waits, however the compiler has failed.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_compilation_waits_until_the_compiler_is_there_again() {
     let p = program("# pace\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
     for (faults, words) in [
@@ -96,6 +98,7 @@ fn a_compilation_waits_until_the_compiler_is_there_again() {
 
 /// Rows D13, T1: two processes with one program share its folder, and one may remove it while the other compiles.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn files_that_another_process_removes_are_written_once_more() {
     let text = "# vanishing\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5";
     let compile = |framework: &Framework| {
@@ -121,6 +124,7 @@ fn files_that_another_process_removes_are_written_once_more() {
 
 /// Rows H4, T1: once, after a pause.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_load_that_is_refused_for_a_moment_is_tried_again() {
     let (fake, framework) = with(Faults { busy_loads: 1, ..Faults::default() });
     let p = program("# busy\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
@@ -137,6 +141,7 @@ fn a_load_that_is_refused_for_a_moment_is_tried_again() {
 
 /// Rows O7, T1, T2, T4: what compiles may still fail when it is run.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_status_of_the_driver_is_explained_and_gives_the_surfaces_back() {
     let faults = Faults { evaluate_status: Some(0x1d), after_evaluations: 2, ..Faults::default() };
     let (fake, framework) = with(faults);
@@ -172,6 +177,7 @@ fn bound(model: &Loaded) -> (Request, Vec<Surface>) {
 
 /// Rows L14, N14: results are compared before anything is believed.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn zeros_that_nobody_explains_are_found_by_the_first_dispatch() {
     let (fake, framework, _folder) = apart(Faults { zero_outputs: true, ..Faults::default() });
     let e = first_dispatch(&framework, PATIENCE).unwrap_err();
@@ -228,6 +234,7 @@ fn who_has_patience_hears_of_the_systems_own_time_out() {
 
 /// Rows O1, T2: the 129th load.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn places_that_are_lost_end_in_an_error_that_says_so() {
     let (fake, framework) = with(Faults { budget_leaks: true, ..Faults::default() });
     let p = program("# leak\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
@@ -248,6 +255,7 @@ fn places_that_are_lost_end_in_an_error_that_says_so() {
 
 /// Rows O1, O2, O4, T2: counted, and refused while there is still a word to say.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn the_budget_ends_before_the_system_falls_silent() {
     let (fake, framework) = with(Faults::default());
     assert_eq!(framework.left(), (COMPILES, LOADED));
@@ -269,6 +277,7 @@ fn the_budget_ends_before_the_system_falls_silent() {
 
 /// Row T8: programs of one process are not kept apart.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_process_that_a_tile_has_spoiled_says_so_and_another_is_sound() {
     let (fake, framework, _folder) = apart(Faults { tile_poisons: true, ..Faults::default() });
     let tile = program("# y = tile(\nmain inputs a:2x1x5 b:2x1x5 outputs y:2x1x5");
@@ -301,6 +310,7 @@ fn surfaces_that_cannot_be_made_or_locked_are_errors() {
 
 /// Row T10: the whole table, one message after the other.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn each_selector_that_is_removed_turns_off_its_feature_and_no_other() {
     for (at, row) in MESSAGES.iter().enumerate() {
         let tables = Tables::newest().without(&row.to_string());
@@ -328,6 +338,7 @@ fn each_selector_that_is_removed_turns_off_its_feature_and_no_other() {
 
 /// Row T12: errors leak as little as successes.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn mixes_of_faults_are_reproducible_and_leave_nothing_behind() {
     let mut outcomes = [0; 2];
     for seed in 0..60 {

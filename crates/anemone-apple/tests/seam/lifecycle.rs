@@ -67,6 +67,7 @@ fn a_program_is_compiled_loaded_run_and_leaves_nothing() {
 
 /// Rows H3, H8, H9, H11, H13, L1, U2, U3, U5: in this order, and no other.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_messages_of_a_run_are_those_that_are_known_to_work() {
     let fake = Fake::new(machine());
     let log = Log::new();
@@ -103,6 +104,7 @@ fn the_messages_of_a_run_are_those_that_are_known_to_work() {
 
 /// Row H29: the identity is the text and its weights.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn what_was_compiled_is_not_compiled_again() {
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
@@ -135,6 +137,7 @@ fn weights_are_a_part_of_the_program() {
 
 /// Rows H7, D13: who unloads takes nothing from the others.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn equal_programs_share_a_folder_in_peace() {
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
@@ -152,6 +155,7 @@ fn equal_programs_share_a_folder_in_peace() {
 
 /// Rows T1, T5: what it says comes through.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_compiler_has_its_say() {
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();
@@ -163,6 +167,7 @@ fn the_compiler_has_its_say() {
 
 /// Rows D3, D13, T11: no way out, nothing twice, nothing in the place of another.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn names_of_weight_files_stay_below_the_folder() {
     let fake = Fake::new(machine());
     let framework = fake.open().unwrap();

@@ -47,6 +47,7 @@ fn what_is_mapped_is_unmapped_before_the_model_is_unloaded() {
 
 /// Rows T2, U3: with the cache of the inference, then without; it runs all the same.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn mapping_is_tried_without_the_cache_and_may_fail() {
     let scene = Scene::on(machine(), Faults { cached_mapping_fails: true, ..Faults::default() });
     let mut job = Job::new(&scene.text("mapping that fails", COPY));
@@ -102,6 +103,7 @@ fn a_tensor_may_lie_behind_others_in_its_surface() {
 
 /// Row T10: each by itself.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_mapping_or_parts_says_so() {
     let tables = Tables::newest()
         .without("+[_ANEIOSurfaceObject objectWithIOSurface:startOffset:]")

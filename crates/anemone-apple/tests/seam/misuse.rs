@@ -258,6 +258,7 @@ fn counts_of_objects() {
 
 /// What a Mac answers with an exception ends the process: the test runs itself anew, and looks at how it ended.
 #[test]
+#[cfg_attr(miri, ignore = "starts a process")]
 fn what_raises_an_exception_ends_the_process() {
     const RAISE: &str = "ANEMONE_TEST_RAISE";
     match std::env::var(RAISE).as_deref() {

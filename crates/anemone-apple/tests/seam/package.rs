@@ -45,6 +45,7 @@ fn a_folder_is_compiled_loaded_run_and_unloaded_through_the_client() {
 
 /// Row H22: both ways, the same bytes.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_program_gives_the_same_results_from_a_folder_as_from_text() {
     let scene = Scene::new();
     let functions = "main inputs b:3x2x5 a:3x2x5 outputs y:3x2x5";
@@ -75,6 +76,7 @@ fn a_program_gives_the_same_results_from_a_folder_as_from_text() {
 
 /// Rows H29, H30: by folder and key.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn what_is_cached_is_not_compiled_again_unless_it_is_purged() {
     let scene = Scene::new();
     let folder = Folder::new("package-cached", COPY);
@@ -95,6 +97,7 @@ fn what_is_cached_is_not_compiled_again_unless_it_is_purged() {
 
 /// Row U4: a model whose symbols contradict its attributes cannot be bound, and gives its place back.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn symbols_that_contradict_the_attributes_are_refused() {
     let scene = Scene::on(machine(), Faults { other_symbols: true, ..Faults::default() });
     let folder = Folder::new("package-symbols", "main inputs b:1x1x4 a:1x1x4 outputs y:1x1x4");
@@ -111,6 +114,7 @@ fn symbols_that_contradict_the_attributes_are_refused() {
 
 /// Rows H28, T2: no file, no key, no folder.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn folders_without_a_model_are_refused_before_anything_is_sent() {
     let scene = Scene::new();
     let (empty, full) = (Folder::empty("package-empty"), Folder::new("package-full", COPY));
@@ -128,6 +132,7 @@ fn folders_without_a_model_are_refused_before_anything_is_sent() {
 
 /// Rows H4, T2: a refusal costs no place among the loaded.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_daemon_has_its_say_and_the_place_is_given_back() {
     let scene = Scene::on(machine(), Faults { busy_loads: 1, ..Faults::default() });
     // A load that is refused for a moment is tried again.
@@ -150,6 +155,7 @@ fn the_daemon_has_its_say_and_the_place_is_given_back() {
 
 /// Row T10: programs of text work on.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_models_in_folders_says_so() {
     let tables = Tables::newest().without("+[_ANEModel modelAtURL:key:]");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

@@ -63,6 +63,7 @@ fn parts_are_made_as_the_framework_makes_them() {
 
 /// Rows T2, U11: what fails is told, and nothing stays mapped for ever.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn mappings_of_our_own_end_whatever_happens() {
     let scene = Scene::on(machine(), Faults { mapping_fails: true, ..Faults::default() });
     let model = scene.text("parts that fail", COPY);
@@ -91,6 +92,7 @@ fn mappings_of_our_own_end_whatever_happens() {
 
 /// Rows T10, U11: without controllers a mapper is made of the handle itself, and without mappers of nothing.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_parts_says_so() {
     let tables = Tables::newest().without("_ANEProgramIOSurfacesMapper");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

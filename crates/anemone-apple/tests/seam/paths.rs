@@ -72,6 +72,7 @@ fn all_ways_give_the_same_results_with_the_messages_that_are_known() {
 
 /// Rows L1, L2, L3, L4: a lock that is held is an error and not a hang.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn every_way_tells_why_it_failed_and_gives_the_surfaces_back() {
     let scene = Scene::on(machine(), Faults { evaluate_status: Some(0x12), ..Faults::default() });
     let model = scene.text("paths that fail", COPY);
@@ -91,6 +92,7 @@ fn every_way_tells_why_it_failed_and_gives_the_surfaces_back() {
 
 /// Rows H27, J9: the number of the quality, the keys of the options.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn quality_and_options_are_sent_as_they_were_asked_for() {
     let scene = Scene::new();
     let text = format!("# quality\n{COPY}");
@@ -115,6 +117,7 @@ fn quality_and_options_are_sent_as_they_were_asked_for() {
 
 /// Rows T2, T10: nothing is sent that is not there.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
     let tables = Tables::newest()
         .without("-[_ANEClient doEvaluateDirectWithModel:options:request:qos:error:]")
@@ -138,6 +141,7 @@ fn a_way_that_this_macos_lacks_is_refused_and_the_others_work() {
 
 /// Rows H10, U5: the newer form of a request where this macOS has it, and the older one where it does not.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn requests_are_made_in_the_newer_form_where_there_is_one() {
     let older =
         "requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:";
@@ -164,6 +168,7 @@ fn requests_are_made_in_the_newer_form_where_there_is_one() {
 
 /// Rows H12, L13: two programs on one surface give what one program of both gives, without a copy between them.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn programs_that_share_a_surface_give_what_one_program_gives() {
     let scene = Scene::new();
     // The second function of a program doubles what it is given; the second of the second does so again.

@@ -58,6 +58,7 @@ fn check(model: &Loaded) {
 
 /// Rows H1, U4: symbols are counted through all functions.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn each_function_has_its_indices_and_is_run_by_them() {
     let scene = Scene::logged(machine(), Faults::default(), Log::new());
     let folder = Folder::new("procedures", MANY);
@@ -74,6 +75,7 @@ fn each_function_has_its_indices_and_is_run_by_them() {
 
 /// Rows L15, T6: with the names that there are.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_function_that_is_not_there_and_names_of_another_are_refused() {
     let scene = Scene::new();
     let model = scene.text("procedures refused", MANY);
@@ -96,6 +98,7 @@ fn a_function_that_is_not_there_and_names_of_another_are_refused() {
 
 /// Rows D10, H29: until it is purged.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn a_folder_that_changes_under_a_cached_model_changes_nothing() {
     let scene = Scene::new();
     let folder = Folder::new("procedures-changed", MANY);

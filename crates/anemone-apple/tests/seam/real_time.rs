@@ -59,6 +59,7 @@ fn a_task_ends_whatever_happens_in_it() {
 
 /// Row L2: the entitlement is for the task alone.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_task_that_was_not_begun_is_not_ended_and_evaluation_works_without() {
     let scene = Scene::new();
     let e = RealTimeTask::begin(&scene.framework).unwrap_err();

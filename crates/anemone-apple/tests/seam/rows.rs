@@ -21,6 +21,7 @@ const QUALITY: QualityOfService = QualityOfService::Default;
 ///
 /// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each message of the table, by a safe type.
 #[test]
+#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn every_row_of_the_table_is_sent() {
     let scene = Scene::logged(Machine { entitled: true, ..machine() }, Faults::default(), Log::new());
     DeviceInfo::read(&scene.framework);

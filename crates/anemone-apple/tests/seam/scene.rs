@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anemone_apple::fake::{Fake, Faults, Machine};
+use anemone_apple::messages::CLASSES;
 use anemone_apple::neural::{Loaded, Model, Package, Program, QualityOfService, Request, StatisticsMask};
 use anemone_apple::{Error, Framework, Log, Sent, Surface};
 
@@ -24,7 +25,7 @@ impl Scene {
     }
 
     pub(crate) fn on(machine: Machine, faults: Faults) -> Self {
-        Self::logged(machine, faults, Log::of(|row| !row.class_name().starts_with("NS")))
+        Self::logged(machine, faults, Log::of(|row| !CLASSES[row.class].name.to_bytes().starts_with(b"NS")))
     }
 
     /// The same with a log, which otherwise has no messages to Foundation.

@@ -49,6 +49,7 @@ fn the_mask_is_set_before_compilation_before_and_after_the_load_on_both_objects(
 
 /// Rows H15, N1, N3, N4, U12: in nanoseconds, read without a message to the daemon.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
     let scene = Scene::new();
     for _ in 0..2 {
@@ -113,6 +114,7 @@ fn counters_have_names_where_there_are_any() {
 
 /// Rows N1, N2: no counters, no object, no mask.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn what_is_not_told_is_unknown_and_not_zero() {
     let scene = Scene::on(machine(), Faults { no_counters: true, ..Faults::default() });
     let mut job = Job::new(&scene.text_with("statistics untold", COPY, MASK).unwrap());
@@ -132,6 +134,7 @@ fn what_is_not_told_is_unknown_and_not_zero() {
 
 /// Row N2: more bits would be taken for none.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn masks_have_four_bits() {
     for bits in [0, 0x10, 0x1f, 0xff, u32::MAX] {
         assert!(matches!(StatisticsMask::new(bits), Err(Error::Invalid(_))), "{bits:#x}");
@@ -162,6 +165,7 @@ fn statistics_are_read_as_they_were_made() {
 
 /// Row T10: nothing else is off.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_macos_without_statistics_says_so() {
     let tables = Tables::newest().without("_ANEPerformanceStats");
     let scene = Scene::on(Machine { tables, ..machine() }, Faults::default());

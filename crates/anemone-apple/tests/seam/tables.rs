@@ -20,6 +20,7 @@ fn the_fake_implements_every_message() {
 
 /// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each prototype against the method tables.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn every_message_is_as_the_newest_system_has_it() {
     let fake = fake("macos-26.5");
     let framework = fake.open().unwrap();
@@ -34,6 +35,7 @@ fn every_message_is_as_the_newest_system_has_it() {
 
 /// Row T10: an error and not undefined behaviour.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_changed_prototype_of_the_core_keeps_it_closed() {
     let fake = fake("changed-encoding");
     let Err(Error::Drift { message, expected, found }) = fake.open() else { panic!("it has opened") };
@@ -43,6 +45,7 @@ fn a_changed_prototype_of_the_core_keeps_it_closed() {
 
 /// Rows I1, T10: feature by feature.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
     let fake = fake("missing-selectors");
     let framework = fake.open().unwrap();
@@ -56,6 +59,7 @@ fn a_missing_selector_turns_off_what_needs_it_and_nothing_else() {
 
 /// Row T10: without events, chains and hints.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn an_older_system_has_what_it_had() {
     let fake = fake("macos-13");
     let framework = fake.open().unwrap();
