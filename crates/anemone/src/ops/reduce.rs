@@ -1,14 +1,10 @@
 //! Reductions: one value from all elements along some axes, and running sums.
 
-use anemone_kernels::Float as _;
-use anemone_kernels::norm::{self, Reduction};
-use anemone_kernels::scratch::scratch;
+mod fast;
 
 use super::elementwise::{larger, smaller};
-use super::fast::{Ready, dims, for_float, neighbours, ready};
 use super::lanes::{Lanes, axes_of, axis_of};
 use super::loops::{check_scalar, floats, from_floats, from_ints, ints, same_as_x};
-use super::moves::{ViewCopy, permuted};
 use super::row::*;
 use Tolerance::{Exact, Sum};
 
@@ -67,7 +63,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Prepared(fast),
+        fast: Fast::Prepared(fast::reduction),
         tolerance,
         scalar: Scalar::None,
     }
@@ -262,124 +258,6 @@ fn arg(
     from_ints(types, &indices)
 }
 
-/// The lanes along some axes of an argument, whose elements are brought together where the axes are no neighbours.
-struct Together {
-    x: Reader,
-    first: Option<ViewCopy>,
-    lanes: norm::Lanes,
-}
-
-impl Together {
-    fn new(args: &Args<'_>, axes: &[usize]) -> Result<Self, Fault> {
-        let (x, shape) = (args.reader("x")?, dims(args, "x")?);
-        if let Some(lanes) = neighbours(&shape, axes) {
-            return Ok(Self { x, first: None, lanes });
-        }
-        let kept = (0..shape.len()).filter(|axis| !axes.contains(axis));
-        let perm: Vec<usize> = kept.chain(axes.iter().copied()).collect();
-        let moved: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
-        let lanes = norm::Lanes::along(&moved, moved.len() - axes.len()..moved.len());
-        Ok(Self { x, first: Some(permuted(&shape, &perm, &moved).copy()), lanes })
-    }
-
-    /// Calls `f` with the elements.
-    fn with<T: bytemuck::Pod + Send + Sync>(
-        &self,
-        run: &mut Run<'_, '_>,
-        f: impl FnOnce(&mut Run<'_, '_>, &[T]),
-    ) {
-        let x: &[T] = run.read(&self.x);
-        let Some(copy) = &self.first else { return f(run, x) };
-        let mut together = scratch::<T>(x.len());
-        copy.run(run.threads, &mut together, x);
-        f(run, &together);
-    }
-}
-
-/// Reductions along neighbouring axes; others are brought together first.
-fn fast(args: &Args<'_>, types: &[Type]) -> Ready {
-    if args.op.name == "cumsum" {
-        return fast_cumsum(args);
-    }
-    let x = args.ty("x")?;
-    if args.op.name.starts_with("reduce_arg") {
-        return fast_arg(args, types);
-    }
-    let lanes = Together::new(args, &axes_of(args, x.rank())?)?;
-    if x.dtype == Int32 {
-        return if dims(args, "x")?.contains(&0) { Ok(None) } else { fast_ints(args, lanes) };
-    }
-    let reduction = match args.op.name {
-        "reduce_l1_norm" => Reduction::L1,
-        "reduce_l2_norm" => Reduction::L2,
-        "reduce_log_sum" => Reduction::LogSum,
-        "reduce_log_sum_exp" => Reduction::LogSumExp,
-        "reduce_max" => Reduction::Max,
-        "reduce_mean" => Reduction::Mean,
-        "reduce_min" => Reduction::Min,
-        "reduce_prod" => Reduction::Product,
-        "reduce_sum" => Reduction::Sum,
-        "reduce_sum_square" => Reduction::SumSquare,
-        _ => return Ok(None),
-    };
-    for_float!(x.dtype, T => ready(move |run| {
-        lanes.with(run, |run, x: &[T]| norm::reduce(run.threads, run.write(0), x, lanes.lanes, reduction));
-    }))
-}
-
-/// Reductions of whole numbers, which wrap around.
-fn fast_ints(args: &Args<'_>, x: Together) -> Ready {
-    let n = x.lanes.length as i64;
-    match args.op.name {
-        "reduce_l1_norm" => folded(x, 0, |sum: i64, x| sum.wrapping_add(x.abs()), |sum| sum),
-        "reduce_max" => folded(x, i64::MIN, i64::max, |max| max),
-        "reduce_mean" => folded(x, 0, i64::wrapping_add, move |sum| sum.checked_div(n).unwrap_or(0)),
-        "reduce_min" => folded(x, i64::MAX, i64::min, |min| min),
-        "reduce_prod" => folded(x, 1, i64::wrapping_mul, |product| product),
-        "reduce_sum" => folded(x, 0, i64::wrapping_add, |sum| sum),
-        "reduce_sum_square" => folded(x, 0, |sum: i64, x| sum.wrapping_add(x.wrapping_mul(x)), |sum| sum),
-        _ => Ok(None),
-    }
-}
-
-/// Folds each lane of whole numbers, of which there are some.
-fn folded(
-    x: Together,
-    start: i64,
-    f: impl Fn(i64, i64) -> i64 + Send + Sync + 'static,
-    finish: impl Fn(i64) -> i64 + Send + Sync + 'static,
-) -> Ready {
-    let norm::Lanes { length, inner, .. } = x.lanes;
-    ready(move |run| {
-        x.with(run, |run, x: &[i32]| {
-            let mut all = scratch::<i64>(inner);
-            for (y, x) in run.write::<i32>(0).chunks_exact_mut(inner).zip(x.chunks_exact(length * inner)) {
-                all.fill(start);
-                for row in x.chunks_exact(inner) {
-                    all.iter_mut().zip(row).for_each(|(all, &x)| *all = f(*all, x.into()));
-                }
-                y.iter_mut().zip(&*all).for_each(|(y, &all)| *y = finish(all) as i32);
-            }
-        });
-    })
-}
-
-fn fast_arg(args: &Args<'_>, types: &[Type]) -> Ready {
-    let (dtype, x, axis) = (args.ty("x")?.dtype, args.reader("x")?, axis_of(args)?);
-    let lanes = norm::Lanes::along(&dims(args, "x")?, axis..axis + 1);
-    let smallest = args.op.name == "reduce_argmin";
-    let narrow = types[0].as_tensor().is_some_and(|t| t.dtype == UInt16);
-    for_float!(dtype, T => ready(move |run| {
-        let x: &[T] = run.read(&x);
-        if !narrow {
-            return norm::arg_max(run.threads, run.write(0), x, lanes, smallest);
-        }
-        let mut wide = scratch::<i32>(lanes.outer * lanes.inner);
-        norm::arg_max(run.threads, &mut wide, x, lanes, smallest);
-        run.write::<u16>(0).iter_mut().zip(&*wide).for_each(|(y, &at)| *y = at as u16);
-    }))
-}
-
 /// Core ML takes the last axis as -1, and no other axis counted from the back.
 fn infer_cumsum(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     check_scalar(args, "exclusive")?;
@@ -421,53 +299,6 @@ fn compute_cumsum(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> 
         let mut x = ints(args, "x")?;
         lanes.update(&mut x, |lane| run(lane, 0, i64::wrapping_add, exclusive, reverse))?;
         from_ints(types, &x)
-    }
-}
-
-fn fast_cumsum(args: &Args<'_>) -> Ready {
-    let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
-    let axis = axis_of(args)?;
-    let lanes = norm::Lanes::along(&shape, axis..axis + 1);
-    let way = (args.bool("exclusive").unwrap_or(false), args.bool("reverse").unwrap_or(false));
-    if shape.contains(&0) {
-        return Ok(None);
-    }
-    if dtype == Int32 {
-        return ready(move |run| {
-            let x: &[i32] = run.read(&x);
-            running(run.write(0), x, lanes, 0, i32::wrapping_add, |sum| sum, way);
-        });
-    }
-    for_float!(dtype, T => ready(move |run| {
-        let x: &[T] = run.read(&x);
-        let add = |sum: f64, x: T| sum + f64::from(x.to_f32());
-        running(run.write(0), x, lanes, 0.0, add, |sum| T::from_f32(sum as f32), way);
-    }))
-}
-
-/// Writes the running sums of each lane, row by row.
-fn running<T: Copy, S: bytemuck::Pod>(
-    y: &mut [T],
-    x: &[T],
-    lanes: norm::Lanes,
-    zero: S,
-    add: impl Fn(S, T) -> S,
-    give: impl Fn(S) -> T,
-    (exclusive, reverse): (bool, bool),
-) {
-    let norm::Lanes { length, inner, .. } = lanes;
-    let mut sums = scratch::<S>(inner);
-    for (y, x) in y.chunks_exact_mut(length * inner).zip(x.chunks_exact(length * inner)) {
-        sums.fill(zero);
-        for i in 0..length {
-            let row = if reverse { length - 1 - i } else { i } * inner;
-            let elements = y[row..][..inner].iter_mut().zip(&x[row..]);
-            for ((y, &x), sum) in elements.zip(&mut *sums) {
-                let before = *sum;
-                *sum = add(before, x);
-                *y = give(if exclusive { before } else { *sum });
-            }
-        }
     }
 }
 

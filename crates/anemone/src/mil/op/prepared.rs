@@ -1,0 +1,124 @@
+//! Prepared kernels: what a step is when its shapes and constants are known.
+
+use super::Fault;
+use crate::types::{Datum, Tensor, Type};
+
+/// A step that is ready to run, as often as wanted, on any thread: what depends on types and constants is done.
+pub struct Prepared(Box<Runs>);
+
+type Runs = dyn Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync;
+
+impl Prepared {
+    /// Wraps what computes every element of the results. It does so alone, and allocates nothing that it can keep.
+    pub fn new(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync + 'static) -> Self {
+        Self(Box::new(run))
+    }
+
+    /// As [`Prepared::new`], of what cannot fail.
+    pub fn sure(run: impl Fn(&mut Run<'_, '_>) + Send + Sync + 'static) -> Self {
+        Self::new(move |r| {
+            run(r);
+            Ok(())
+        })
+    }
+
+    /// Computes the results.
+    ///
+    /// # Errors
+    ///
+    /// What the op finds out only when it sees the elements, such as an index outside of a tensor.
+    pub fn run(&self, run: &mut Run<'_, '_>) -> Result<(), Fault> {
+        (self.0)(run)
+    }
+
+    /// Computes the results on tensors of their own; `given` is as for [`Run::new`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Prepared::run`], and `tensor-too-large`.
+    pub fn results(&self, given: &[&[u8]], types: &[Type], threads: usize) -> Result<Vec<Datum>, Fault> {
+        let zeros = |ty: &Type| {
+            let ty = ty.as_tensor().expect("kernels give tensors");
+            Tensor::zeros(ty.dtype, &ty.shape.known().unwrap_or_default())
+        };
+        let mut tensors = types.iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
+        let mut bytes: Vec<&mut [u8]> =
+            tensors.iter_mut().map(|t| t.bytes_mut().expect("kernels give no strings")).collect();
+        // As in an arena; in tests a kernel that does not write all of its results is found out.
+        if cfg!(debug_assertions) {
+            bytes.iter_mut().for_each(|b| b.fill(0xff));
+        }
+        self.run(&mut Run::new(threads, given, &mut bytes))?;
+        Ok(tensors.into_iter().map(Datum::from).collect())
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared")
+    }
+}
+
+/// Where a kernel finds the elements of an argument.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// Among what it is given when it runs, at this place.
+    Given(usize),
+    /// In a constant.
+    Constant(Tensor),
+}
+
+/// One run of a [`Prepared`] step: the elements of its arguments, and where those of its results are to be written.
+pub struct Run<'r, 'd> {
+    /// How many threads the kernel may use; its bits do not depend on it.
+    pub threads: usize,
+    given: &'r [&'d [u8]],
+    results: &'r mut [&'d mut [u8]],
+}
+
+impl<'r, 'd> Run<'r, 'd> {
+    /// A run on these bytes: those of each argument, in the order of the op's parameters (of constants none are looked
+    /// at), and those of each result, which hold anything.
+    pub fn new(threads: usize, given: &'r [&'d [u8]], results: &'r mut [&'d mut [u8]]) -> Self {
+        Self { threads, given, results }
+    }
+
+    /// The elements of an argument.
+    ///
+    /// # Panics
+    ///
+    /// When they are no elements of this type: whoever prepared the step has chosen it by the dtype.
+    pub fn read<'b, T: bytemuck::Pod>(&self, reader: &'b Reader) -> &'b [T]
+    where
+        'd: 'b,
+    {
+        let bytes: &'b [u8] = match reader {
+            Reader::Given(i) => self.given[*i],
+            Reader::Constant(tensor) => tensor.bytes(),
+        };
+        bytemuck::try_cast_slice(bytes)
+            .expect("the type was chosen by the dtype, and values are aligned for it")
+    }
+
+    /// The elements of a result, to write: all of them, since they hold anything.
+    ///
+    /// # Panics
+    ///
+    /// As [`Run::read`].
+    pub fn write<T: bytemuck::Pod>(&mut self, result: usize) -> &mut [T] {
+        bytemuck::try_cast_slice_mut(self.results[result])
+            .expect("the type was chosen by the dtype, and values are aligned for it")
+    }
+
+    /// The elements of all results, to write at once.
+    ///
+    /// # Panics
+    ///
+    /// As [`Run::read`].
+    pub fn write_all<T: bytemuck::Pod>(&mut self) -> impl Iterator<Item = &mut [T]> {
+        self.results.iter_mut().map(|bytes| {
+            bytemuck::try_cast_slice_mut(bytes)
+                .expect("the type was chosen by the dtype, and values are aligned for it")
+        })
+    }
+}
