@@ -122,7 +122,7 @@ impl Compiled {
     }
 
     /// The same, of a package. That of the hardware knows it.
-    pub(crate) fn from_package(self) -> Self {
+    pub(crate) fn into_package(self) -> Self {
         Self { package: true, ..self }
     }
 

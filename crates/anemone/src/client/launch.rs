@@ -181,8 +181,9 @@ impl<D: FnOnce(Result<(), Error>) + Send + 'static> Waiting<D> {
     fn fail(self, error: Error) {
         let Self { claims, turn, signals, end, .. } = self;
         drop((claims, turn));
-        // Whoever waits for them, and is told that nobody has them any more, should know this first.
+        let events: Vec<_> = signals.into_iter().map(Promise::give_up).collect();
+        // Whoever waits for the events, and is told that nobody has them any more, should know this first.
         end.tell(Err(error));
-        drop(signals);
+        drop(events);
     }
 }

@@ -223,7 +223,7 @@ impl Client {
         let form = bundle.form;
         let checked = Checked::new(bundle.program, bundle.weights)?;
         let Engine::Hardware(framework) = &self.0.engine else {
-            return self.compile_checked(&checked, how).map(Compiled::from_package);
+            return self.compile_checked(&checked, how).map(Compiled::into_package);
         };
         if form != Form::Compiled {
             return Err(Error::Invalid(format!(

@@ -137,6 +137,11 @@ impl Promise {
         Ok(Self { event: event.clone(), value })
     }
 
+    /// Lets others raise the event; it is given back, so that those who wait are not yet told that nobody has it.
+    pub(super) fn give_up(self) -> Arc<Handle> {
+        self.event.clone()
+    }
+
     /// Signals the value.
     pub(super) fn keep(self) {
         self.event.timeline.release(self.value);

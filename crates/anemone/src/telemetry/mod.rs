@@ -2,7 +2,7 @@
 //!
 //! What nobody says is `None`, and never 0: most of it is asked of private classes, one thing at a time, and each macOS
 //! and each kind of model says some of it. Every type says whether it has [anything](EvalStats::available), prints itself
-//! in a line, and reports itself to a [`MetricSink`](crate::MetricSink) under names that begin and end the same from run to
+//! in a line, and reports itself to a [`MetricSink`] under names that begin and end the same from run to
 //! run.
 //!
 //! ```
