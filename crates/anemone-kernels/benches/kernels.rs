@@ -244,5 +244,5 @@ mod transposes {
 /// A hand-over to one helper and back.
 #[divan::bench]
 fn hand_over(b: divan::Bencher<'_, '_>) {
-    b.bench(|| anemone_kernels::threads::parallel_for(2, 2, 1, |r| divan::black_box_drop(r)));
+    b.bench(|| anemone_kernels::threads::parallel_for(2, 2, 1, divan::black_box_drop));
 }
