@@ -40,6 +40,9 @@ impl Line<'_> {
     }
 }
 
+/// A generator of a block forward: dimensions, and weights.
+type Forward<'a> = &'a dyn Fn(usize, usize, usize, &[f32], &[f32]) -> Made;
+
 /// The program of a line.
 fn program(name: &str, line: &Line<'_>) -> Made {
     let w = |name: &str| line.numbers(name);
@@ -51,7 +54,7 @@ fn program(name: &str, line: &Line<'_>) -> Made {
         let [dim, hidden, seq] = line.dims();
         make(dim, hidden, seq, &FfnWeights { w1: &w("w1"), w2: &w("w2"), w3: &w("w3") })
     };
-    let squared = |make: &dyn Fn(usize, usize, usize, &[f32], &[f32]) -> Made| {
+    let squared = |make: Forward<'_>| {
         let [dim, hidden, seq] = line.dims();
         make(dim, hidden, seq, &w("w1"), &w("w2"))
     };
