@@ -385,7 +385,12 @@ mod tests {
         let values = [0.0, 1.0, -0.0, 0.0, 1.0, 0.0, 0.0, 1.0];
         let places = i32s(&[3, 3], &[0, 0, 1, 1, 0, 0, 1, 1, 1]);
         for dtype in [Fp16, Fp32, Int32, DType::Bool] {
-            check("non_zero", Ios15, &[("x", arg(dtype, &[2, 2, 2], &values))], &[places.clone()]);
+            check(
+                "non_zero",
+                Ios15,
+                &[("x", arg(dtype, &[2, 2, 2], &values))],
+                std::slice::from_ref(&places),
+            );
         }
     }
 }
