@@ -241,6 +241,50 @@ mod transposes {
     }
 }
 
+/// Layers of packed weights, `rows × inputs × outputs`; items are multiplications.
+mod packed {
+    use anemone_kernels::packed::{Finish, Packed, linear};
+
+    use super::*;
+
+    const LAYERS: [[usize; 3]; 6] =
+        [[1, 64, 64], [1, 4096, 4096], [8, 768, 768], [64, 64, 64], [256, 768, 768], [256, 768, 3072]];
+
+    fn layer<T: Float, W: Float>(bencher: Bencher<'_, '_>, [rows, inputs, outputs]: [usize; 3]) {
+        let (x, weights) =
+            (numbers::<T>(rows * inputs), Packed::new(&numbers::<W>(inputs * outputs), outputs));
+        let mut y = numbers::<T>(rows * outputs);
+        bencher
+            .counter(ItemsCount::new(rows * inputs * outputs))
+            .bench_local(|| linear(1, &mut y, &x, &weights, Finish::default()));
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn singles(bencher: Bencher<'_, '_>, layer: [usize; 3]) {
+        self::layer::<f32, f32>(bencher, layer);
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn halves(bencher: Bencher<'_, '_>, layer: [usize; 3]) {
+        self::layer::<f16, f16>(bencher, layer);
+    }
+
+    #[divan::bench(args = LAYERS)]
+    fn not_packed(bencher: Bencher<'_, '_>, [rows, inputs, outputs]: [usize; 3]) {
+        let (x, w) = (numbers::<f32>(rows * inputs), numbers::<f32>(inputs * outputs));
+        let mut y = numbers::<f32>(rows * outputs);
+        bencher.counter(ItemsCount::new(rows * inputs * outputs)).bench_local(|| {
+            gemm(
+                1,
+                &mut y,
+                Matrix::new(&x, rows, inputs),
+                Matrix::new(&w, outputs, inputs).transposed(),
+                Bias::None,
+            );
+        });
+    }
+}
+
 /// A hand-over to one helper and back.
 #[divan::bench]
 fn hand_over(b: divan::Bencher<'_, '_>) {

@@ -18,6 +18,7 @@ pub mod layout;
 pub mod math;
 pub mod memory;
 pub mod norm;
+pub mod packed;
 pub mod pool;
 pub mod scratch;
 mod simd;

@@ -162,6 +162,11 @@ fn in_blocks<T: Float>(threads: usize, y: &mut [T], x: &[T], f: impl Fn(&mut [f3
     });
 }
 
+/// Puts each element through `f`.
+pub(crate) fn in_place(block: &mut [f32], f: Unary) {
+    simd::dispatch(Apply { block, f });
+}
+
 struct Apply<'a> {
     block: &'a mut [f32],
     f: Unary,
