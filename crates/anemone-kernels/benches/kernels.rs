@@ -1,6 +1,6 @@
 //! How long the kernels take, in shapes that models have.
 
-use anemone_kernels::conv::{Conv, conv, conv_transpose};
+use anemone_kernels::conv::{Conv, ConvWeights, conv, conv_tiles, conv_transpose};
 use anemone_kernels::gemm::{Bias, Matrix, gemm};
 use anemone_kernels::math::Unary;
 use anemone_kernels::norm::{Affine, Lanes, layer_norm, softmax};
@@ -126,6 +126,21 @@ mod convolutions {
         let (size, kernel) = ([1, side, side], [1, kernel, kernel]);
         let window = Window::new(size, kernel, [1, stride, stride], [1; 3], pad, pad).expect("it fits");
         Conv { window, batch: 1, in_channels: input, out_channels: output, groups }
+    }
+
+    /// With weights that were made ready.
+    #[divan::bench(args = CASES[..5].to_vec(), consts = THREADS)]
+    fn tiles<const N: usize>(bencher: Bencher<'_, '_>, case: Case) {
+        let c = of(case);
+        let x = numbers::<f32>(c.in_channels * c.window.input_len());
+        let weights = ConvWeights::new(&numbers::<f32>(
+            c.out_channels * c.in_channels / c.groups * c.window.kernel_len(),
+        ));
+        let mut y = numbers::<f32>(c.out_channels * c.window.output_len());
+        let products = y.len() * c.in_channels / c.groups * c.window.kernel_len();
+        bencher
+            .counter(ItemsCount::new(products))
+            .bench_local(|| conv_tiles(N, &mut y, &x, &weights, None, None, &c));
     }
 
     #[divan::bench(args = CASES, consts = THREADS)]

@@ -4,6 +4,10 @@
 //! convolution `[in, out / groups, kernel]`). Sums are carried in `f32` and rounded once to the dtype of the result;
 //! how far one is from the exact sum is bounded by `n · 2^-24 · Σ|x·w|` for the `n` products that it adds.
 
+mod tiles;
+
+pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
+
 use smallvec::SmallVec;
 
 use crate::gemm::{self, Bias, Matrix, Panels, add_product, gemm_batched};

@@ -12,6 +12,8 @@ mod sealed {
     pub trait Sealed: Sized {
         /// The first elements as a vector.
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V;
+        /// Writes a vector to the first elements, rounded.
+        fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V);
     }
 
     impl Sealed for f32 {
@@ -19,12 +21,22 @@ mod sealed {
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load(from)
         }
+
+        #[inline(always)]
+        fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
+            simd.store(to, v);
+        }
     }
 
     impl Sealed for f16 {
         #[inline(always)]
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load_f16(from)
+        }
+
+        #[inline(always)]
+        fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
+            simd.store_f16(to, v);
         }
     }
 }

@@ -21,7 +21,7 @@ const DEPTH: usize = 512;
 const MOST_ROWS: usize = 12;
 
 /// The most columns of a panel.
-const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
+pub(crate) const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
 
 /// The weights of a layer, packed.
 #[derive(Debug)]
@@ -34,7 +34,11 @@ pub struct Packed<W> {
     weights: std::marker::PhantomData<W>,
 }
 
-/// Asks for the columns of a panel on this processor.
+/// The columns of a panel on this processor.
+pub(crate) fn panel_width() -> usize {
+    simd::dispatch(Width)
+}
+
 struct Width;
 
 impl Kernel for Width {
@@ -55,7 +59,7 @@ impl<W: Float> Packed<W> {
     pub fn new(weights: &[W], outputs: usize) -> Self {
         let inputs = weights.len() / outputs.max(1);
         assert_eq!(weights.len(), inputs * outputs, "weights are whole rows");
-        let width = simd::dispatch(Width);
+        let width = panel_width();
         let mut panels = Buffer::zeroed(outputs.next_multiple_of(width) * inputs * size_of::<W>());
         let all: &mut [W] = bytemuck::cast_slice_mut(panels.bytes_mut());
         for (panel, rows) in
@@ -164,35 +168,93 @@ fn tiles<T: Float, W: Float>(
                 rows: band.min(rows - band_at),
                 inputs,
                 panel: weights.panel(panel),
-                bias: finish.bias.map(|b| &b[from..from + columns]),
-                activation: finish.activation,
-                columns,
-                write: |row: usize| {
-                    let start = (band_at + row) * outputs + from;
-                    // SAFETY: rows of a band and columns of a panel are in one task only.
-                    unsafe { y.slice(start..start + columns) }
+                ends: Columns {
+                    bias: finish.bias.map(|bias| &bias[from..from + columns]),
+                    activation: finish.activation,
+                    columns,
+                    write: |row| {
+                        let start = (band_at + row) * outputs + from;
+                        // SAFETY: rows of a band and columns of a panel are in one task only.
+                        unsafe { y.slice(start..start + columns) }
+                    },
                 },
-                elements: std::marker::PhantomData,
             });
         }
     });
 }
 
-/// The results of a band of rows and a panel of columns.
-struct Band<'a, T, W, F> {
-    x: &'a [f32],
-    rows: usize,
-    inputs: usize,
-    panel: &'a [W],
+/// Rounds sums to where they belong, and puts them through an activation.
+pub(crate) fn rounded<T: Float>(y: &mut [T], sums: &mut [f32], activation: Option<Unary>) {
+    T::narrow(y, sums);
+    if let Some(f) = activation {
+        T::widen(sums, y);
+        // A call, since the code of all activations is too much to stand in each kind of tile.
+        in_place(sums, f);
+        T::narrow(y, sums);
+    }
+}
+
+/// What is added to the sums of a row, and what becomes of them.
+pub(crate) trait Ends {
+    fn bias<S: Simd>(&self, simd: S, row: usize) -> [S::V; 2];
+    fn end<S: Simd>(&self, simd: S, row: usize, sums: [S::V; 2]);
+}
+
+/// A bias for each column, and results that lie side by side.
+struct Columns<'a, F> {
     bias: Option<&'a [f32]>,
     activation: Option<Unary>,
     columns: usize,
     /// The results of a row.
     write: F,
-    elements: std::marker::PhantomData<T>,
 }
 
-impl<'y, T: Float, W: Float, F: Fn(usize) -> &'y mut [T]> Kernel for Band<'_, T, W, F> {
+impl<'y, T: Float, F: Fn(usize) -> &'y mut [T]> Ends for Columns<'_, F> {
+    #[inline(always)]
+    fn bias<S: Simd>(&self, simd: S, _: usize) -> [S::V; 2] {
+        let Some(bias) = self.bias else { return [simd.splat(0.0); 2] };
+        if bias.len() == 2 * S::LANES {
+            return [simd.load(bias), simd.load(&bias[S::LANES..])];
+        }
+        let mut all = [0.0; MOST_COLUMNS];
+        all[..bias.len()].copy_from_slice(bias);
+        [simd.load(&all), simd.load(&all[S::LANES..])]
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&self, simd: S, row: usize, sums: [S::V; 2]) {
+        let y = (self.write)(row);
+        if self.columns == 2 * S::LANES && self.activation.is_none() {
+            T::store(simd, y, sums[0]);
+            T::store(simd, &mut y[S::LANES..], sums[1]);
+        } else {
+            rounded(y, &mut stored(simd, sums)[..self.columns], self.activation);
+        }
+    }
+}
+
+/// The sums of a row in memory.
+#[inline(always)]
+pub(crate) fn stored<S: Simd>(simd: S, sums: [S::V; 2]) -> [f32; MOST_COLUMNS] {
+    let mut all = [0.0; MOST_COLUMNS];
+    simd.store(&mut all, sums[0]);
+    simd.store(&mut all[S::LANES..], sums[1]);
+    all
+}
+
+/// The sums of a band of rows and a panel of columns.
+pub(crate) struct Band<'a, W, E> {
+    /// The rows, one after the other.
+    pub(crate) x: &'a [f32],
+    pub(crate) rows: usize,
+    /// The elements of a row.
+    pub(crate) inputs: usize,
+    /// For each element of a row as many numbers as the panel has columns.
+    pub(crate) panel: &'a [W],
+    pub(crate) ends: E,
+}
+
+impl<W: Float, E: Ends> Kernel for Band<'_, W, E> {
     type Output = ();
 
     #[inline(always)]
@@ -213,43 +275,36 @@ impl<'y, T: Float, W: Float, F: Fn(usize) -> &'y mut [T]> Kernel for Band<'_, T,
     }
 }
 
-impl<'y, T: Float, W: Float, F: Fn(usize) -> &'y mut [T]> Band<'_, T, W, F> {
+impl<W: Float, E: Ends> Band<'_, W, E> {
     /// Computes so many rows from this one on; gives their number.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&self, simd: S, row: usize) -> usize {
-        let width = 2 * S::LANES;
-        let mut sums = [[0.0f32; MOST_COLUMNS]; R];
-        if let Some(bias) = self.bias {
-            sums.iter_mut().for_each(|s| s[..bias.len()].copy_from_slice(bias));
-        }
-        let x = &self.x[row * self.inputs..][..R * self.inputs];
-        for from in (0..self.inputs).step_by(DEPTH) {
-            let depth = DEPTH.min(self.inputs - from);
-            let panel = &self.panel[from * width..][..depth * width];
-            let found = if R == 1 {
-                let [one] = single(simd, &x[from..from + depth], panel);
-                [one; R]
-            } else {
-                block::<S, W, R>(simd, x, self.inputs, from, panel)
-            };
-            for (sums, found) in sums.iter_mut().zip(found) {
-                for (i, v) in found.into_iter().enumerate() {
-                    let sums = &mut sums[i * S::LANES..];
-                    simd.store(sums, simd.add(simd.load(sums), v));
-                }
+        let mut sums = self.part::<S, R>(simd, row, 0);
+        // Most layers have one block: sums that wait for others would lie in memory.
+        for from in (DEPTH..self.inputs).step_by(DEPTH) {
+            for (sums, found) in sums.iter_mut().zip(self.part::<S, R>(simd, row, from)) {
+                sums[0] = simd.add(sums[0], found[0]);
+                sums[1] = simd.add(sums[1], found[1]);
             }
         }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let (y, sums) = ((self.write)(row + r), &mut sums[..self.columns]);
-            T::narrow(y, sums);
-            if let Some(f) = self.activation {
-                T::widen(sums, y);
-                // A call, since the code of all activations is too much to stand in each kind of tile.
-                in_place(sums, f);
-                T::narrow(y, sums);
-            }
+        for (r, sums) in sums.into_iter().enumerate() {
+            let bias = self.ends.bias(simd, row + r);
+            self.ends.end(simd, row + r, [simd.add(bias[0], sums[0]), simd.add(bias[1], sums[1])]);
         }
         R
+    }
+
+    /// The sums of rows over a block of their elements.
+    #[inline(always)]
+    fn part<S: Simd, const R: usize>(&self, simd: S, row: usize, from: usize) -> [[S::V; 2]; R] {
+        let (width, depth) = (2 * S::LANES, DEPTH.min(self.inputs - from));
+        let x = &self.x[row * self.inputs..][..R * self.inputs];
+        let panel = &self.panel[from * width..][..depth * width];
+        if R == 1 {
+            let [one] = single(simd, &x[from..from + depth], panel);
+            return [one; R];
+        }
+        block::<S, W, R>(simd, x, self.inputs, from, panel)
     }
 }
 
