@@ -7,6 +7,8 @@
 
 mod build;
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use smallvec::SmallVec;
 
