@@ -7,7 +7,7 @@ mod tests;
 
 use anemone_kernels::conv as kernels;
 
-use super::fast::{Ready, Singles, dims, for_float, ready};
+use super::fast::{Ready, Singles, dims, elements, for_float, ready};
 use super::loops::shape_of;
 use super::row::*;
 use super::window::{
@@ -524,6 +524,13 @@ fn with_kernels(
     };
     let (x, bias) = (args.reader("x")?, Singles::opt(args, "bias")?);
     for_float!(dtype, X => for_float!(weight_dtype, W => {
+        if let (false, true, Reader::Constant(weight)) = (transposed, kernels::fits_tiles(&conv), &weight) {
+            let ready_weights = kernels::ConvWeights::new(elements::<W>(weight));
+            return ready(move |run| {
+                let (x, bias) = (run.read::<X>(&x), bias.as_ref().map(|b| b.read(run)));
+                kernels::conv_tiles(run.threads, run.write(0), x, &ready_weights, bias.as_deref(), None, &conv);
+            });
+        }
         let way = if transposed { kernels::conv_transpose::<X, W> } else { kernels::conv::<X, W> };
         ready(move |run| {
             let (x, weight, bias) = (run.read(&x), run.read(&weight), bias.as_ref().map(|b| b.read(run)));

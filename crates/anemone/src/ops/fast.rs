@@ -72,6 +72,11 @@ pub(super) fn ready_if(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Sen
     Ok(Some(Prepared::new(run)))
 }
 
+/// The elements of a constant, which are of the type that its dtype says.
+pub(super) fn elements<T: crate::types::Element>(x: &Tensor) -> &[T] {
+    x.as_slice().expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
+}
+
 /// The dimensions of an argument, all of which are known when a step is prepared.
 pub(super) fn dims(args: &Args<'_>, param: &'static str) -> Result<Vec<usize>, Fault> {
     Ok(args.ty(param)?.shape.known().unwrap_or_default())

@@ -10,9 +10,10 @@ use std::ops::{Add, Mul};
 
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
+use anemone_kernels::packed::{Finish, Packed, linear as packed_linear};
 use anemone_kernels::scratch::scratch;
 
-use super::fast::{Ready, Singles, dims, for_float, ready};
+use super::fast::{Ready, Singles, dims, elements, for_float, ready};
 use super::loops::{broadcast, shape_of, stretched, walk};
 use super::row::*;
 use super::window::{not_known, room, zeros};
@@ -180,13 +181,22 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         return Ok(None);
     }
     let rows = shape[..shape.len() - 1].iter().product();
-    for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => ready(move |run| {
+    for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
+    if let Reader::Constant(weight) = &weight {
+        let packed = Packed::new(elements::<W>(weight), outputs);
+        return ready(move |run| {
+            let (x, bias) = (run.read::<X>(&x), bias.as_ref().map(|b| b.read(run)));
+            packed_linear(run.threads, run.write(0), x, &packed, Finish { bias: bias.as_deref(), activation: None });
+        });
+    }
+    ready(move |run| {
         let bias = bias.as_ref().map(|b| b.read(run));
         let bias = bias.as_deref().map_or(Bias::None, Bias::Columns);
         let x = Matrix::<X>::new(run.read(&x), rows, inputs);
         let weight = Matrix::<W>::new(run.read(&weight), outputs, inputs).transposed();
         gemm(run.threads, run.write::<X>(0), x, weight, bias);
-    })))
+    })
+    }))
 }
 
 /// An operand of `matmul`: its shape with the last two dimensions as the product reads them.
