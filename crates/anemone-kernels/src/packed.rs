@@ -4,7 +4,7 @@
 //! the order in which the innermost loop reads them, and in the type in which they are stored. Halves stay halves, so
 //! that a layer which is bound by memory reads half of the bytes; they are widened in registers.
 //!
-//! A result is `bias + Σ x·w`, summed in `f32`: in order within blocks of [`DEPTH`] inputs (of a single row in four
+//! A result is `bias + Σ x·w`, summed in `f32`: in order within blocks of 512 inputs (of a single row in four
 //! interleaved parts), and block after block. It is rounded once. Which thread computes what has no influence.
 
 use crate::Float;
