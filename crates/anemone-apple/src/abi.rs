@@ -86,6 +86,7 @@ pub struct Abi {
     pub class_get_class_method: unsafe extern "C" fn(Class, Sel) -> Method,
     pub class_get_instance_method: unsafe extern "C" fn(Class, Sel) -> Method,
     pub method_get_type_encoding: unsafe extern "C" fn(Method) -> *const c_char,
+    pub object_get_class: unsafe extern "C" fn(Id) -> Class,
     pub object_get_class_name: unsafe extern "C" fn(Id) -> *const c_char,
     pub objc_retain: unsafe extern "C" fn(Id) -> Id,
     pub objc_release: unsafe extern "C" fn(Id),
@@ -111,6 +112,9 @@ pub struct Abi {
     pub io_surface_lookup: unsafe extern "C" fn(u32) -> SurfaceRef,
     pub io_surface_create_mach_port: unsafe extern "C" fn(SurfaceRef) -> u32,
     pub io_surface_lookup_from_mach_port: unsafe extern "C" fn(u32) -> SurfaceRef,
+
+    // Metal. What has no such library gives nil.
+    pub mtl_create_system_default_device: unsafe extern "C" fn() -> Id,
 
     // Mach.
     pub mach_task_self: unsafe extern "C" fn() -> u32,

@@ -14,6 +14,7 @@ use crate::foundation;
 use crate::log::Log;
 use crate::message::{ClassRef, Feature, Message, Row};
 use crate::messages::{CLASSES, MESSAGES};
+use crate::metal::ProtocolMessage;
 use crate::pace::{self, Clock, Pace};
 
 /// The opened framework. Copies share one.
@@ -290,6 +291,35 @@ impl Framework {
             error: (!error.is_nil()).then(|| unsafe { foundation::reported(self, error) }),
         };
         Err(refusal.into())
+    }
+
+    /// Sends a message to an object that has a protocol, if its class has the message with this prototype.
+    ///
+    /// # Safety
+    ///
+    /// As [`Framework::send`].
+    pub(crate) unsafe fn send_to_protocol<A: Arguments, R: Encode>(
+        &self,
+        message: ProtocolMessage<A, R>,
+        receiver: Id,
+        arguments: A,
+    ) -> Result<R, Error> {
+        let abi = &self.0.abi;
+        // SAFETY: the selector is a C string.
+        let selector = unsafe { (abi.sel_register_name)(message.selector.as_ptr()) };
+        // SAFETY: the receiver is alive; class and selector are the runtime's.
+        let method = unsafe { (abi.class_get_instance_method)((abi.object_get_class)(receiver), selector) };
+        // SAFETY: a method that exists has an encoding, which lives as long as the class.
+        let found =
+            (!method.0.is_null()).then(|| plain(&unsafe { text((abi.method_get_type_encoding)(method)) }));
+        let expected = plain(&message.encoding());
+        if found.as_ref() != Some(&expected) {
+            return Err(Error::Drift { message: message.name.into(), expected, found });
+        }
+        // SAFETY: the receiver is alive and responds to the selector.
+        let imp = unsafe { (abi.lookup)(receiver, selector) };
+        // SAFETY: the prototype was compared; the rest is the caller's promise.
+        Ok(unsafe { arguments.call::<R>(imp, receiver, selector) })
     }
 
     /// The name of an object's class.

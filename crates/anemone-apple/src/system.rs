@@ -51,6 +51,13 @@ pub const LIBRARIES: [SystemLibrary; 5] = [
 const SYSTEM: SystemLibrary =
     SystemLibrary { name: "libSystem", path: "/usr/lib/libSystem.B.dylib", purpose: "ports and blocks" };
 
+/// What a pipeline with the GPU needs.
+const METAL: SystemLibrary = SystemLibrary {
+    name: "Metal",
+    path: "/System/Library/Frameworks/Metal.framework/Metal",
+    purpose: "shares events with the GPU",
+};
+
 /// What was found of one library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -134,6 +141,7 @@ impl Abi {
             class_get_class_method: function!(objc, c"class_getClassMethod"),
             class_get_instance_method: function!(objc, c"class_getInstanceMethod"),
             method_get_type_encoding: function!(objc, c"method_getTypeEncoding"),
+            object_get_class: function!(objc, c"object_getClass"),
             object_get_class_name: function!(objc, c"object_getClassName"),
             objc_retain: function!(objc, c"objc_retain"),
             objc_release: function!(objc, c"objc_release"),
@@ -152,10 +160,23 @@ impl Abi {
             io_surface_lookup: function!(surface, c"IOSurfaceLookup"),
             io_surface_create_mach_port: function!(surface, c"IOSurfaceCreateMachPort"),
             io_surface_lookup_from_mach_port: function!(surface, c"IOSurfaceLookupFromMachPort"),
+            mtl_create_system_default_device,
             mach_task_self,
             mach_port_deallocate: function!(SYSTEM, c"mach_port_deallocate"),
         })
     }
+}
+
+/// Metal is loaded by those who ask for it: opening it takes time.
+unsafe extern "C" fn mtl_create_system_default_device() -> Id {
+    static CREATE: OnceLock<Option<unsafe extern "C" fn() -> Id>> = OnceLock::new();
+    let create = CREATE.get_or_init(|| {
+        let address = symbol(METAL, c"MTLCreateSystemDefaultDevice").ok()?;
+        // SAFETY: the symbol is the C function of this name, which Apple documents so.
+        Some(unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> Id>(address) })
+    });
+    // SAFETY: the function needs nothing.
+    create.map_or(Id::NIL, |create| unsafe { create() })
 }
 
 /// C's `mach_task_self()` is a macro that reads a variable.

@@ -64,6 +64,9 @@ pub enum Error {
         "shared events need a model from a package: with programs of MIL text they fail, hang or crash on the engine"
     )]
     SharedEventRequiresPackage,
+    /// There is no GPU that Metal can reach from here.
+    #[error("there is no Metal device here: a pipeline works with the CPU in its place, by `Pipeline::on`")]
+    NoMetal,
     /// An evaluation waits for what nobody can signal any more.
     #[error(
         "an evaluation waits for {value} of the shared event {port}, which has reached {reached}, and which nobody has any more"

@@ -68,7 +68,7 @@ pub(super) unsafe fn event_of<'a>(id: Id) -> Option<&'a SharedEvent> {
     }
 }
 
-fn shared(event: Arc<Event>) -> Payload {
+pub(super) fn shared(event: Arc<Event>) -> Payload {
     Payload::Ane(ane::Payload::SharedEvent(SharedEvent { event, port: Mutex::new(None) }))
 }
 
@@ -85,14 +85,18 @@ unsafe extern "C" fn init_with_mach_port(this: Id, _: Sel, port: u32) -> Id {
         super::object::release(this);
         world
     };
-    let event = match lock(ports()).get(&port).map(|p| &p.target) {
-        Some(Target::Event(e)) => e.clone(),
-        _ => return Id::NIL,
-    };
-    make(&world, "IOSurfaceSharedEvent", shared(event))
+    behind(port).map_or(Id::NIL, |event| make(&world, "IOSurfaceSharedEvent", shared(event)))
 }
 
-unsafe extern "C" fn event_port(this: Id, _: Sel) -> u32 {
+/// The event behind a port.
+pub(super) fn behind(port: u32) -> Option<Arc<Event>> {
+    match lock(ports()).get(&port).map(|p| &p.target) {
+        Some(Target::Event(e)) => Some(e.clone()),
+        _ => None,
+    }
+}
+
+pub(super) unsafe extern "C" fn event_port(this: Id, _: Sel) -> u32 {
     // SAFETY: the runtime gives a receiver of ours.
     unsafe {
         let Some(e) = event_of(this) else { return 0 };
@@ -100,12 +104,12 @@ unsafe extern "C" fn event_port(this: Id, _: Sel) -> u32 {
     }
 }
 
-unsafe extern "C" fn signaled_value(this: Id, _: Sel) -> u64 {
+pub(super) unsafe extern "C" fn signaled_value(this: Id, _: Sel) -> u64 {
     // SAFETY: the runtime gives a receiver of ours.
     unsafe { event_of(this) }.map_or(0, |e| e.event.value())
 }
 
-unsafe extern "C" fn set_signaled_value(this: Id, _: Sel, value: u64) {
+pub(super) unsafe extern "C" fn set_signaled_value(this: Id, _: Sel, value: u64) {
     // SAFETY: the runtime gives a receiver of ours.
     if let Some(e) = unsafe { event_of(this) } {
         e.event.signal(value);

@@ -24,6 +24,7 @@ mod ane;
 mod event;
 mod foundation;
 mod gate;
+mod metal;
 mod object;
 mod runtime;
 mod surface;
@@ -120,6 +121,8 @@ pub struct Machine {
     pub cores: u32,
     /// The build of macOS.
     pub build: String,
+    /// Whether Metal gives a GPU.
+    pub has_gpu: bool,
     /// Whether it is a virtual machine, which has no engine.
     pub virtual_machine: bool,
     /// Whether the process has Apple's entitlements.
@@ -143,6 +146,7 @@ impl Default for Machine {
             engines: 1,
             cores: 16,
             build: "25F84".into(),
+            has_gpu: true,
             virtual_machine: false,
             entitled: false,
             engine: None,

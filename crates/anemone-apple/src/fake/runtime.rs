@@ -105,6 +105,8 @@ unsafe fn selector_text(selector: Sel) -> &'static CStr {
 thread_local! {
     /// The world in which classes are looked up on this thread.
     static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
+    /// The world in which they were looked up last.
+    static LAST: RefCell<Weak<World>> = const { RefCell::new(Weak::new()) };
     /// The pools of this thread: what each has to release.
     static POOLS: RefCell<Vec<Vec<Id>>> = const { RefCell::new(Vec::new()) };
 }
@@ -112,6 +114,7 @@ thread_local! {
 /// Does something with a world as that of this thread.
 pub(super) fn within<T>(world: &Arc<World>, action: impl FnOnce() -> T) -> T {
     let outer = WORLD.with(|w| w.replace(Some(world.clone())));
+    LAST.with(|w| w.replace(Arc::downgrade(world)));
     let result = action();
     WORLD.with(|w| *w.borrow_mut() = outer);
     result
@@ -178,6 +181,20 @@ unsafe extern "C" fn class_get_instance_method(class: Class, selector: Sel) -> M
 unsafe extern "C" fn method_get_type_encoding(method: Method) -> *const c_char {
     // SAFETY: a method that was given above lives as long as its class.
     unsafe { &*method.0.cast::<FakeMethod>() }.encoding.as_ptr()
+}
+
+unsafe extern "C" fn object_get_class(id: Id) -> Class {
+    // SAFETY: the caller gives an object of ours.
+    match unsafe { referent(id) } {
+        Referent::Object(o) | Referent::Dead(o) => Class(o.class.cast_mut().cast()),
+        Referent::Class(_) | Referent::Nil => Class(std::ptr::null_mut()),
+    }
+}
+
+/// A function without a receiver: the GPU is that of the machine that was opened last on this thread.
+unsafe extern "C" fn mtl_create_system_default_device() -> Id {
+    let world = LAST.with(|w| w.borrow().upgrade());
+    world.filter(|w| w.machine.has_gpu).map_or(Id::NIL, |w| super::metal::device(&w))
 }
 
 unsafe extern "C" fn object_get_class_name(id: Id) -> *const c_char {
@@ -269,6 +286,7 @@ pub(super) fn abi() -> Abi {
         class_get_class_method,
         class_get_instance_method,
         method_get_type_encoding,
+        object_get_class,
         object_get_class_name,
         objc_retain,
         objc_release,
@@ -287,6 +305,7 @@ pub(super) fn abi() -> Abi {
         io_surface_lookup: surface::io_surface_lookup,
         io_surface_create_mach_port: surface::io_surface_create_mach_port,
         io_surface_lookup_from_mach_port: surface::io_surface_lookup_from_mach_port,
+        mtl_create_system_default_device,
         mach_task_self: surface::mach_task_self,
         mach_port_deallocate: surface::mach_port_deallocate,
     }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, OnceLock};
 
-use super::{ane, event, foundation};
+use super::{ane, event, foundation, metal};
 use crate::abi::Imp;
 use crate::encoding::{Arguments, Encode};
 use crate::message::Message;
 use crate::messages::MESSAGES;
+use crate::metal::ProtocolMessage;
 use crate::recording::Recording;
 
 /// The method tables of one macOS: what a file of `fixtures/runtime` holds. Copies share each class until it is changed.
@@ -53,6 +54,17 @@ pub(super) struct FakeMethod {
     pub(super) encoding: CString,
 }
 
+impl FakeMethod {
+    /// A method with the prototype of a message to a protocol.
+    pub(super) fn of<A: Arguments, R: Encode>(
+        message: &ProtocolMessage<A, R>,
+        function: A::Function<R>,
+    ) -> (&'static CStr, Self) {
+        let encoding = c_string(message.encoding()).expect("an encoding has no zero byte");
+        (message.selector, Self { imp: Some(A::erase(function)), encoding })
+    }
+}
+
 /// A file of `fixtures/runtime`.
 #[derive(serde::Deserialize)]
 struct File {
@@ -91,6 +103,7 @@ impl Tables {
         };
         let classes = classes.into_iter().map(class).collect::<Result<_, String>>()?;
         let mut tables = Self { system, source, classes };
+        metal::classes().into_iter().for_each(|t| drop(tables.classes.insert(t.name_text(), Arc::new(t))));
         for (row, imp) in MESSAGES.iter().zip(implementations()) {
             let methods = tables.methods_mut(row.class_name(), row.to_class);
             if let Some(method) = methods.and_then(|m| m.get_mut(row.selector.to_bytes())) {
@@ -190,6 +203,20 @@ impl Tables {
 }
 
 impl Table {
+    /// A class that no file states, since its name is the system's secret: its objects have these methods.
+    pub(super) fn secret(name: &str, methods: impl IntoIterator<Item = (&'static CStr, FakeMethod)>) -> Self {
+        Self {
+            name: c_string(name).expect("a name has no zero byte"),
+            superclass: Some("NSObject".into()),
+            to_class: Methods::new(),
+            to_object: methods.into_iter().map(|(s, m)| (s.to_bytes().to_vec(), m)).collect(),
+        }
+    }
+
+    fn name_text(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
     /// What the class itself has, or what its objects have.
     pub(super) fn method(&self, to_class: bool, selector: &CStr) -> Option<&FakeMethod> {
         let methods = if to_class { &self.to_class } else { &self.to_object };

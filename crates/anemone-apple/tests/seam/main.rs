@@ -10,6 +10,7 @@ mod events;
 mod faults;
 mod lifecycle;
 mod mapping;
+mod metal;
 mod misuse;
 mod package;
 mod parts;

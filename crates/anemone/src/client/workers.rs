@@ -35,7 +35,13 @@ struct State {
 
 impl Workers {
     pub(super) fn new() -> Self {
-        let limit = std::thread::available_parallelism().map_or(1, usize::from);
+        // Loom's orders are the same on every machine.
+        let processors =
+            if cfg!(loom) { 2 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+        Self::at_most(processors)
+    }
+
+    fn at_most(limit: usize) -> Self {
         let shared = Shared { state: Mutex::default(), work: Condvar::new() };
         Self { shared: Arc::new(shared), limit }
     }
@@ -62,6 +68,25 @@ impl Workers {
         }
         drop(state);
         self.shared.work.notify_one();
+    }
+}
+
+#[cfg(test)]
+impl Workers {
+    /// Workers without threads: a test does the jobs.
+    pub(super) fn without_threads() -> Self {
+        Self::at_most(0)
+    }
+
+    /// How many jobs there are to do.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.shared.state).jobs.len()
+    }
+
+    /// Does one of them.
+    pub(super) fn step(&self, which: usize) {
+        let job = lock(&self.shared.state).jobs.remove(which);
+        job.expect("there is such a job")();
     }
 }
 

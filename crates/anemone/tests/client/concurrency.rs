@@ -7,7 +7,7 @@ use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use anemone::{Error, Model, RequestPool, Surface};
+use anemone::{Error, Model, Request, RequestPool, Surface};
 
 use crate::gate::{Held, held_on_each_engine};
 use crate::{PATIENCE, mil};
@@ -317,5 +317,37 @@ fn compilations_and_evaluations_overlap() {
         held.open();
         evaluation.wait().unwrap();
         drop(next);
+    });
+}
+
+/// Rows L1, L2, L3, L4: every way to the engine gives the same results, and what is busy is busy on all of them.
+#[test]
+fn every_way_to_the_engine_gives_the_same() {
+    held_on_each_engine(0, |held| {
+        let mut model = double(held);
+        let ways: [(fn(&mut Request) -> Result<(), Error>, &str); 4] = [
+            (Request::run, "evaluateWithQoS:options:request:error:"),
+            (Request::run_direct, "doEvaluateDirectWithModel:"),
+            (Request::run_real_time, "evaluateRealTimeWithModel:"),
+            (Request::run_program, "processRequest:model:"),
+        ];
+        for (i, (run, message)) in ways.into_iter().enumerate() {
+            model.write_input_f32(0, &[i as f32; 4]).unwrap();
+            held.log.take();
+            run(model.request_mut()).unwrap();
+            let sent = held.log.lines().iter().any(|line| line.contains(message));
+            assert_eq!(sent, held.client.is_hardware(), "{message}");
+            let mut y = [0.0; 4];
+            model.read_output_f32(0, &mut y).unwrap();
+            assert_eq!(y, [2.0 * i as f32; 4]);
+        }
+        held.close();
+        let surface = model.input_surface(0).unwrap().clone();
+        drop(model.eval_async());
+        for (run, _) in ways {
+            assert!(busy(run(model.request_mut())));
+        }
+        held.open();
+        free(&surface);
     });
 }

@@ -14,7 +14,7 @@ const INCREMENT: &str = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
     tensor<fp16, [4]> y = add(x = x, y = fp16(1)); } -> (y); }";
 
 /// A model from a package. What had events stays loaded on the hardware, so that the stand-in is not asked to be empty.
-fn increment(client: &Client) -> Model {
+pub(crate) fn increment(client: &Client) -> Model {
     let folder = tempfile::tempdir().unwrap();
     let package_path = package(INCREMENT, folder.path());
     let options =
@@ -22,11 +22,11 @@ fn increment(client: &Client) -> Model {
     client.compile(options).unwrap()
 }
 
-fn put(model: &mut Model, value: f32) {
+pub(crate) fn put(model: &mut Model, value: f32) {
     model.write_input_f32("x", &[value; 4]).unwrap();
 }
 
-fn get(model: &Model) -> f32 {
+pub(crate) fn get(model: &Model) -> f32 {
     let mut y = [0.0; 4];
     model.read_output_f32("y", &mut y).unwrap();
     y[0]

@@ -1,0 +1,50 @@
+//! The fake's GPU: a device that makes events, and nothing else.
+
+use std::sync::Arc;
+
+use super::event;
+use super::object::{Payload, World, make};
+use super::runtime::world_of;
+use super::tables::{FakeMethod, Table};
+use crate::abi::{Id, Sel};
+use crate::metal::*;
+
+const DEVICE: &str = "AGXFakeDevice";
+const EVENT: &str = "AGXFakeSharedEvent";
+
+/// The classes of its objects.
+pub(super) fn classes() -> [Table; 2] {
+    [
+        Table::secret(
+            DEVICE,
+            [
+                FakeMethod::of(&DEVICE_NEW_SHARED_EVENT, new_shared_event),
+                FakeMethod::of(&DEVICE_NEW_SHARED_EVENT_WITH_MACH_PORT, new_shared_event_with_mach_port),
+            ],
+        ),
+        Table::secret(
+            EVENT,
+            [
+                FakeMethod::of(&METAL_EVENT_PORT, event::event_port),
+                FakeMethod::of(&METAL_SIGNALED_VALUE, event::signaled_value),
+                FakeMethod::of(&METAL_SET_SIGNALED_VALUE, event::set_signaled_value),
+            ],
+        ),
+    ]
+}
+
+/// Makes a device of a machine, with a count of one.
+pub(super) fn device(world: &Arc<World>) -> Id {
+    make(world, DEVICE, Payload::Number(0))
+}
+
+unsafe extern "C" fn new_shared_event(this: Id, _: Sel) -> Id {
+    // SAFETY: the runtime gives a receiver of ours.
+    make(&unsafe { world_of(this) }, EVENT, event::shared(Arc::default()))
+}
+
+unsafe extern "C" fn new_shared_event_with_mach_port(this: Id, _: Sel, port: u32) -> Id {
+    // SAFETY: the runtime gives a receiver of ours.
+    let world = unsafe { world_of(this) };
+    event::behind(port).map_or(Id::NIL, |event| make(&world, EVENT, event::shared(event)))
+}

@@ -1,0 +1,87 @@
+//! The GPU, as far as it shares events with the engine.
+
+pub use anemone_apple::MetalEvent;
+
+use super::Client;
+use super::event::{Kind, SharedEvent};
+use crate::error::{Doing, Error};
+use crate::surface::frameworks;
+
+/// The GPU that the system prefers: what shares events with the engine. What it does with them is told to Metal, by any of
+/// its bindings.
+///
+/// ```
+/// use anemone::{Error, MetalDevice};
+/// match MetalDevice::open() {
+///     Ok(device) => {
+///         let (of_metal, event) = device.new_metal_shared_event()?;
+///         of_metal.signal(1)?; // as the GPU does it by `encodeSignalEvent:value:`
+///         assert_eq!(event.signaled_value(), 1);
+///     }
+///     Err(e) => assert!(matches!(e, Error::NoMetal)), // not a Mac
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MetalDevice(anemone_apple::MetalDevice);
+
+fn of_metal(error: anemone_apple::Error) -> Error {
+    Error::from_apple(Doing::Evaluate, error)
+}
+
+impl MetalDevice {
+    /// Opens the GPU of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMetal`] when there is none, or this is not a Mac.
+    pub fn open() -> Result<Self, Error> {
+        Self::opened(frameworks().ok())
+    }
+
+    /// Opens the GPU of the machine of a client of hardware.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMetal`] when there is none, and for the software engine.
+    pub fn on(client: &Client) -> Result<Self, Error> {
+        Self::opened(client.framework())
+    }
+
+    fn opened(framework: Option<&anemone_apple::Framework>) -> Result<Self, Error> {
+        framework.and_then(anemone_apple::MetalDevice::open).map(Self).ok_or(Error::NoMetal)
+    }
+
+    /// Makes an event of value 0: as Metal has it, and as the engine has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnsupportedSelector`] when this macOS cannot share events.
+    pub fn new_metal_shared_event(&self) -> Result<(MetalEvent, SharedEvent), Error> {
+        let of_gpu = self.0.new_event().map_err(of_metal)?;
+        let port = of_gpu.port().map_err(of_metal)?;
+        Ok((of_gpu, SharedEvent::opened(Some(self.0.framework()), port)?))
+    }
+
+    /// An event as Metal has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the event is of the software engine; as [`MetalDevice::new_metal_shared_event`] else.
+    pub fn metal_shared_event(&self, event: &SharedEvent) -> Result<MetalEvent, Error> {
+        match &event.0 {
+            Kind::Hardware(event) => self.0.open_event(event).map_err(of_metal),
+            Kind::Software(_) => {
+                Err(Error::Invalid("the GPU cannot see events of the software engine".into()))
+            }
+        }
+    }
+
+    /// Gives the device up, as dropping it does.
+    pub fn close(self) {}
+
+    /// The object, an `id<MTLDevice>`, for bindings of Metal; it is alive while this is.
+    pub fn as_apple(&self) -> &anemone_apple::MetalDevice {
+        &self.0
+    }
+}
