@@ -325,7 +325,8 @@ fn compilations_and_evaluations_overlap() {
 fn every_way_to_the_engine_gives_the_same() {
     held_on_each_engine(0, |held| {
         let mut model = double(held);
-        let ways: [(fn(&mut Request) -> Result<(), Error>, &str); 4] = [
+        type Way = fn(&mut Request) -> Result<(), Error>;
+        let ways: [(Way, &str); 4] = [
             (Request::run, "evaluateWithQoS:options:request:error:"),
             (Request::run_direct, "doEvaluateDirectWithModel:"),
             (Request::run_real_time, "evaluateRealTimeWithModel:"),

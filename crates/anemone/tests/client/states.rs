@@ -124,6 +124,33 @@ fn caches_take_turns() {
     });
 }
 
+/// Row M4: a cache that is written by a mask: what is not chosen stays.
+#[test]
+fn a_mask_chooses_what_is_written() {
+    on_each_engine(|client| {
+        let text = "program(1.3) { func main<ios18>(tensor<fp16, [4, 2]> old, tensor<fp16, [4, 1]> chosen, tensor<fp16, [1, 2]> row) {
+            tensor<fp16, [4, 1]> rest = sub(x = fp16(1), y = chosen);
+            tensor<fp16, [4, 2]> kept = mul(x = old, y = rest);
+            tensor<fp16, [4, 2]> written = mul(x = row, y = chosen);
+            tensor<fp16, [4, 2]> new = add(x = kept, y = written); } -> (new); }";
+        let model = client.compile(mil(text)).unwrap();
+        let mut sequence = StateHandle::with_caches(&model, 4, CACHES).unwrap();
+        let mut expected = [0.0; 8];
+        for (i, place) in [2, 0, 3, 0].into_iter().enumerate() {
+            let mut chosen = [0.0; 4];
+            chosen[place] = 1.0;
+            let row = [i as f32 + 1.0, -(i as f32)];
+            sequence.write_input_f32("chosen", &chosen).unwrap();
+            sequence.write_input_f32("row", &row).unwrap();
+            sequence.eval().unwrap();
+            expected[2 * place..][..2].copy_from_slice(&row);
+            let mut new = [0.0; 8];
+            sequence.read_output_f32("new", &mut new).unwrap();
+            assert_eq!(new, expected);
+        }
+    });
+}
+
 /// Row M8: a snapshot is of its model, and fits a sequence that is long enough.
 #[test]
 fn snapshots_return() {
@@ -170,7 +197,7 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Row M8: sequences that fork, go back and begin anew are what their own rows say, whatever the others do.
+    /// Rows M5, M8: sequences that fork, go back and begin anew are what their own rows say, whatever the others do.
     #[test]
     fn a_sequence_is_its_own_past(acts in prop::collection::vec(act(), 1..40)) {
         let client = Client::software(Chip::M4);
