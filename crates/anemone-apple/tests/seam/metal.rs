@@ -19,6 +19,7 @@ fn an_event_is_one_for_both() {
     let event = SharedEvent::from_port(&scene.framework, of_metal.port().unwrap()).unwrap();
     of_metal.signal(3).unwrap();
     assert_eq!(event.value(), 3);
+    drop((of_metal, event));
 
     let event = SharedEvent::new(&scene.framework).unwrap();
     let of_metal = device.open_event(&event).unwrap();
