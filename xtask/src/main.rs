@@ -68,7 +68,7 @@ enum Task {
     Aarch64,
     /// Interprets the seam over the fake, and the kernels without vector instructions, with Miri.
     ///
-    /// Needs a nightly Rust with Miri, which rustup adds.
+    /// Needs rustup, which adds a nightly Rust with Miri.
     Miri,
     /// Tries every order in which threads may meet in the seam.
     Loom,

@@ -1,46 +1,176 @@
 //! `cargo xtask miri`: unsafe code, interpreted by Miri.
 
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::{Stop, tools};
 
-/// What is interpreted: the arguments of `cargo miri test`, under both models of which pointer may reach what.
-const TESTS: [&[&str]; 2] = [
-    &["--package", "anemone-apple", "--features", "fake", "--test", "seam"],
-    &["--package", "anemone-kernels", "--lib"],
+/// The nightly Rust whose Miri is used: another one may find other things, or lack Miri.
+const TOOLCHAIN: &str = "nightly-2026-05-20";
+
+/// What it needs besides.
+const COMPONENTS: [&str; 2] = ["miri", "rust-src"];
+
+/// The tests of the seam over the fake, and those of its modules.
+const SEAM: &[&str] = &["--package", "anemone-apple", "--features", "fake", "--test", "seam"];
+const APPLE: &[&str] = &["--package", "anemone-apple", "--features", "fake", "--lib"];
+const KERNELS: &[&str] = &["--package", "anemone-kernels", "--lib"];
+
+/// Files, which the fake keeps as the system does, and the clock of this machine; no address is made of a number.
+const FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
+
+/// What one process interprets.
+struct Job {
+    name: &'static str,
+    tests: &'static [&'static str],
+    /// Which of them, as arguments of a test program.
+    only: &'static [&'static str],
+    /// More flags of Miri.
+    flags: &'static str,
+}
+
+/// The longest come first, so that no processor is left with them at the end. Miri's stricter model of which pointer may
+/// reach what sees everything; the other one, which takes longer, what hands pointers to threads and callbacks.
+const JOBS: [Job; 5] = [
+    Job { name: "seam", tests: SEAM, only: &["--skip", "rows::"], flags: "" },
+    Job { name: "messages", tests: SEAM, only: &["rows::"], flags: "" },
+    Job {
+        name: "seam, tree borrows",
+        tests: SEAM,
+        only: &[
+            "a_handler_that_is_called_twice",
+            "dropped_under_way",
+            "misuse::bytes",
+            "found_by_its_number",
+        ],
+        flags: "-Zmiri-tree-borrows",
+    },
+    Job {
+        name: "kernels",
+        tests: KERNELS,
+        // What takes longer has no unsafe code that these do not have.
+        only: &[
+            "threads::",
+            "scratch::",
+            "are_joined_where",
+            "padding_far_larger",
+            "batches_are_products",
+            "what_is_placed",
+            "strides_may_lead_back",
+            "channels_are_scaled",
+            "covers_nothing_is_empty",
+            "slices_of_every_length",
+            "is_refused",
+        ],
+        // Threads that help wait for work until the process ends.
+        flags: "-Zmiri-ignore-leaks",
+    },
+    Job { name: "surfaces of the host", tests: APPLE, only: &["host::", "made_once"], flags: "" },
 ];
 
 /// Runs the tests; false when one failed.
 pub(crate) fn run() -> Result<bool, Stop> {
-    if !is_there() {
-        let install = ["toolchain", "install", "nightly", "--profile", "minimal"];
-        let parts = ["--component", "miri", "--component", "rust-src"];
-        tools::fetch(Command::new("rustup").args(install).args(parts))
-            .map_err(|e| Stop::Lacking(format!("there is no nightly Rust with Miri: {e}")))?;
-    }
-    let mut good = true;
-    for aliasing in ["", "-Zmiri-tree-borrows"] {
-        for tests in TESTS {
-            println!("== {} {aliasing}", tests.join(" "));
-            let status = Command::new("rustup")
-                .args(["run", "nightly", "cargo", "miri", "test", "--locked"])
-                .args(tests)
-                // The fake keeps files, as the system does.
-                .env("MIRIFLAGS", format!("-Zmiri-disable-isolation -Zmiri-strict-provenance {aliasing}"))
-                .current_dir(tools::root())
-                .status()
-                .map_err(|e| format!("rustup does not start: {e}"))?;
-            good &= status.success();
+    install().map_err(|e| Stop::Lacking(format!("there is no {TOOLCHAIN} with Miri: {e}")))?;
+    let begin = Instant::now();
+    for tests in [SEAM, APPLE, KERNELS] {
+        let status = miri(tests, "").arg("--no-run").status();
+        if !status.map_err(|e| format!("rustup does not start: {e}"))?.success() {
+            return Ok(false);
         }
     }
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(job) = JOBS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = interpret(job, begin);
+            results.lock().expect("nobody panics").push((job.name, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..processors.min(JOBS.len())).for_each(|_| drop(scope.spawn(work)));
+    });
+    let mut good = true;
+    for (name, result) in results.into_inner().expect("nobody panics") {
+        let Outcome { summaries, errors } = result?;
+        summaries.iter().for_each(|s| println!("{name}: {s}"));
+        if let Some(errors) = errors {
+            eprintln!("{name} failed:\n{errors}");
+            good = false;
+        }
+    }
+    println!("{} s", begin.elapsed().as_secs());
     Ok(good)
 }
 
-fn is_there() -> bool {
-    let mut version = Command::new("rustup");
-    version
-        .args(["run", "nightly", "cargo", "miri", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    version.status().is_ok_and(|s| s.success())
+/// What came of a job.
+struct Outcome {
+    /// The last lines of its test programs.
+    summaries: Vec<String>,
+    /// What it said when it has failed.
+    errors: Option<String>,
+}
+
+/// Runs a job, and says of each test when it has ended.
+fn interpret(job: &Job, begin: Instant) -> Result<Outcome, String> {
+    let mut command = miri(job.tests, job.flags);
+    command.arg("--").args(job.only).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| format!("rustup does not start: {e}"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut output, mut summaries) = (String::new(), Vec::new());
+    let errors = std::thread::scope(|scope| {
+        let errors = scope.spawn(|| {
+            let mut text = Vec::new();
+            // What cannot be read is not there.
+            let _ = stderr.map(|mut s| s.read_to_end(&mut text));
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        for line in stdout.into_iter().flat_map(|s| BufReader::new(s).lines()).map_while(Result::ok) {
+            if line.starts_with("test result") {
+                summaries.push(line.clone());
+            } else if line.starts_with("test ") && !line.contains("... ignored") {
+                println!("{:>4} s  {}: {line}", begin.elapsed().as_secs(), job.name);
+            }
+            output.push_str(&line);
+            output.push('\n');
+        }
+        errors.join().unwrap_or_default()
+    });
+    let status = child.wait().map_err(|e| e.to_string())?;
+    Ok(Outcome { summaries, errors: (!status.success()).then(|| output + &errors) })
+}
+
+/// Miri for these tests.
+fn miri(tests: &[&str], flags: &str) -> Command {
+    let mut command = Command::new("rustup");
+    command
+        .args(["run", TOOLCHAIN, "cargo", "miri", "test", "--locked"])
+        .args(tests)
+        .env("MIRIFLAGS", format!("{FLAGS} {flags}"))
+        // What another toolchain has built there fits badly.
+        .env("CARGO_TARGET_DIR", folder())
+        .current_dir(tools::root());
+    command
+}
+
+fn folder() -> PathBuf {
+    tools::root().join("target").join(TOOLCHAIN)
+}
+
+/// Installs the toolchain unless it is there.
+fn install() -> Result<(), String> {
+    let mut list = Command::new("rustup");
+    list.args(["component", "list", "--installed", "--toolchain", TOOLCHAIN]).stderr(Stdio::null());
+    let output = list.output().map_err(|e| format!("rustup does not start: {e}"))?;
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    if COMPONENTS.iter().all(|c| found.lines().any(|line| line.starts_with(c))) {
+        return Ok(());
+    }
+    let mut install = Command::new("rustup");
+    install.args(["toolchain", "install", TOOLCHAIN, "--profile", "minimal", "--no-self-update"]);
+    install.args(COMPONENTS.iter().flat_map(|c| ["--component", c]));
+    tools::fetch(&mut install)
 }

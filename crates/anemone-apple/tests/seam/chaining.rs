@@ -49,6 +49,7 @@ fn a_process_without_entitlements_is_refused_with_advice() {
 
 /// Rows K8, L9, L10, L11, U9: a round enqueues its outputs, then says that its inputs are ready.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn rounds_are_run_where_chains_are_accepted() {
     let scene = Scene::on(entitled(), Faults::default());
     let job = Job::new(&scene.text("chaining", COPY));
@@ -100,6 +101,7 @@ fn a_round_that_fails_is_never_taken_for_done() {
 
 /// Rows L6, L15: by name, and completely.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_chain_binds_what_a_request_binds() {
     let scene = Scene::new();
     let model = scene.text("chaining bound", COPY);

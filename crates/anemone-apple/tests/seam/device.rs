@@ -9,6 +9,7 @@ use crate::scene::{COPY, Folder, Job, Scene};
 
 /// Rows I1, U14: each field is one message to the class.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_machine_says_what_it_is() {
     let scene = Scene::new();
     let info = DeviceInfo::read(&scene.framework);
@@ -73,6 +74,7 @@ fn a_virtual_machine_is_told_from_a_mac() {
 
 /// Rows H29, H30: whether a program is compiled, and away with it.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_cache_is_asked_by_identity() {
     let scene = Scene::new();
     let text = format!("# cache\n{COPY}");
@@ -106,6 +108,7 @@ fn the_cache_is_asked_by_identity() {
 
 /// Rows N6, O9, U3, U4, U10: depths, states, handles and what is in flight.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_loaded_model_says_how_its_queues_are() {
     let scene = Scene::new();
     let folder = Folder::new("diagnostics", COPY);

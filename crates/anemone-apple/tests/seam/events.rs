@@ -96,6 +96,7 @@ fn programs_of_text_are_refused_before_anything_is_sent() {
 
 /// Rows J6, J8, J9, J13, U13: kind 5 at the first output; objects are used again with other values.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn an_evaluation_signals_its_end() {
     let scene = Scene::new();
     let folder = Folder::new("events-signal", COPY);
@@ -283,6 +284,7 @@ fn what_is_dropped_under_way_stays_until_its_events_came() {
 
 /// Rows J2, G18: an event that another one raises says nothing about the end of an evaluation.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn surfaces_are_kept_although_somebody_raises_the_event() {
     let scene = Scene::new();
     let folder = Folder::new("events-raised", COPY);

@@ -20,4 +20,5 @@ mod real_time;
 mod rows;
 mod scene;
 mod statistics;
+mod surfaces;
 mod tables;

@@ -21,6 +21,7 @@ fn mappings(scene: &Scene) -> Vec<String> {
 
 /// Row K5: once each, also when the request is dropped.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn what_is_mapped_is_unmapped_before_the_model_is_unloaded() {
     let scene = Scene::new();
     let folder = Folder::new("mapping", COPY);

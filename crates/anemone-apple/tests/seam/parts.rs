@@ -17,6 +17,7 @@ fn sent(scene: &Scene) -> Vec<String> {
 
 /// Rows U10, U11, U14: a program, a controller and a mapper are made of the handle of what is loaded.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn parts_are_made_as_the_framework_makes_them() {
     let scene = Scene::new();
     let folder = Folder::new("parts", COPY);
@@ -117,6 +118,7 @@ fn adapter(base: &Loaded) -> Result<Loaded, Error> {
 
 /// Rows U4, U14: weights, functions and parameters of an instance, and what refuses it.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn an_instance_is_asked_for_with_its_weights() {
     for entitled in [false, true] {
         let scene = Scene::on(Machine { entitled, ..machine() }, Faults::default());

@@ -48,6 +48,7 @@ const WAYS: [(Run, &[&str], &[&str]); 4] = [
 
 /// Rows H9, H14, H16, L1, L2, L3, L4, U1, U10: one request, four ways.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn all_ways_give_the_same_results_with_the_messages_that_are_known() {
     let scene = Scene::new();
     let folder = Folder::new("paths", COPY);

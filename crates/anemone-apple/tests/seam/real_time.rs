@@ -21,6 +21,7 @@ const END: &str = "-[_ANEClient endRealTimeTask]";
 
 /// Rows L2, U1: an error, a panic, a task within a task.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn a_task_ends_whatever_happens_in_it() {
     let scene = Scene::on(entitled(), Faults::default());
     let mut job = Job::new(&scene.text("real time", COPY));
@@ -85,6 +86,7 @@ fn a_task_that_is_never_ended_is_noticed_by_the_fake() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn hints_are_given_and_answered() {
     let scene = Scene::new();
     let folder = Folder::new("hints", COPY);

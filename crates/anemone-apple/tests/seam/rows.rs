@@ -21,7 +21,6 @@ const QUALITY: QualityOfService = QualityOfService::Default;
 ///
 /// Rows U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12, U13, U14: each message of the table, by a safe type.
 #[test]
-#[cfg_attr(miri, ignore = "many times what another test does once")]
 fn every_row_of_the_table_is_sent() {
     let scene = Scene::logged(Machine { entitled: true, ..machine() }, Faults::default(), Log::new());
     DeviceInfo::read(&scene.framework);
@@ -120,6 +119,7 @@ fn of_text(scene: &Scene) {
     drop(task);
     job.request.start().wait().unwrap();
     assert!(job.request.statistics().unwrap().is_some());
+    assert!(job.request.nanoseconds().unwrap().is_some());
     // Something that is refused, for the messages of errors.
     scene.fake.set_faults(Faults { evaluate_status: Some(0x15), ..Faults::default() });
     assert!(job.request.run().is_err());

@@ -11,6 +11,7 @@ const MASK: StatisticsMask = StatisticsMask::ALL;
 
 /// Row N2: a load takes it back.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn the_mask_is_set_before_compilation_before_and_after_the_load_on_both_objects() {
     let scene = Scene::new();
     let model = scene.text_with("statistics", COPY, MASK).unwrap();
@@ -87,6 +88,7 @@ fn the_time_on_the_engine_is_told_also_for_what_was_cached() {
 
 /// Rows N3, N5: and the placeholder is no name.
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code that another test does not run")]
 fn counters_have_names_where_there_are_any() {
     let scene = Scene::on(Machine { entitled: true, ..machine() }, Faults::default());
     let mut job = Job::new(&scene.text_with("statistics with counters", COPY, MASK).unwrap());
