@@ -19,12 +19,16 @@
 //! ```
 
 mod evaluation;
+mod events;
 mod machine;
 mod power;
 
 pub use evaluation::{
     Diagnostics, EvalStats, HwTimer, PERF_COUNTER_PLACEHOLDER, PerfCounter, eval_hw_time_only,
     eval_with_stats, probe_diagnostics,
+};
+pub use events::{
+    EvalTelemetry, EventTiming, eval_with_signal_timing, model_telemetry, telemetry_with_signal,
 };
 pub use machine::{
     CacheInfo, ClientInfo, ClientSnapshot, DeviceSnapshot, probe_cache_info, probe_client_info, snapshot,

@@ -8,6 +8,7 @@ mod pipelines;
 #[path = "../ane/software.rs"]
 mod software;
 mod states;
+mod timing;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 
 mod arrays;
 mod driver;
+mod errors;
 mod executable;
 mod parts;
 #[path = "../ane/software.rs"]

@@ -222,3 +222,59 @@ proptest! {
         prop_assert_eq!(from.read(<[u16]>::to_vec), source);
     }
 }
+
+/// Row A15: a surface larger than needed is read as if it were not.
+#[test]
+fn what_lies_behind_a_tensor_is_left_alone() {
+    on_each_engine(|client| {
+        let model = increment(client, [2, 3, 20]);
+        let layout = TensorLayout::new(2, 3, 20, 2).unwrap();
+        let larger = TensorLayout { channels: 5, ..layout };
+        let [x, y] = [(); 2].map(|()| client.surface(&larger).unwrap());
+        let end = layout.alloc_size() / 2;
+        for surface in [&x, &y] {
+            surface.write(|n| n[end..].fill(0x7777));
+        }
+        model.bind(&[&x], &[&y]).unwrap().run().unwrap();
+        y.read(|n| {
+            assert_eq!([n[0], n[19], n[5 * 32 + 19]], [0x3c00; 3]);
+            assert!(n[end..].iter().all(|&n| n == 0x7777));
+        });
+    });
+}
+
+/// Rows A5, A17: tensors of up to four dimensions, and of different sizes; what has more is told from them before it is
+/// compiled.
+#[test]
+fn tensors_at_the_border_of_a_program() {
+    on_each_engine(|client| {
+        let text = "program(1.3) { func main<ios18>(tensor<fp16, [3]> a, tensor<fp16, [2, 3]> b, tensor<fp16, [4, 2, 3]> c,
+            tensor<fp16, [5, 4, 2, 3]> d) { tensor<fp16, [4, 2, 3]> s = add(x = a, y = c);
+            tensor<fp16, [2, 3]> t = add(x = a, y = b); tensor<fp16, [5, 4, 2, 3]> u = add(x = s, y = d); } -> (t, u); }";
+        let program = anemone::text::parse(text).unwrap();
+        let options = CompileOptions::default();
+        let mut model = client.compile_program(&program, &Weights::none(), &options).unwrap();
+        let sizes: Vec<usize> = (0..4).map(|i| model.input_alloc_size(i).unwrap()).collect();
+        assert_eq!(sizes, [64, 128, 8 * 64, 40 * 64]);
+        for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            let elements = model.input_layout(name).unwrap().logical_elements();
+            model.write_input_f32(name, &vec![(1 << i) as f32; elements]).unwrap();
+        }
+        model.eval().unwrap();
+        let (mut t, mut u) = ([0.0; 6], [0.0; 120]);
+        model.read_output_f32("t", &mut t).unwrap();
+        model.read_output_f32("u", &mut u).unwrap();
+        assert_eq!((t, u), ([3.0; 6], [13.0; 120]));
+
+        let five = "program(1.3) { func main<ios18>(tensor<fp16, [1, 1, 1, 1, 3]> x) {
+            tensor<fp16, [1, 1, 1, 1, 3]> y = relu(x = x); } -> (y); }";
+        let program = anemone::text::parse(five).unwrap();
+        let result = client.compile_program(&program, &Weights::none(), &options);
+        match result {
+            Err(Error::Program(wrong)) if client.is_hardware() => {
+                assert!(wrong.to_string().contains("5 dimensions"), "{wrong}");
+            }
+            other => assert!(other.is_ok() && !client.is_hardware()),
+        }
+    });
+}

@@ -182,7 +182,7 @@ fn elements_keep_their_bits() {
 }
 
 proptest! {
-    /// Rows G5, G6, G7, A4: all ways to write say the same of every shape, rounded once to the nearest.
+    /// Rows G5, G6, G7, A4, E8: all ways to write say the same of every shape, rounded once to the nearest.
     #[test]
     fn all_ways_write_the_same(
         n in 1usize..3, c in 1usize..4, h in 1usize..4, w in 1usize..70,
