@@ -55,10 +55,9 @@ pub enum Fast {
     /// Its only result has the elements of its first argument, which need not be moved.
     Alias,
     /// By its meaning, which is as fast as it gets: the op only names or shares values, so that no element is copied
-    /// (`read_state`, `list_read`); it gives a few numbers (`shape`, `list_length`), or as many as it finds
-    /// (`non_zero`); it takes items of lists apart or puts them together (`list_gather`); it runs blocks, whose steps
-    /// are fast by themselves (`cond`); or each of its steps depends on the one before (`non_maximum_suppression`,
-    /// `random_categorical`).
+    /// (`read_state`, `list_read`); it gives one number (`list_length`), or as many as it finds (`non_zero`); it takes
+    /// items of lists apart or puts them together (`list_gather`); it runs blocks, whose steps are fast by themselves
+    /// (`cond`); or each of its steps depends on the one before (`non_maximum_suppression`).
     Meaning,
     /// By its meaning, element by element: nobody has written a fast way.
     None,

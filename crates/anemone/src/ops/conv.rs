@@ -7,7 +7,7 @@ mod tests;
 
 use anemone_kernels::conv as kernels;
 
-use super::fast::{Ready, Singles, dims, elements, for_float, ready};
+use super::fast::{Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::shape_of;
 use super::row::*;
 use super::window::{
@@ -512,7 +512,10 @@ fn with_kernels(
 ) -> Ready {
     let (dtype, shape, own) = (args.ty("x")?.dtype, shape_of(&types[0]), dims(args, "x")?);
     let Some(window) = for_kernels(windows) else { return Ok(None) };
-    if shape.contains(&0) || own.contains(&0) || dims(args, "weight")?.contains(&0) {
+    if nothing(types) {
+        return idle();
+    }
+    if own.contains(&0) || dims(args, "weight")?.contains(&0) {
         return Ok(None);
     }
     let conv = kernels::Conv {

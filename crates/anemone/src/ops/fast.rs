@@ -77,6 +77,16 @@ pub(super) fn elements<T: crate::types::Element>(x: &Tensor) -> &[T] {
     x.as_slice().expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
 }
 
+/// A step that has nothing to write.
+pub(super) fn idle() -> Ready {
+    ready(|_| ())
+}
+
+/// Whether no result has an element.
+pub(super) fn nothing(types: &[Type]) -> bool {
+    types.iter().all(|ty| ty.as_tensor().is_some_and(|t| t.shape.elements() == Some(0)))
+}
+
 /// The dimensions of an argument, all of which are known when a step is prepared.
 pub(super) fn dims(args: &Args<'_>, param: &'static str) -> Result<Vec<usize>, Fault> {
     Ok(args.ty(param)?.shape.known().unwrap_or_default())

@@ -10,7 +10,7 @@ pub(super) use self::places::{Places, Rule, Tuples};
 use anemone_kernels::layout;
 
 use super::fast::{Ready, dims, for_bits, ready_if};
-use super::moves::{as_declared, bad_value, exact, known_axis, one, result};
+use super::moves::{around, as_declared, bad_value, exact, known_axis, one, result};
 use super::row::*;
 
 const INDICES16: &[DType] = &[Int32, UInt16, Int16];
@@ -210,7 +210,7 @@ fn compute_gather(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 fn fast_gather(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let (axis, batch) = gathered(args, &args.ty("x")?.shape, &args.ty("indices")?.shape)?;
-    let sizes @ [_, n, inner] = sizes_around(&shape, axis);
+    let sizes @ [_, n, inner] = around(&shape, axis);
     if batch == 0 {
         let rows = Places::along(args, n)?;
         return for_bits!(dtype, E => ready_if(move |run| {
@@ -225,11 +225,6 @@ fn fast_gather(args: &Args<'_>, _: &[Type]) -> Ready {
         layout::runs(run.threads, run.write(0), x, inner, |i| Some(starts[i]));
         Ok(())
     }))
-}
-
-/// The elements before, along and behind an axis.
-fn sizes_around(shape: &[usize], axis: usize) -> [usize; 3] {
-    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
 /// Refuses indices that have not the dimensions of `data`, but for one axis.
@@ -285,7 +280,7 @@ fn compute_along(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 fn fast_along(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, shape, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     let axis = known_axis(args, "axis", shape.len())?;
-    let [outer, n, inner] = sizes_around(&shape, axis);
+    let [outer, n, inner] = around(&shape, axis);
     let sizes = [outer, n, dims(args, "indices")?[axis], inner];
     let rows = Places::along(args, n)?;
     for_bits!(dtype, E => ready_if(move |run| {

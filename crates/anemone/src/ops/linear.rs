@@ -13,7 +13,7 @@ use anemone_kernels::layout;
 use anemone_kernels::packed::{Finish, Packed, linear as packed_linear};
 use anemone_kernels::scratch::scratch;
 
-use super::fast::{Ready, Singles, dims, elements, for_float, ready};
+use super::fast::{Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::{broadcast, shape_of, stretched, walk};
 use super::row::*;
 use super::window::{not_known, room, zeros};
@@ -177,7 +177,10 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     let (x, weight, bias) = (args.reader("x")?, args.reader("weight")?, Singles::opt(args, "bias")?);
     let shape = shape_of(&types[0]);
     let &[outputs, inputs] = &dims(args, "weight")?[..] else { return Ok(None) };
-    if shape.contains(&0) || inputs == 0 {
+    if nothing(types) {
+        return idle();
+    }
+    if inputs == 0 {
         return Ok(None);
     }
     let rows = shape[..shape.len() - 1].iter().product();
@@ -341,7 +344,10 @@ fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
     let known = |s: &Shape| s.known().unwrap_or_default();
     let size = |d: Dim| d.known().unwrap_or(0) as usize;
     let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
-    if shape_of(&types[0]).contains(&0) || k == 0 {
+    if nothing(types) {
+        return idle();
+    }
+    if k == 0 {
         return Ok(None);
     }
     let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
@@ -510,7 +516,10 @@ fn fast_einsum(args: &Args<'_>, types: &[Type]) -> Ready {
     let [x_shape, y_shape, z_shape] = with_batch(args, &shape);
     let [batch, channels, height, columns] = z_shape;
     let sum = x_shape[3];
-    if shape.contains(&0) || sum == 0 {
+    if nothing(types) {
+        return idle();
+    }
+    if sum == 0 {
         return Ok(None);
     }
     let items: Vec<_> = (0..batch)

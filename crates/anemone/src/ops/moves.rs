@@ -4,8 +4,9 @@
 //! view; [`joined`] lays several operands one after another, so that one map can point into all of them.
 
 use anemone_kernels::layout;
+use anemone_kernels::scratch::scratch;
 
-use super::fast::{Ready, for_bits, ready};
+use super::fast::{Elements, Ready, dims, for_bits, ready, ready_if};
 use super::row::*;
 use crate::mil::op::{Compute, Infer};
 use crate::types::{MAX_ELEMENTS, MAX_RANK};
@@ -117,6 +118,23 @@ impl View {
         }))
     }
 
+    /// As [`View::ready`], of a view that starts where `start` says when the step runs; it is given the strides of the
+    /// argument.
+    pub(super) fn ready_from(
+        self,
+        args: &Args<'_>,
+        param: &'static str,
+        start: impl Fn(&Run<'_, '_>, &[usize]) -> Result<usize, Fault> + Send + Sync + 'static,
+    ) -> Ready {
+        let (dtype, x, own) = (args.ty(param)?.dtype, args.reader(param)?, dims(args, param)?);
+        let (own, copy) = (super::loops::strides(&own), self.copy());
+        for_bits!(dtype, E => ready_if(move |run| {
+            let (x, start) = (run.read::<E>(&x), start(run, &own)?);
+            copy.run_from(run.threads, start, run.write(0), x);
+            Ok(())
+        }))
+    }
+
     /// What the kernels need to copy the elements.
     pub(super) fn copy(self) -> ViewCopy {
         let steps = self.steps.iter().zip(&self.dims);
@@ -143,10 +161,58 @@ enum Steps {
 impl ViewCopy {
     /// Copies the elements of the view of `from`.
     pub(super) fn run<E: bytemuck::Pod + Send + Sync>(&self, threads: usize, to: &mut [E], from: &[E]) {
+        self.run_from(threads, self.start, to, from);
+    }
+
+    /// As [`ViewCopy::run`], of the view that starts here.
+    fn run_from<E: bytemuck::Pod + Send + Sync>(
+        &self,
+        threads: usize,
+        start: usize,
+        to: &mut [E],
+        from: &[E],
+    ) {
         match &self.steps {
-            Steps::Forward(steps) => layout::copy(threads, to, &self.dims, from, self.start, steps),
-            Steps::Back(steps) => layout::copy_back(threads, to, &self.dims, from, self.start, steps),
+            Steps::Forward(steps) => layout::copy(threads, to, &self.dims, from, start, steps),
+            Steps::Back(steps) => layout::copy_back(threads, to, &self.dims, from, start, steps),
         }
+    }
+}
+
+/// The elements before, along and behind an axis.
+pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+    let count = |dims: &[usize]| dims.iter().product();
+    [count(&shape[..axis]), shape[axis], count(&shape[axis + 1..])]
+}
+
+/// What is picked along some axes of a tensor, along one after the other.
+pub(super) struct Picks(Vec<([usize; 3], Vec<usize>)>);
+
+impl Picks {
+    /// Of a tensor of this shape, these places along these axes.
+    pub(super) fn new(mut shape: Vec<usize>, along: impl IntoIterator<Item = (usize, Vec<usize>)>) -> Self {
+        let pick = |(axis, places): (usize, Vec<usize>)| {
+            let sizes = around(&shape, axis);
+            shape[axis] = places.len();
+            (sizes, places)
+        };
+        Self(along.into_iter().map(pick).collect())
+    }
+
+    /// A step that picks from an argument.
+    pub(super) fn ready(self, args: &Args<'_>, param: &'static str) -> Ready {
+        let (dtype, x) = (args.ty(param)?.dtype, args.reader(param)?);
+        for_bits!(dtype, E => ready(move |run| {
+            let x: &[E] = run.read(&x);
+            let Some((last, before)) = self.0.split_last() else { return run.write(0).copy_from_slice(x) };
+            let mut picked = Elements::Lent(x);
+            for &([outer, n, inner], ref places) in before {
+                let mut next = scratch(outer * places.len() * inner);
+                layout::look_up(run.threads, &mut next, &picked, places, [outer, n, inner]);
+                picked = Elements::Own(next);
+            }
+            layout::look_up(run.threads, run.write(0), &picked, &last.1, last.0);
+        }))
     }
 }
 
@@ -257,7 +323,12 @@ pub(super) fn known_axis(args: &Args<'_>, param: &'static str, rank: usize) -> R
 
 /// The parameter has a value that the op does not take.
 pub(super) fn bad_value(args: &Args<'_>, param: &'static str, why: impl std::fmt::Display) -> Fault {
-    Fault::of(param, &codes::BAD_VALUE, format!("`{param}` of `{}` cannot be used: {why}", args.op.name))
+    unusable(args.op.name, param, why)
+}
+
+/// [`bad_value`], of an op by its name.
+pub(super) fn unusable(op: &str, param: &'static str, why: impl std::fmt::Display) -> Fault {
+    Fault::of(param, &codes::BAD_VALUE, format!("`{param}` of `{op}` cannot be used: {why}"))
 }
 
 /// The type of a tensor argument of exactly this rank.

@@ -5,7 +5,7 @@ use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
 
 use super::activation::{check_channels, check_rank, map_channels};
-use super::fast::{Elements, Ready, Singles, dims, for_float, neighbours, ready};
+use super::fast::{Elements, Ready, Singles, dims, for_float, idle, neighbours, ready};
 use super::lanes::{Lanes, axes_of};
 use super::loops::{check_scalar, floats, from_floats, number, same_as_x};
 use super::row::*;
@@ -296,7 +296,7 @@ fn fast_l2_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: 
     let epsilon = number(args, "epsilon")?;
     let length: usize = shape[shape.len().saturating_sub(3)..].iter().product();
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     ready(move |run| {
         let x: &[T] = run.read(&x);
@@ -318,7 +318,7 @@ fn fast_local_response_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &
     let (back, forward) = ((size / 2.0) as usize, ((size - 1.0) / 2.0) as usize);
     let (channels, inner) = (shape[1], shape[2..].iter().product::<usize>());
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     // Most networks have a beta of 3/4, for which two roots are faster than a power.
     let powered = move |v: f64| if beta == 0.75 { v.sqrt() * v.sqrt().sqrt() } else { v.powf(beta) };

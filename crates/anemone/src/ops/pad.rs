@@ -2,9 +2,9 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Ready, bits, dims, for_bits, ready};
+use super::fast::{Ready, bits, dims, for_bits, idle, nothing, ready};
 use super::loops::{shape_of, strides};
-use super::moves::{bad_value, exact, joined, length, one, result};
+use super::moves::{Picks, bad_value, exact, joined, length, one, result};
 use super::row::*;
 
 const PAD: &[Edition] = &[edition(
@@ -88,14 +88,10 @@ fn compute_pad(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
         for axis in 0..shape.len() {
             let n = x.shape()[axis];
             let place = (at / grown[axis] % shape[axis]) as isize - before[axis] as isize;
-            let last = n as isize - 1;
-            let place = match mode {
-                "reflect" if place < 0 => -place,
-                "reflect" if place > last => 2 * last - place,
-                "replicate" => place.clamp(0, last),
-                _ if place < 0 || place > last => return x.len(),
-                _ => place,
-            };
+            let place = mirrored(mode, place, n);
+            if place < 0 || place >= n as isize {
+                return x.len();
+            }
             offset += place as usize * own[axis];
         }
         offset
@@ -103,19 +99,37 @@ fn compute_pad(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(joined(&[x, &constant])?.pick(&shape, from)?)
 }
 
-/// A border of one number.
-fn fast_pad(args: &Args<'_>, types: &[Type]) -> Ready {
-    if args.str("mode").unwrap_or("constant") != "constant" {
-        return Ok(None);
+/// The place of the element that stands at a place around the `n` elements along an axis.
+fn mirrored(mode: &str, place: isize, n: usize) -> isize {
+    let last = n as isize - 1;
+    match mode {
+        "reflect" if place < 0 => -place,
+        "reflect" if place > last => 2 * last - place,
+        "replicate" => place.clamp(0, last),
+        _ => place,
     }
+}
+
+/// A border of one number, or of elements that are picked along one axis after the other.
+fn fast_pad(args: &Args<'_>, types: &[Type]) -> Ready {
     let (dtype, own, x) = (args.ty("x")?.dtype, dims(args, "x")?, args.reader("x")?);
     args.tensor("pad")?;
     let before: Vec<usize> = borders(args, &Shape::from(&own[..]))?
         .into_iter()
         .map(|b| b.map_or(0, |[before, _]| before as usize))
         .collect();
+    let (mode, shape) = (args.str("mode").unwrap_or("constant"), shape_of(&types[0]));
+    if nothing(types) {
+        return idle();
+    }
+    if mode != "constant" {
+        let place = |axis: usize, i: usize| mirrored(mode, i as isize - before[axis] as isize, own[axis]);
+        let places = |axis: usize| (0..shape[axis]).map(|i| place(axis, i) as usize).collect();
+        let grown = (0..shape.len()).filter(|&axis| shape[axis] != own[axis]);
+        let picks: Vec<_> = grown.map(|axis| (axis, places(axis))).collect();
+        return Picks::new(own.clone(), picks).ready(args, "x");
+    }
     let constant = Tensor::from_f64s(dtype, &[1], &[args.float("constant_val").unwrap_or(0.0)])?;
-    let shape = shape_of(&types[0]);
     for_bits!(dtype, E => {
         let constant = bits::<E>(&constant)[0];
         ready(move |run| {

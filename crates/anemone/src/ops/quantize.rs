@@ -2,7 +2,7 @@
 
 use anemone_kernels::weights::{self, Blocks, Codes};
 
-use super::fast::{Ready, Singles, dims, for_float, ready};
+use super::fast::{Ready, Singles, dims, for_float, idle, ready};
 use super::loops::{check_scalar, floats, from_floats, strides};
 use super::row::*;
 
@@ -166,7 +166,7 @@ fn blocks(args: &Args<'_>, input: &[usize]) -> Result<Blocks, Fault> {
 fn fast_quantize(args: &Args<'_>, types: &[Type]) -> Ready {
     let (dtype, shape, x) = (args.ty("input")?.dtype, dims(args, "input")?, args.reader("input")?);
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     let signed = types[0].as_tensor().is_some_and(|t| t.dtype == Int8);
     let blocks = blocks(args, &shape)?;
@@ -181,7 +181,7 @@ fn fast_quantize(args: &Args<'_>, types: &[Type]) -> Ready {
 fn fast_dequantize(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, shape, x) = (args.ty("input")?.dtype, dims(args, "input")?, args.reader("input")?);
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     let (blocks, signed) = (blocks(args, &shape)?, dtype == Int8);
     let (scales, zero) = (Singles::of(args, "scale")?, Singles::opt(args, "zero_point")?);

@@ -4,11 +4,12 @@
 //! mix of the state. Each call of an op starts anew, so that its results are a function of its arguments. Core ML has
 //! another generator: results agree with it in their distribution, not in their values.
 
+use anemone_kernels::Float as _;
+use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
 
 use super::elementwise::larger;
-use super::fast::{Ready, ready};
-use super::lanes::Lanes;
+use super::fast::{Numbers, Ready, dims, for_float, ready};
 use super::loops::{check_scalar, floats, from_floats, number, room, shape_of};
 use super::moves::{as_declared, known_int, result};
 use super::row::*;
@@ -63,7 +64,7 @@ const fn row(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Fast,
+    fast: Prepare,
 ) -> Op {
     Op {
         name,
@@ -72,7 +73,7 @@ const fn row(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast,
+        fast: Fast::Prepared(fast),
         tolerance: Tolerance::Exact,
         scalar: Scalar::None,
     }
@@ -92,7 +93,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["prob"]),
         draw,
-        Fast::Prepared(fast_draw),
+        fast_draw,
     ),
     row(
         "random_categorical",
@@ -108,7 +109,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         infer_categorical,
         compute_categorical,
-        Fast::Meaning,
+        fast_categorical,
     ),
     row(
         "random_normal",
@@ -124,7 +125,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["mean", "stddev"]),
         draw,
-        Fast::Prepared(fast_draw),
+        fast_draw,
     ),
     row(
         "random_uniform",
@@ -140,7 +141,7 @@ pub(super) static OPS: &[Op] = &[
         )],
         |args| infer_shape(args, &["low", "high"]),
         draw,
-        Fast::Prepared(fast_draw),
+        fast_draw,
     ),
 ];
 
@@ -256,31 +257,59 @@ fn infer_categorical(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, shape)
 }
 
-fn compute_categorical(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
-    let shape = args.tensor("x")?.shape();
-    let x = floats(args, "x")?;
-    let logits = args.str("mode") != Some("probs");
-    let size = shape_of(&types[0]).last().copied().unwrap_or(0);
-    let mut random = Generator::of(args);
-    let mut weights: Vec<f64> = Vec::new();
-    let mut out: Vec<f64> = room(&shape_of(&types[0]))?;
-    Lanes::along(shape, &[shape.len().saturating_sub(1)])?.reduce(&x, |lane| {
-        let top = lane.iter().copied().fold(f64::NEG_INFINITY, larger);
-        // A weight that is not a number, or is below 0, is never drawn.
-        let weight = |x: f64| if logits { (x - top).exp() } else { x }.max(0.0);
-        weights.clear();
-        weights.extend(lane.iter().map(|&x| weight(x)));
-        let total = weights.iter().fold(0.0, |sum, w| sum + w);
-        for _ in 0..size {
-            let mut left = random.unit() * total;
-            let drawn = weights.iter().position(|w| {
-                left -= w;
-                left < 0.0
-            });
-            out.push(drawn.unwrap_or(0) as f64);
+/// How categories are drawn.
+struct Categories {
+    logits: bool,
+    size: usize,
+    random: Generator,
+}
+
+impl Categories {
+    fn of(args: &Args<'_>, types: &[Type]) -> Self {
+        let size = shape_of(&types[0]).last().copied().unwrap_or(0);
+        Self { logits: args.str("mode") != Some("probs"), size, random: Generator::of(args) }
+    }
+
+    /// Calls `give` with what is drawn by the numbers of each lane, in order.
+    fn draw(&self, x: &[f64], categories: usize, mut give: impl FnMut(usize)) {
+        let (mut random, mut weights) = (self.random.after(0), scratch::<f64>(categories));
+        for lane in x.chunks_exact(categories) {
+            let top = lane.iter().copied().fold(f64::NEG_INFINITY, larger);
+            // A weight that is not a number, or is below 0, is never drawn.
+            let weight = |x: f64| if self.logits { (x - top).exp() } else { x }.max(0.0);
+            weights.iter_mut().zip(lane).for_each(|(to, &x)| *to = weight(x));
+            let total = weights.iter().fold(0.0, |sum, w| sum + w);
+            for _ in 0..self.size {
+                let mut left = random.unit() * total;
+                let drawn = weights.iter().position(|w| {
+                    left -= w;
+                    left < 0.0
+                });
+                give(drawn.unwrap_or(0));
+            }
         }
-    })?;
-    from_floats(types, &out)
+    }
+}
+
+fn compute_categorical(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let categories = args.tensor("x")?.shape().last().copied().unwrap_or(1);
+    let mut drawn: Vec<f64> = room(&shape_of(&types[0]))?;
+    Categories::of(args, types).draw(&floats(args, "x")?, categories, |number| drawn.push(number as f64));
+    from_floats(types, &drawn)
+}
+
+fn fast_categorical(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (x, categories) = (Numbers::<f64>::of(args, "x")?, dims(args, "x")?.last().copied().unwrap_or(1));
+    let all = Categories::of(args, types);
+    for_float!(args.ty("x")?.dtype, T => ready(move |run| {
+        let x = x.read(run);
+        let mut to = run.write::<T>(0).iter_mut();
+        all.draw(&x, categories, |number| {
+            if let Some(to) = to.next() {
+                *to = T::from_f32(number as f32);
+            }
+        });
+    }))
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use anemone_kernels::layout;
 
-use super::fast::{Numbers, Ready, dims, for_bits, ready, ready_if};
+use super::fast::{Numbers, Ready, dims, for_bits, idle, ready, ready_if};
 use super::moves::{
     MOVED17, View, bad_value, exact, expect_length, factor, joined, known_axis, known_int, known_ints,
-    of_rank, one, permuted, result, strides, viewed,
+    of_rank, one, permuted, result, strides, unusable, viewed,
 };
 use super::row::*;
 
@@ -172,11 +172,8 @@ impl Sequences {
         let dim = self.dim;
         let bad = lengths.into_iter().find(|&n| n < 0 || n > dim as i64);
         bad.map_or(Ok(()), |bad| {
-            let why = format!(
-                "`lengths` of `reverse_sequence` cannot be used: {bad} is not between 0 and {dim}, the length of the \
-                 sequences"
-            );
-            Err(Fault::of("lengths", &codes::BAD_VALUE, why))
+            let why = format_args!("{bad} is not between 0 and {dim}, the length of the sequences");
+            Err(unusable("reverse_sequence", "lengths", why))
         })
     }
 
@@ -278,7 +275,7 @@ fn fast_band_part(args: &Args<'_>, _: &[Type]) -> Ready {
     let (lower, upper) = (known_int(args, "lower")?, known_int(args, "upper")?);
     let (rows, columns) = (shape[shape.len() - 2], shape[shape.len() - 1]);
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     let column = move |n: i64| usize::try_from(n).unwrap_or(0).min(columns);
     for_bits!(dtype, E => ready(move |run| {

@@ -231,6 +231,17 @@ fn as_floats(args: &Args<'_>, types: &[Type], f: impl Fn(&[f64]) -> f64) -> Resu
     from_floats(types, &lanes.reduce(&floats(args, "x")?, f)?)
 }
 
+/// The index of the best element of a lane, the first of equals.
+fn first<T: Copy>(lane: &[T], better: impl Fn(T, T) -> bool) -> i64 {
+    let mut best = 0;
+    for (i, &x) in lane.iter().enumerate() {
+        if better(x, lane[best]) {
+            best = i;
+        }
+    }
+    best as i64
+}
+
 /// The index of the best element of each lane; a NaN is better than any number.
 fn arg(
     args: &Args<'_>,
@@ -238,15 +249,6 @@ fn arg(
     f: fn(f64, f64) -> bool,
     g: fn(i64, i64) -> bool,
 ) -> Result<Vec<Datum>, Fault> {
-    fn first<T: Copy>(lane: &[T], better: impl Fn(T, T) -> bool) -> i64 {
-        let mut best = 0;
-        for (i, &x) in lane.iter().enumerate() {
-            if better(x, lane[best]) {
-                best = i;
-            }
-        }
-        best as i64
-    }
     let x = args.tensor("x")?;
     let lanes = Lanes::along(x.shape(), &[axis_of(args)?])?;
     let indices = if x.dtype().is_float() {

@@ -1,11 +1,15 @@
 //! Ops that take a part of a tensor, or replace one.
 
-use anemone_kernels::layout;
+mod part;
 
-use super::fast::{Ready, dims, for_bits, ready};
+use anemone_kernels::layout;
+use smallvec::SmallVec;
+
+use self::part::{Along, Slicing, part, part_shape, part_view};
+use super::fast::{Numbers, Ready, dims, for_bits, nothing, ready_if};
 use super::moves::{
     INDEX17, MOVED17, View, bad_value, exact, expect_length, joined, known_ints, offsets, one, result,
-    strides, viewed,
+    unusable, viewed,
 };
 use super::row::*;
 
@@ -71,186 +75,45 @@ const CROP: &[Edition] = &[edition(
     ],
 )];
 
-/// What a slice takes along one axis.
-#[derive(Clone, Copy)]
-struct Along {
-    /// The first element; it means something only if there is one.
-    begin: i64,
-    /// The step from one element to the next.
-    stride: i64,
-    /// How many elements.
-    count: Dim,
-    /// Whether the axis is not in the result.
-    squeezed: bool,
-}
-
-/// The part of `x` that `begin`, `end`, `stride` and the masks describe, axis by axis, as far as it is known.
-fn part(args: &Args<'_>, x: &Shape) -> Result<Vec<Along>, Fault> {
-    let rank = x.rank();
-    for param in ["begin", "end"] {
-        expect_length(args, param, rank)?;
-    }
-    let (begin, end) = (args.ints("begin"), args.ints("end"));
-    let given = |param, or: i64| {
-        if !args.has(param) {
-            return Ok(vec![or; rank]);
-        }
-        expect_length(args, param, rank)?;
-        known_ints(args, param)
-    };
-    let stride = given("stride", 1)?;
-    let [begin_mask, end_mask, squeeze_mask] =
-        [given("begin_mask", 0)?, given("end_mask", 0)?, given("squeeze_mask", 0)?];
-    (0..rank)
-        .map(|i| {
-            let at = |numbers: &Option<Vec<i64>>| numbers.as_ref().and_then(|n| n.get(i).copied());
-            let begin = if begin_mask[i] != 0 { Bound::Open } else { at(&begin).into() };
-            let end = if end_mask[i] != 0 { Bound::Open } else { at(&end).into() };
-            if squeeze_mask[i] != 0 {
-                single(args, i, x[i], begin)
-            } else {
-                run(args, i, x[i], begin, end, stride[i])
-            }
-        })
-        .collect()
-}
-
-/// One end of a slice.
-#[derive(Clone, Copy, PartialEq)]
-enum Bound {
-    /// The end of the axis.
-    Open,
-    /// A place; a negative one counts from the back.
-    At(i64),
-    /// A place that is known when the program runs.
-    Later,
-}
-
-impl From<Option<i64>> for Bound {
-    fn from(at: Option<i64>) -> Self {
-        at.map_or(Bound::Later, Bound::At)
-    }
-}
-
-/// The one element of an axis that goes.
-fn single(args: &Args<'_>, axis: usize, dim: Dim, begin: Bound) -> Result<Along, Fault> {
-    let begin = match (begin, dim) {
-        (Bound::Open, _) => 0,
-        (Bound::At(b), Dim::Known(n)) if b < 0 => b.saturating_add_unsigned(n),
-        (Bound::At(b), _) => b,
-        (Bound::Later, _) => 0,
-    };
-    if let Dim::Known(n) = dim
-        && (begin < 0 || begin as u64 >= n)
-    {
-        return Err(Fault::of(
-            "begin",
-            &codes::INDEX_OUT_OF_RANGE,
-            format!(
-                "`{}` takes one element of axis {axis}, which has {n}, and not where `begin` says",
-                args.op.name
-            ),
-        )
-        .against("x"));
-    }
-    Ok(Along { begin, stride: 1, count: Dim::Known(1), squeezed: true })
-}
-
-/// The elements of an axis that stays, as NumPy's `begin:end:stride` takes them.
-fn run(
-    args: &Args<'_>,
-    axis: usize,
-    dim: Dim,
-    begin: Bound,
-    end: Bound,
-    stride: i64,
-) -> Result<Along, Fault> {
-    let along = |begin, count| Ok(Along { begin, stride, count, squeezed: false });
-    if stride == 0 {
-        return Err(bad_value(args, "stride", format_args!("it is 0 along axis {axis}")));
-    }
-    let forward = stride > 0;
-    if let (Bound::At(b), Bound::At(e)) = (begin, end)
-        && (forward && b >= 0 && e >= 0 && e < b || !forward && b < 0 && e < 0 && b < e)
-    {
-        return Err(bad_value(
-            args,
-            "end",
-            format_args!("along axis {axis} it lies before `begin`: {b} to {e} by {stride}"),
-        )
-        .against("begin"));
-    }
-    let steps = |distance: i64| {
-        if distance <= 0 { 0 } else { (distance as u64 - 1) / stride.unsigned_abs() + 1 }
-    };
-    let Dim::Known(n) = dim else {
-        // Some lengths follow without the dimension, which then has an element there.
-        let few = match (begin, end) {
-            (Bound::At(b), Bound::At(e)) if (b < 0) == (e < 0) && (b >= 0) == forward => {
-                let count = steps(if forward { e.saturating_sub(b) } else { b.saturating_sub(e) });
-                (count <= 1).then_some(count)
-            }
-            (Bound::At(-1), Bound::Open) if forward => Some(1),
-            (Bound::At(0), Bound::Open) if !forward => Some(1),
-            _ => None,
-        };
-        let whole = begin == Bound::Open && end == Bound::Open && stride.unsigned_abs() == 1;
-        return along(0, if whole { dim } else { few.map_or(Dim::Unknown, Dim::Known) });
-    };
-    if begin == Bound::Later || end == Bound::Later {
-        return along(0, Dim::Unknown);
-    }
-    // Dimensions of tensors are far below 2^63; a larger one is refused elsewhere.
-    let n = n.min(i64::MAX as u64) as i64;
-    let (low, high) = if forward { (0, n) } else { (-1, n - 1) };
-    let place = |bound: Bound, open: i64| match bound {
-        Bound::At(b) if b < 0 => b.saturating_add(n).clamp(low, high),
-        Bound::At(b) => b.clamp(low, high),
-        _ => open,
-    };
-    let (first, last) = if forward { (low, high) } else { (high, low) };
-    let (begin, end) = (place(begin, first), place(end, last));
-    along(begin, Dim::Known(steps(if forward { end - begin } else { begin - end })))
-}
-
-/// The shape of the part, without the axes that go.
-fn part_shape(part: &[Along]) -> Shape {
-    part.iter().filter(|a| !a.squeezed).map(|a| a.count).collect()
-}
-
-/// The part of `x` as a view.
-fn part_view(part: &[Along], x: &[usize]) -> View {
-    let own = strides(x);
-    let dims: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
-    let empty = dims.contains(&0);
-    let start: usize =
-        if empty { 0 } else { part.iter().zip(&own).map(|(a, &s)| a.begin as usize * s as usize).sum() };
-    // A stride that is never taken may be any number.
-    let steps: Vec<isize> = part
-        .iter()
-        .zip(&own)
-        .zip(&dims)
-        .map(|((a, &s), &n)| if n > 1 && !empty { a.stride as isize * s } else { 0 })
-        .collect();
-    let shape = part_shape(part).known().unwrap_or_default();
-    View { shape, start, dims, steps }
-}
-
 fn infer_slice(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     let x = args.ty("x")?;
     result(args, x.dtype, part_shape(&part(args, &x.shape)?))
 }
 
-/// The part of `x` that is known in all.
+/// The part of `x`, whose begin and end are known.
 fn known_part(args: &Args<'_>, x: &[usize]) -> Result<Vec<Along>, Fault> {
     known_ints(args, "begin")?;
     known_ints(args, "end")?;
     part(args, &Shape::from(x))
 }
 
-fn sliced(args: &Args<'_>) -> Result<View, Fault> {
+fn compute_slice(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
+    one(part_view(&known_part(args, x.shape())?, x.shape()).picked(x)?)
+}
+
+/// Where a slice begins may be known only when it is taken; how much it takes is known before.
+fn fast_slice(args: &Args<'_>, types: &[Type]) -> Ready {
     let x = dims(args, "x")?;
-    Ok(part_view(&known_part(args, &x)?, &x))
+    let part = part(args, &Shape::from(&x[..]))?;
+    if part.iter().any(|a| a.count == Dim::Unknown) {
+        known_part(args, &x)?;
+    }
+    let view = part_view(&part, &x);
+    let (slicing, nothing) = (Slicing::of(args, x.len())?, nothing(types));
+    let (begin, end) = match (Numbers::<i64>::of(args, "begin")?, Numbers::<i64>::of(args, "end")?) {
+        (Numbers::Known(_), Numbers::Known(_)) => return view.ready(args, "x"),
+        later => later,
+    };
+    view.ready_from(args, "x", move |run, own| {
+        let (begin, end) = (begin.read(run), end.read(run));
+        let mut start = 0;
+        for (axis, &n) in x.iter().enumerate() {
+            let along = slicing.along(axis, n.into(), Some(begin[axis]), Some(end[axis]))?;
+            start += if nothing { 0 } else { along.begin as usize * own[axis] };
+        }
+        Ok(start)
+    })
 }
 
 fn infer_update(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -286,22 +149,43 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(joined(&[x, update])?.pick(x.shape(), from)?)
 }
 
-/// A part without steps is written over a copy of `x`.
+/// A part without steps is written over a copy of `x`. Where it begins may be known only when it is written.
 fn fast_update(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, shape) = (args.ty("x")?.dtype, dims(args, "x")?);
-    let (x, update) = (args.reader("x")?, args.reader("update")?);
-    let part = known_part(args, &shape)?;
-    let counts: Vec<usize> = part.iter().map(|a| a.count.known().unwrap_or(0) as usize).collect();
-    let stepped = part.iter().zip(&counts).any(|(a, &n)| n == 0 || n > 1 && a.stride != 1);
-    if stepped || dtype != args.ty("update")?.dtype {
+    let (x, update, new) = (args.reader("x")?, args.reader("update")?, args.ty("update")?);
+    let slicing = Slicing::of(args, shape.len())?;
+    let part = part(args, &Shape::from(&shape[..]))?;
+    let (begin, end) = (Numbers::<i64>::of(args, "begin")?, Numbers::<i64>::of(args, "end")?);
+    // As many elements along each axis as the update has; those that go have one.
+    let mut left = new.shape.iter();
+    let mut count = |a: &Along| if a.squeezed { Some(1) } else { left.next().and_then(|d| d.known()) };
+    let Some(counts) = part.iter().map(|a| count(a).map(|n| n as usize)).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let stepped = part.iter().zip(&counts).any(|(a, &n)| n > 1 && a.stride != 1);
+    if stepped || dtype != new.dtype {
         return Ok(None);
     }
-    let begin: Vec<usize> = part.iter().map(|a| a.begin as usize).collect();
-    for_bits!(dtype, E => ready(move |run| {
+    for_bits!(dtype, E => ready_if(move |run| {
         let (x, update): (&[E], &[E]) = (run.read(&x), run.read(&update));
+        let (begin, end) = (begin.read(run), end.read(run));
+        let mut start: SmallVec<[usize; 8]> = SmallVec::new();
+        for (axis, (&n, &count)) in shape.iter().zip(&counts).enumerate() {
+            let along = slicing.along(axis, n.into(), Some(begin[axis]), Some(end[axis]))?;
+            if along.count != Dim::from(count) {
+                return Err(Fault::of(
+                    "update",
+                    &codes::SHAPE_MISMATCH,
+                    format!("`update` of `slice_update` has {count} elements for {} of axis {axis}", along.count),
+                )
+                .against("x"));
+            }
+            start.push(if update.is_empty() { 0 } else { along.begin as usize });
+        }
         let to = run.write(0);
         to.copy_from_slice(x);
-        layout::place(to, &shape, &begin, update, &counts);
+        layout::place(to, &shape, &start, update, &counts);
+        Ok(())
     }))
 }
 
@@ -311,7 +195,18 @@ fn sized(args: &Args<'_>, x: &Shape) -> Result<Vec<(Option<u64>, Dim)>, Fault> {
         expect_length(args, param, x.rank())?;
     }
     let (begins, sizes) = (args.ints("begin"), args.ints("size"));
-    let outside = |param, axis: usize, n: u64, what: &str| {
+    let at = |numbers: &Option<Vec<i64>>, i: usize| numbers.as_ref().and_then(|n| n.get(i).copied());
+    (0..x.rank()).map(|i| sized_along(i, x[i], at(&begins, i), at(&sizes, i))).collect()
+}
+
+/// Where the part begins along an axis, and how long it is, as far as they are known.
+fn sized_along(
+    axis: usize,
+    dim: Dim,
+    begin: Option<i64>,
+    size: Option<i64>,
+) -> Result<(Option<u64>, Dim), Fault> {
+    let outside = |param, n: u64, what: &str| {
         Fault::of(
             param,
             &codes::INDEX_OUT_OF_RANGE,
@@ -319,43 +214,35 @@ fn sized(args: &Args<'_>, x: &Shape) -> Result<Vec<(Option<u64>, Dim)>, Fault> {
         )
         .against("x")
     };
-    (0..x.rank())
-        .map(|i| {
-            let at = |numbers: &Option<Vec<i64>>| numbers.as_ref().and_then(|n| n.get(i).copied());
-            let begin = match (at(&begins), x[i]) {
-                (Some(b), Dim::Known(n)) => {
-                    let from_front = if b < 0 { b.saturating_add_unsigned(n) } else { b };
-                    match u64::try_from(from_front) {
-                        Ok(b) if b <= n => Some(b),
-                        _ => return Err(outside("begin", i, n, &format!("from element {b} on"))),
-                    }
-                }
-                (Some(b), Dim::Unknown) => u64::try_from(b).ok(),
-                (None, _) => None,
+    let begin = match (begin, dim) {
+        (Some(b), Dim::Known(n)) => {
+            let from_front = if b < 0 { b.saturating_add_unsigned(n) } else { b };
+            match u64::try_from(from_front) {
+                Ok(b) if b <= n => Some(b),
+                _ => return Err(outside("begin", n, &format!("from element {b} on"))),
+            }
+        }
+        (Some(b), Dim::Unknown) => u64::try_from(b).ok(),
+        (None, _) => None,
+    };
+    let size = match (size, dim, begin) {
+        (Some(-1), Dim::Known(n), Some(b)) => Dim::Known(n.saturating_sub(b)),
+        (Some(-1) | None, ..) => Dim::Unknown,
+        (Some(s), dim, _) => {
+            let Ok(s) = u64::try_from(s) else {
+                let why = format_args!("{s} along axis {axis} is no length");
+                return Err(unusable("slice_by_size", "size", why));
             };
-            let size = match (at(&sizes), x[i], begin) {
-                (Some(-1), Dim::Known(n), Some(b)) => Dim::Known(n.saturating_sub(b)),
-                (Some(-1) | None, ..) => Dim::Unknown,
-                (Some(s), dim, _) => {
-                    let Ok(s) = u64::try_from(s) else {
-                        return Err(bad_value(args, "size", format_args!("{s} along axis {i} is no length")));
-                    };
-                    if let Dim::Known(n) = dim
-                        && begin.unwrap_or(0).saturating_add(s) > n
-                    {
-                        return Err(outside(
-                            "size",
-                            i,
-                            n,
-                            &format!("{s} elements from {}", begin.unwrap_or(0)),
-                        ));
-                    }
-                    Dim::Known(s)
-                }
-            };
-            Ok((begin, size))
-        })
-        .collect()
+            let from = begin.unwrap_or(0);
+            if let Dim::Known(n) = dim
+                && from.saturating_add(s) > n
+            {
+                return Err(outside("size", n, &format!("{s} elements from {from}")));
+            }
+            Dim::Known(s)
+        }
+    };
+    Ok((begin, size))
 }
 
 fn infer_by_size(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -363,15 +250,46 @@ fn infer_by_size(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     result(args, x.dtype, sized(args, &x.shape)?.into_iter().map(|(_, size)| size).collect())
 }
 
-fn sliced_by_size(args: &Args<'_>) -> Result<View, Fault> {
+/// The part that `slice_by_size` takes, as far as it is known.
+fn part_by_size(args: &Args<'_>, x: &[usize]) -> Result<Vec<Along>, Fault> {
+    let along = |(begin, count): (Option<u64>, Dim)| Along {
+        begin: begin.unwrap_or(0) as i64,
+        stride: 1,
+        count,
+        squeezed: false,
+    };
+    Ok(sized(args, &Shape::from(x))?.into_iter().map(along).collect())
+}
+
+fn compute_by_size(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
+    let x = args.tensor("x")?;
     known_ints(args, "begin")?;
     known_ints(args, "size")?;
+    one(part_view(&part_by_size(args, x.shape())?, x.shape()).picked(x)?)
+}
+
+/// As [`fast_slice`].
+fn fast_by_size(args: &Args<'_>, types: &[Type]) -> Ready {
     let x = dims(args, "x")?;
-    let part: Vec<Along> = sized(args, &Shape::from(&x[..]))?
-        .into_iter()
-        .map(|(begin, count)| Along { begin: begin.unwrap_or(0) as i64, stride: 1, count, squeezed: false })
-        .collect();
-    Ok(part_view(&part, &x))
+    let view = part_view(&part_by_size(args, &x)?, &x);
+    let begin = match Numbers::<i64>::of(args, "begin")? {
+        Numbers::Known(_) if args.value("size").is_some() => return view.ready(args, "x"),
+        begin => begin,
+    };
+    let sizes: Vec<Option<i64>> = known_ints(args, "size")?.into_iter().map(Some).collect();
+    if sizes.contains(&Some(-1)) {
+        known_ints(args, "begin")?;
+    }
+    let nothing = nothing(types);
+    view.ready_from(args, "x", move |run, own| {
+        let begin = begin.read(run);
+        let mut start = 0;
+        for (axis, &n) in x.iter().enumerate() {
+            let (from, _) = sized_along(axis, n.into(), Some(begin[axis]), sizes[axis])?;
+            start += if nothing { 0 } else { from.unwrap_or(0) as usize * own[axis] };
+        }
+        Ok(start)
+    })
 }
 
 fn infer_crop(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
@@ -417,20 +335,28 @@ fn without_border(args: &Args<'_>) -> Result<View, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    viewed!(
-        "slice_by_index",
-        "a part of x, as NumPy's begin:end:stride takes it",
-        SLICE_BY_INDEX,
-        infer_slice,
-        sliced,
-    ),
-    viewed!(
-        "slice_by_size",
-        "a part of x, by its begin and size",
-        SLICE_BY_SIZE,
-        infer_by_size,
-        sliced_by_size,
-    ),
+    Op {
+        fast: Fast::Prepared(fast_slice),
+        ..exact(
+            "slice_by_index",
+            "a part of x, as NumPy's begin:end:stride takes it",
+            SLICE_BY_INDEX,
+            ONE,
+            infer_slice,
+            compute_slice,
+        )
+    },
+    Op {
+        fast: Fast::Prepared(fast_by_size),
+        ..exact(
+            "slice_by_size",
+            "a part of x, by its begin and size",
+            SLICE_BY_SIZE,
+            ONE,
+            infer_by_size,
+            compute_by_size,
+        )
+    },
     Op {
         fast: Fast::Prepared(fast_update),
         ..exact(

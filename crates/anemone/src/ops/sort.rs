@@ -8,8 +8,8 @@ use anemone_kernels::layout;
 use anemone_kernels::scratch::{Scratch, scratch};
 use anemone_kernels::sort::order;
 
-use super::fast::{Ready, dims, for_bits, ready};
-use super::moves::{bad_value, exact, known_axis, known_int, meant, one, result, tensor_type};
+use super::fast::{Ready, dims, for_bits, idle, nothing, ready};
+use super::moves::{around, bad_value, exact, known_axis, known_int, meant, one, result, tensor_type};
 use super::row::*;
 use crate::types::f16;
 
@@ -161,8 +161,7 @@ impl Order {
     /// Nothing where the kernel does not order them.
     fn of(args: &Args<'_>, axis: usize, take: usize) -> Result<Option<Self>, Fault> {
         let (dtype, shape) = (args.ty("x")?.dtype, dims(args, "x")?);
-        let count = |dims: &[usize]| dims.iter().product();
-        let sizes = [count(&shape[..axis]), shape[axis], count(&shape[axis + 1..])];
+        let sizes = around(&shape, axis);
         let known = matches!(dtype, Fp16 | Fp32 | Int8 | Int16 | Int32 | UInt8 | UInt16);
         if !known || shape.contains(&0) || u32::try_from(shape[axis]).is_err() {
             return Ok(None);
@@ -194,10 +193,13 @@ impl Order {
     }
 }
 
-fn fast_topk(args: &Args<'_>, _: &[Type]) -> Ready {
+fn fast_topk(args: &Args<'_>, types: &[Type]) -> Ready {
     let x = args.ty("x")?;
     let (axis, take, indices) = top(args, &x.shape)?;
     let take = take.known().unwrap_or(0) as usize;
+    if nothing(types) {
+        return idle();
+    }
     let Some(order) = Order::of(args, axis, take)? else { return Ok(None) };
     let [outer, n, inner] = order.sizes;
     for_bits!(x.dtype, E => ready(move |run| {
@@ -216,7 +218,10 @@ fn each<T>(to: &mut [T], places: &[usize], f: fn(usize) -> T) {
     to.iter_mut().zip(places).for_each(|(to, &place)| *to = f(place));
 }
 
-fn fast_argsort(args: &Args<'_>, _: &[Type]) -> Ready {
+fn fast_argsort(args: &Args<'_>, types: &[Type]) -> Ready {
+    if nothing(types) {
+        return idle();
+    }
     let x = args.ty("x")?;
     let axis = known_axis(args, "axis", x.rank())?;
     let Some(order) = Order::of(args, axis, dims(args, "x")?[axis])? else { return Ok(None) };

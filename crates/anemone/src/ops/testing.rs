@@ -326,37 +326,44 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
             assert!(found.same_bits(several.as_tensor().unwrap()), "`{op}` depends on the number of threads");
             agree(found, exact, args.op.tolerance).unwrap_or_else(|e| panic!("`{op}`: {e}"));
         }
-        if let Some(planned) = planned(op, opset, arguments, &types) {
-            let same = planned
-                .iter()
-                .zip(&found)
-                .all(|(a, b)| a.as_tensor().zip(b.as_tensor()).is_some_and(|(a, b)| a.same_bits(b)));
-            assert!(same, "`{op}` gives {planned:?} in a plan, and {found:?} by itself");
+        for planned in planned(args, &types) {
+            let pairs = planned.iter().zip(&found);
+            let same = |(a, b): (&Datum, &Datum)| a.as_tensor().unwrap().same_bits(b.as_tensor().unwrap());
+            assert!(
+                pairs.into_iter().all(same),
+                "`{op}` gives {planned:?} in a plan, and {found:?} by itself"
+            );
         }
         true
     })
 }
 
-/// What the kernels of an op give as in a plan, where they are prepared with the constants and read the other arguments
-/// when they run. Nothing where they cannot be prepared so.
-fn planned(op: &str, opset: Opset, arguments: &[(&str, Datum)], types: &[Type]) -> Option<Vec<Datum>> {
-    with(op, opset, arguments, Know::Constants, &[], |args| {
-        let Fast::Prepared(prepare) = args.op.fast else { return None };
-        let prepared = match prepare(args, types) {
-            Ok(prepared) => prepared?,
-            Err(fault) => {
-                assert_eq!(fault.code.name, "not-constant", "fast `{op}`: {fault}");
-                return None;
+/// What the kernels of an op give as in plans, where they are prepared with some values and read the others when they
+/// run: with those of constants, and with all but those of one parameter. What cannot be prepared so is left out.
+fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
+    let Fast::Prepared(prepare) = args.op.fast else { return Vec::new() };
+    let later: Vec<&str> = args.edition.params.iter().filter(|p| !p.constant).map(|p| p.name).collect();
+    let bytes =
+        |arg: &Arg<'_>| arg.value.and_then(Datum::as_tensor).map_or(Vec::new(), |t| t.bytes().to_vec());
+    let given: Vec<Vec<u8>> = args.edition.params.iter().flat_map(|p| args.many(p.name)).map(bytes).collect();
+    let given: Vec<&[u8]> = given.iter().map(Vec::as_slice).collect();
+    let mut found = Vec::new();
+    for unknown in std::iter::once(&later[..]).chain(later.chunks(1)) {
+        let read = |arg: &Arg<'_>| Arg { value: None, ty: arg.ty };
+        let slots = args.edition.params.iter().zip(&args.slots).map(|(p, slot)| match slot {
+            Slot::One(arg) if unknown.contains(&p.name) => Slot::One(read(arg)),
+            Slot::Many(many) if unknown.contains(&p.name) => Slot::Many(many.iter().map(read).collect()),
+            slot => slot.clone(),
+        });
+        let (op, opset, edition) = (args.op, args.opset, args.edition);
+        match prepare(&Args { op, opset, edition, slots: slots.collect(), declared: &[] }, types) {
+            Ok(None) => {}
+            Ok(Some(prepared)) => {
+                let results = prepared.results(&given, types, 2);
+                found.push(results.unwrap_or_else(|fault| panic!("`{}` in a plan: {fault}", op.name)));
             }
-        };
-        let named = |name| arguments.iter().filter(move |(n, _)| *n == name);
-        let given: Vec<&[u8]> = args
-            .edition
-            .params
-            .iter()
-            .flat_map(|p| named(p.name))
-            .map(|(_, d)| d.as_tensor().map_or(&[][..], Tensor::bytes))
-            .collect();
-        Some(prepared.results(&given, types, 2).unwrap_or_else(|fault| panic!("fast `{op}`: {fault}")))
-    })
+            Err(fault) => assert_eq!(fault.code.name, "not-constant", "`{}` in a plan: {fault}", op.name),
+        }
+    }
+    found
 }

@@ -1,10 +1,12 @@
-//! What runs allocate on this side of the seam: nothing.
+//! What runs allocate, on this side of the seam: nothing.
 
 #[path = "../../../anemone-apple/tests/soak/allocations.rs"]
 mod allocations;
+mod plans;
 #[path = "../ane/software.rs"]
 mod software;
 
+use anemone::chip::Chip;
 use anemone::device::Engine;
 use anemone::driver::{Program, Source};
 use anemone::dynamic_matmul::{DynamicMatmul, Options};
@@ -80,4 +82,29 @@ fn products(client: &Client) {
     let layers = linear::DynamicExecutor::new(client, linear::Options::default()).unwrap();
     let mut layer = || layers.linear_into_with_stats(&mut results, &rows, &weights, 2, 3, 40).unwrap();
     assert_eq!(count(|| _ = layer()), 0);
+}
+
+/// Rows H14, N4: a run on surfaces that are bound allocates nothing, whether they have padding or not.
+#[test]
+fn a_bound_request_runs_without_allocating() {
+    for width in [5, 64] {
+        let text = format!(
+            "program(1.3) {{ func main<ios18>(tensor<fp16, [1, 8, 1, {width}]> x, tensor<fp16, [1, 8, 1, {width}]> b) {{
+            tensor<fp16, [1, 8, 1, {width}]> y = mul(x = x, y = x);
+            tensor<fp16, [1, 8, 1, {width}]> s = add(x = y, y = b);
+            tensor<fp16, [1, 8, 1, {width}]> z = sigmoid(x = s); }} -> (z); }}"
+        );
+        let options = CompileOptions { mil_text: text.into(), threads: 1, ..CompileOptions::default() };
+        let mut model = Client::software(Chip::M4).compile(options).unwrap();
+        let values = vec![0.5; 8 * width];
+        let mut results = vec![0.0; 8 * width];
+        let counted = count(|| {
+            model.write_input_f32(0, &values).unwrap();
+            model.write_input_f32("b", &values).unwrap();
+            model.eval().unwrap();
+            model.read_output_f32(0, &mut results).unwrap();
+        });
+        assert_eq!(counted, 0, "at a width of {width}");
+        assert!((results[0] - 0.679).abs() < 1e-3, "{}", results[0]);
+    }
 }

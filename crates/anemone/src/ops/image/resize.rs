@@ -1,13 +1,13 @@
 //! Stretching and shrinking: `resize`, `resize_bilinear`, `resize_nearest_neighbor` and the upsamplings.
 
+use anemone_kernels::Float as _;
 use anemone_kernels::image::{self, Tap};
 use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
-use anemone_kernels::{Float as _, layout};
 
-use super::super::fast::{Elements, Ready, Singles, dims, for_bits, for_float, ready};
+use super::super::fast::{Elements, Ready, Singles, dims, for_float, idle, nothing, ready};
 use super::super::loops::{shape_of, strides};
-use super::super::moves::{self, View};
+use super::super::moves::{self, Picks, View, around};
 use super::super::row::*;
 use super::super::window::{not_known, room};
 use super::{Grid, size, word};
@@ -266,16 +266,13 @@ fn moving(from: &[usize], to: &[usize], resized: usize, grid: Grid) -> Vec<usize
     axes
 }
 
-/// The dimensions before, at and behind an axis.
-fn around(shape: &[usize], axis: usize) -> [usize; 3] {
-    let count = |dims: &[usize]| dims.iter().product();
-    [count(&shape[..axis]), shape[axis], count(&shape[axis + 1..])]
-}
-
 /// As [`linear`], with the places along each axis computed once.
 fn fast_linear(args: &Args<'_>, types: &[Type], resized: usize, grid: Grid) -> Ready {
     let (dtype, from, to) = (args.ty("x")?.dtype, dims(args, "x")?, shape_of(&types[0]));
-    if !dtype.is_float() || from.contains(&0) || to.contains(&0) {
+    if nothing(types) {
+        return idle();
+    }
+    if !dtype.is_float() {
         return Ok(None);
     }
     let x = Singles::of(args, "x")?;
@@ -312,29 +309,17 @@ pub(super) fn fast_bilinear(args: &Args<'_>, types: &[Type]) -> Ready {
 
 /// As [`nearest`], along one axis after the other.
 fn fast_by_nearest(args: &Args<'_>, types: &[Type], index: impl Fn(usize, usize, usize) -> usize) -> Ready {
-    let (dtype, mut shape, to) = (args.ty("x")?.dtype, dims(args, "x")?, shape_of(&types[0]));
-    if shape.contains(&0) || to.contains(&0) {
-        return Ok(None);
+    let (from, to) = (dims(args, "x")?, shape_of(&types[0]));
+    if nothing(types) {
+        return idle();
     }
-    let x = args.reader("x")?;
-    let mut picks: Vec<([usize; 3], Vec<usize>)> = Vec::new();
-    for axis in moving(&shape, &to, to.len(), Grid::Default) {
-        let sizes = around(&shape, axis);
-        let place = |i| index(i, to[axis], sizes[1]).min(sizes[1] - 1);
-        picks.push((sizes, (0..to[axis]).map(place).collect()));
-        shape[axis] = to[axis];
-    }
-    for_bits!(dtype, E => ready(move |run| {
-        let x: &[E] = run.read(&x);
-        let Some((last, before)) = picks.split_last() else { return run.write(0).copy_from_slice(x) };
-        let mut picked = Elements::Lent(x);
-        for &([outer, n, inner], ref places) in before {
-            let mut next = scratch(outer * places.len() * inner);
-            layout::look_up(run.threads, &mut next, &picked, places, [outer, n, inner]);
-            picked = Elements::Own(next);
-        }
-        layout::look_up(run.threads, run.write(0), &picked, &last.1, last.0);
-    }))
+    let axes = moving(&from, &to, to.len(), Grid::Default).into_iter();
+    let places = |axis: usize| {
+        let place = |i| index(i, to[axis], from[axis]).min(from[axis] - 1);
+        (axis, (0..to[axis]).map(place).collect())
+    };
+    let picks: Vec<_> = axes.map(places).collect();
+    Picks::new(from.clone(), picks).ready(args, "x")
 }
 
 /// Of whole multiples each pixel becomes a block of pixels.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anemone_kernels::image::{self, Sample};
 use anemone_kernels::scratch::scratch;
 
-use super::super::fast::{Elements, Numbers, Ready, dims, for_float, ready_if};
+use super::super::fast::{Elements, Numbers, Ready, dims, for_float, idle, nothing, ready_if};
 use super::super::loops::shape_of;
 use super::super::row::*;
 use super::super::window::{not_known, room};
@@ -390,7 +390,10 @@ pub(super) fn fast(args: &Args<'_>, types: &[Type]) -> Ready {
     let (dtype, shape, x) = (args.ty("x")?.dtype, shape_of(&types[0]), args.reader("x")?);
     let [_, channels, height, width] = dims(args, "x")?[..] else { return Ok(None) };
     let pixels = height * width;
-    if shape.contains(&0) || u32::try_from(pixels).is_err() {
+    if nothing(types) {
+        return idle();
+    }
+    if u32::try_from(pixels).is_err() {
         return Ok(None);
     }
     let sampler = Sampler::of(args, &shape)?;

@@ -6,7 +6,7 @@ use anemone_kernels::Float;
 use anemone_kernels::gemm::{Bias, Matrix, gemm};
 use anemone_kernels::scratch::scratch;
 
-use super::super::fast::{Ready, Singles, dims, for_float, ready, singles};
+use super::super::fast::{Ready, Singles, dims, for_float, idle, nothing, ready, singles};
 use super::super::loops::shape_of;
 use super::super::row::*;
 use super::{Activation, BACK, Direction, Names, THERE, direction};
@@ -177,6 +177,9 @@ fn walk(
     let (dtype, x) = (args.ty("x")?.dtype, args.reader("x")?);
     let (sequence, state) = (shape_of(&types[0]).iter().product::<usize>(), shape_of(&types[1]));
     let (&[steps, batch, inputs], &[_, width]) = (&dims(args, "x")?[..], &state[..]) else { return Ok(None) };
+    if nothing(types) {
+        return idle();
+    }
     if [steps, batch, inputs, width].contains(&0) {
         return Ok(None);
     }

@@ -4,7 +4,8 @@ use anemone_kernels::Float as _;
 use anemone_kernels::norm::{self, Reduction};
 use anemone_kernels::scratch::scratch;
 
-use crate::ops::fast::{Ready, dims, for_float, neighbours, ready};
+use super::{first, log_sum_exp, sum};
+use crate::ops::fast::{Ready, dims, for_float, idle, neighbours, nothing, ready};
 use crate::ops::lanes::{axes_of, axis_of};
 use crate::ops::moves::{ViewCopy, permuted};
 use crate::ops::row::*;
@@ -54,7 +55,7 @@ pub(super) fn reduction(args: &Args<'_>, types: &[Type]) -> Ready {
     }
     let lanes = Together::new(args, &axes_of(args, x.rank())?)?;
     if x.dtype == Int32 {
-        return if dims(args, "x")?.contains(&0) { Ok(None) } else { fast_ints(args, lanes) };
+        return if nothing(types) { idle() } else { fast_ints(args, lanes) };
     }
     let reduction = match args.op.name {
         "reduce_l1_norm" => Reduction::L1,
@@ -79,6 +80,9 @@ fn fast_ints(args: &Args<'_>, x: Together) -> Ready {
     let n = x.lanes.length as i64;
     match args.op.name {
         "reduce_l1_norm" => folded(x, 0, |sum: i64, x| sum.wrapping_add(x.abs()), |sum| sum),
+        "reduce_l2_norm" => as_floats(x, |x| sum(x, |x| x * x).sqrt()),
+        "reduce_log_sum" => as_floats(x, |x| sum(x, |x| x).ln()),
+        "reduce_log_sum_exp" => as_floats(x, log_sum_exp),
         "reduce_max" => folded(x, i64::MIN, i64::max, |max| max),
         "reduce_mean" => folded(x, 0, i64::wrapping_add, move |sum| sum.checked_div(n).unwrap_or(0)),
         "reduce_min" => folded(x, i64::MAX, i64::min, |min| min),
@@ -89,7 +93,34 @@ fn fast_ints(args: &Args<'_>, x: Together) -> Ready {
     }
 }
 
-/// Folds each lane of whole numbers, of which there are some.
+/// Reduces each lane of whole numbers as floats.
+fn as_floats(x: Together, f: impl Fn(&[f64]) -> f64 + Send + Sync + 'static) -> Ready {
+    ready(move |run| {
+        x.with(run, |run, elements: &[i32]| {
+            let y: &mut [i32] = run.write(0);
+            by_lane(elements, x.lanes, &f, |lane, number| y[lane] = number as i32);
+        });
+    })
+}
+
+/// Calls `give` with the number of each lane of whole numbers, and what a function makes of its elements.
+fn by_lane<W: bytemuck::Pod + From<i32>, R>(
+    x: &[i32],
+    lanes: norm::Lanes,
+    f: impl Fn(&[W]) -> R,
+    mut give: impl FnMut(usize, R),
+) {
+    let norm::Lanes { outer, length, inner } = lanes;
+    let mut lane = scratch::<W>(length);
+    for at in 0..outer * inner {
+        let first = at / inner * length * inner + at % inner;
+        let elements = x.get(first..).unwrap_or_default().iter().step_by(inner);
+        lane.iter_mut().zip(elements).for_each(|(to, &x)| *to = x.into());
+        give(at, f(&lane));
+    }
+}
+
+/// Folds each lane of whole numbers.
 fn folded(
     x: Together,
     start: i64,
@@ -99,6 +130,9 @@ fn folded(
     let norm::Lanes { length, inner, .. } = x.lanes;
     ready(move |run| {
         x.with(run, |run, x: &[i32]| {
+            if x.is_empty() {
+                return run.write::<i32>(0).fill(finish(start) as i32);
+            }
             let mut all = scratch::<i64>(inner);
             for (y, x) in run.write::<i32>(0).chunks_exact_mut(inner).zip(x.chunks_exact(length * inner)) {
                 all.fill(start);
@@ -116,6 +150,22 @@ fn fast_arg(args: &Args<'_>, types: &[Type]) -> Ready {
     let lanes = norm::Lanes::along(&dims(args, "x")?, axis..axis + 1);
     let smallest = args.op.name == "reduce_argmin";
     let narrow = types[0].as_tensor().is_some_and(|t| t.dtype == UInt16);
+    if nothing(types) {
+        return idle();
+    }
+    if dtype == Int32 {
+        let better = if smallest { |x: i64, best| x < best } else { |x: i64, best| x > best };
+        return ready(move |run| {
+            let x: &[i32] = run.read(&x);
+            if narrow {
+                let y: &mut [u16] = run.write(0);
+                by_lane(x, lanes, |lane| first(lane, better), |lane, at| y[lane] = at as u16);
+            } else {
+                let y: &mut [i32] = run.write(0);
+                by_lane(x, lanes, |lane| first(lane, better), |lane, at| y[lane] = at as i32);
+            }
+        });
+    }
     for_float!(dtype, T => ready(move |run| {
         let x: &[T] = run.read(&x);
         if !narrow {
@@ -133,7 +183,7 @@ fn fast_cumsum(args: &Args<'_>) -> Ready {
     let lanes = norm::Lanes::along(&shape, axis..axis + 1);
     let way = (args.bool("exclusive").unwrap_or(false), args.bool("reverse").unwrap_or(false));
     if shape.contains(&0) {
-        return Ok(None);
+        return idle();
     }
     if dtype == Int32 {
         return ready(move |run| {
