@@ -343,16 +343,16 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
 fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
     let Fast::Prepared(prepare) = args.op.fast else { return Vec::new() };
     let later: Vec<&str> = args.edition.params.iter().filter(|p| !p.constant).map(|p| p.name).collect();
-    let bytes =
-        |arg: &Arg<'_>| arg.value.and_then(Datum::as_tensor).map_or(Vec::new(), |t| t.bytes().to_vec());
-    let given: Vec<Vec<u8>> = args.edition.params.iter().flat_map(|p| args.many(p.name)).map(bytes).collect();
-    let given: Vec<&[u8]> = given.iter().map(Vec::as_slice).collect();
+    let given = args.edition.params.iter().flat_map(|p| args.many(p.name));
+    let given: Vec<&[u8]> =
+        given.map(|arg| arg.value.and_then(Datum::as_tensor).map_or(&[][..], Tensor::bytes)).collect();
     let mut found = Vec::new();
     for unknown in std::iter::once(&later[..]).chain(later.chunks(1)) {
-        let read = |arg: &Arg<'_>| Arg { value: None, ty: arg.ty };
         let slots = args.edition.params.iter().zip(&args.slots).map(|(p, slot)| match slot {
-            Slot::One(arg) if unknown.contains(&p.name) => Slot::One(read(arg)),
-            Slot::Many(many) if unknown.contains(&p.name) => Slot::Many(many.iter().map(read).collect()),
+            Slot::One(arg) if unknown.contains(&p.name) => Slot::One(Arg { value: None, ty: arg.ty }),
+            Slot::Many(many) if unknown.contains(&p.name) => {
+                Slot::Many(many.iter().map(|arg| Arg { value: None, ty: arg.ty }).collect())
+            }
             slot => slot.clone(),
         });
         let (op, opset, edition) = (args.op, args.opset, args.edition);
