@@ -37,7 +37,7 @@ use crate::error::Error;
 ///         let mut output = vec![0; model.output_alloc_size(0)?];
 ///         model.read_output(0, &mut output)?;
 ///         results.push(output);
-///         Ok(())
+///         Ok::<(), anemone::Error>(())
 ///     })??;
 ///     pipeline.bidirectional(&mut model)?;
 /// }
