@@ -607,28 +607,3 @@ fn layout(code: &str, page: &str, failures: &mut Failures) {
         failures.push(code, format!("its page has none of the messages of its files:\n{}", said.join("\n")));
     }
 }
-
-#[test]
-fn the_example_model_gives_in_every_form_what_its_training_script_computed() {
-    let folder = corpus().join("../examples/models");
-    // The numbers stand at the end of a `.npy` file.
-    let numbers = |name: &str, dtype: DType, shape: &[usize]| {
-        let file = fs::read(folder.join(name)).unwrap();
-        let bytes = dtype.bytes_of(shape.iter().product());
-        Tensor::from_bytes(dtype, shape, &file[file.len() - bytes..]).unwrap()
-    };
-    let image = numbers("three.npy", DType::Fp16, &[1, 1, 8, 8]);
-    let expected = numbers("probabilities.npy", DType::Fp32, &[1, 10]);
-    for form in ["digits.mil", "digits.mlpackage", "digits.mlmodelc"] {
-        let mut found = Vec::new();
-        let (_, verified) = examine(&folder.join(form), &Then::default(), &mut found).unwrap();
-        assert!(found.is_empty(), "{form}: {}", found[0].rendered());
-        for engine in Engine::ALL {
-            let model = device::load(verified.main(), engine, &Options::default()).unwrap();
-            let outputs = model.run(&[("image", image.clone())], &model.new_states().unwrap()).unwrap();
-            let found = outputs[0].1.as_tensor().unwrap();
-            let c = compare::compare(found, &expected, compare::Tolerance::FP16).unwrap();
-            assert!(c.passes(), "{form} on {engine}: {c:?}");
-        }
-    }
-}
