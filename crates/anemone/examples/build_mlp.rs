@@ -1,6 +1,6 @@
 //! A perceptron of two layers, written with `Graph`, run and saved.
 //!
-//! `cargo run -p anemone --example build_mlp` runs it on the software engine and prints what the columns give.
+//! `cargo run --example build_mlp` runs it on the software engine and prints what the columns give.
 #![allow(clippy::print_stdout)]
 
 use anemone::device::{self, Engine, Options};
@@ -12,7 +12,7 @@ const SIZES: [usize; 3] = [16, 32, 4];
 /// How many samples go through at once: they lie along the width.
 const SAMPLES: usize = 64;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [features, hidden, classes] = SIZES;
     let mut g = Graph::new();
     let x = g.placeholder(Shape::spatial(features, 1, SAMPLES));

@@ -1,7 +1,7 @@
 //! A block of a transformer, written with `Graph` for the engine: the model's dimension in the channels, the sequence along
 //! the width.
 //!
-//! `cargo run -p anemone --example build_transformer` runs it on both software engines and says how far they are apart.
+//! `cargo run --example build_transformer` runs it on both software engines and says how far they are apart.
 #![allow(clippy::print_stdout)]
 
 use anemone::device::{self, Engine, Options};
@@ -13,7 +13,7 @@ const MODEL: usize = 64;
 const HEADS: usize = 4;
 const SEQUENCE: usize = 64;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut g = Graph::new();
     let x = g.placeholder(Shape::spatial(MODEL, 1, SEQUENCE));
     let y = block(&mut g, x);

@@ -1,6 +1,6 @@
 //! Reads a program, changes an op in it, checks what came of it, and prints it.
 //!
-//! `cargo run -p anemone --example edit_program`
+//! `cargo run --example edit_program`
 #![allow(clippy::print_stdout)]
 
 use anemone::bundle::Weights;
@@ -16,7 +16,7 @@ const TEXT: &str = r#"program(1.3) {
     } -> (y);
 }"#;
 
-fn main() -> Result<(), Diagnostics> {
+pub(crate) fn main() -> Result<(), Diagnostics> {
     // A program is a plain value: functions, with calls, with arguments.
     let mut program = text::parse(TEXT)?;
     // An op is only a name here, and this one is not quite right: nothing minds until the program is verified.

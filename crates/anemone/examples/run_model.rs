@@ -1,6 +1,6 @@
 //! Opens a model, checks it, loads it and runs it on a picture.
 //!
-//! `cargo run -p anemone --example run_model [MODEL]`, where MODEL takes one picture of 8 by 8 pixels. Without it the
+//! `cargo run --example run_model [MODEL]`, where MODEL takes one picture of 8 by 8 pixels. Without it the
 //! model of `examples/models` is taken, which tells handwritten digits apart.
 #![allow(clippy::print_stdout)]
 
@@ -21,11 +21,16 @@ const THREE: [[f64; 8]; 8] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
-    let path = std::env::args().nth(1).unwrap_or_else(|| digits.to_string());
+    run(&std::env::args().nth(1).unwrap_or_else(|| DIGITS.into()))
+}
 
+/// A model that tells handwritten digits apart.
+pub(crate) const DIGITS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+
+pub(crate) fn run(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     // MIL text, a package and a compiled model are opened in the same way.
-    let bundle = bundle::open(&path)?;
+    let bundle = bundle::open(path)?;
 
     // Only a verified program is run. What is wrong with one is data: here it is drawn for people.
     let report = verify::verify(&bundle.program, &bundle.weights);
