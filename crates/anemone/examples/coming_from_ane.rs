@@ -1,6 +1,7 @@
 //! The sample of the crate `ane`: only the `use` line is another one, and there are numbers to compute with.
 //!
 //! `cargo run --example coming_from_ane` runs it on the engine that there is; off a Mac that is the software engine.
+//! `docs/coming-from-ane.md` goes through the rest of that crate.
 #![allow(clippy::print_stdout)]
 
 use anemone::{Error, Graph, NSQualityOfService, Shape, TensorData};

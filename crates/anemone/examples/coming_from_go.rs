@@ -1,6 +1,6 @@
 //! The sample of the Go package `ane`, call for call: open, compile, write, evaluate, read.
 //!
-//! `cargo run --example coming_from_go` runs it.
+//! `cargo run --example coming_from_go` runs it; `docs/coming-from-go.md` says what became of the other calls.
 #![allow(clippy::print_stdout)]
 
 use anemone::blob::pack_weights;

@@ -2,7 +2,7 @@
 //! compare what came out with what the processor computes.
 //!
 //! `cargo run --example coming_from_internals` runs it. There they are messages to private classes,
-//! whose selectors stand beside the calls. Its four functions of C are in `crates/anemone-c`.
+//! whose selectors stand beside the calls; `docs/coming-from-internals.md` has all of them, and the four functions of C.
 #![allow(clippy::print_stdout)]
 
 use anemone::{Client, CompileOptions, Error, QualityOfService, Surface};

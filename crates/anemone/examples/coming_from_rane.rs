@@ -1,6 +1,6 @@
 //! The life of a kernel as the specification of the crate `rane` has it: a text is compiled, loaded, run and unloaded.
 //!
-//! `cargo run --example coming_from_rane` runs it.
+//! `cargo run --example coming_from_rane` runs it; `docs/coming-from-rane.md` says what became of each call.
 #![allow(clippy::print_stdout)]
 
 use anemone::Error;

@@ -49,3 +49,22 @@ pub use graph::{
     Convolution2dDescriptor, ConvolutionTranspose2dDescriptor, Graph, PadFillMode, PadMode, Shape, Tensor,
 };
 pub use surface::{Port, Surface, TensorLayout, row_stride_for};
+
+/// Documents of the repository whose programs are compiled, and run, as those of the documentation are.
+#[cfg(doctest)]
+mod documents {
+    macro_rules! documents {
+        ($($name:ident = $path:literal;)*) => {$(
+            #[doc = include_str!($path)]
+            struct $name;
+        )*}
+    }
+
+    documents! {
+        Readme = "../../../README.md";
+        ComingFromAne = "../../../docs/coming-from-ane.md";
+        ComingFromGo = "../../../docs/coming-from-go.md";
+        ComingFromInternals = "../../../docs/coming-from-internals.md";
+        ComingFromRane = "../../../docs/coming-from-rane.md";
+    }
+}
