@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod aarch64;
+mod api;
 mod corpus;
 mod fuzz;
 mod golden;
@@ -11,6 +12,7 @@ mod loom;
 mod macho;
 mod macos;
 mod miri;
+mod nightly;
 mod rows;
 mod tools;
 
@@ -22,6 +24,15 @@ use clap::Parser;
 /// Tasks of this repository.
 #[derive(Parser)]
 enum Task {
+    /// Compares the public items of the libraries with those that are recorded, in `crates/*/api.txt`.
+    ///
+    /// The exit code is 1 when an item is gone or has another signature; items that are new are only named. Needs rustup,
+    /// which adds a nightly Rust.
+    Api {
+        /// Records the items that there are.
+        #[arg(long)]
+        write: bool,
+    },
     /// Checks, prints and runs every model below a folder, and writes a table of what came of it.
     ///
     /// Models that the folder's INDEX.tsv marks as drafts (column `parses` = n) and models of the old kinds must be
@@ -113,6 +124,7 @@ impl From<String> for Stop {
 /// what it needs.
 fn main() -> ExitCode {
     let result = match Task::parse() {
+        Task::Api { write } => api::run(write),
         Task::Corpus { folder, output, only } => {
             corpus::run(&folder, output.as_deref(), only.as_deref()).map_err(Stop::from)
         }

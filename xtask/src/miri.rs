@@ -1,18 +1,14 @@
 //! `cargo xtask miri`: unsafe code, interpreted by Miri.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::{Stop, tools};
+use crate::{Stop, nightly};
 
-/// The nightly Rust whose Miri is used: another one may find other things, or lack Miri.
-const TOOLCHAIN: &str = "nightly-2026-05-20";
-
-/// What it needs besides.
+/// What the nightly Rust needs besides.
 const COMPONENTS: [&str; 2] = ["miri", "rust-src"];
 
 /// The tests of the seam over the fake, and those of its modules.
@@ -74,7 +70,8 @@ const JOBS: [Job; 5] = [
 
 /// Runs the tests; false when one failed.
 pub(crate) fn run() -> Result<bool, Stop> {
-    install().map_err(|e| Stop::Lacking(format!("there is no {TOOLCHAIN} with Miri: {e}")))?;
+    nightly::install(&COMPONENTS)
+        .map_err(|e| Stop::Lacking(format!("there is no {} with Miri: {e}", nightly::TOOLCHAIN)))?;
     let begin = Instant::now();
     for tests in [SEAM, APPLE, KERNELS] {
         let status = miri(tests, "").arg("--no-run").status();
@@ -145,32 +142,7 @@ fn interpret(job: &Job, begin: Instant) -> Result<Outcome, String> {
 
 /// Miri for these tests.
 fn miri(tests: &[&str], flags: &str) -> Command {
-    let mut command = Command::new("rustup");
+    let mut command = nightly::cargo();
+    command.args(["miri", "test", "--locked"]).args(tests).env("MIRIFLAGS", format!("{FLAGS} {flags}"));
     command
-        .args(["run", TOOLCHAIN, "cargo", "miri", "test", "--locked"])
-        .args(tests)
-        .env("MIRIFLAGS", format!("{FLAGS} {flags}"))
-        // What another toolchain has built there fits badly.
-        .env("CARGO_TARGET_DIR", folder())
-        .current_dir(tools::root());
-    command
-}
-
-fn folder() -> PathBuf {
-    tools::root().join("target").join(TOOLCHAIN)
-}
-
-/// Installs the toolchain unless it is there.
-fn install() -> Result<(), String> {
-    let mut list = Command::new("rustup");
-    list.args(["component", "list", "--installed", "--toolchain", TOOLCHAIN]).stderr(Stdio::null());
-    let output = list.output().map_err(|e| format!("rustup does not start: {e}"))?;
-    let found = String::from_utf8_lossy(&output.stdout).into_owned();
-    if COMPONENTS.iter().all(|c| found.lines().any(|line| line.starts_with(c))) {
-        return Ok(());
-    }
-    let mut install = Command::new("rustup");
-    install.args(["toolchain", "install", TOOLCHAIN, "--profile", "minimal", "--no-self-update"]);
-    install.args(COMPONENTS.iter().flat_map(|c| ["--component", c]));
-    tools::fetch(&mut install)
 }

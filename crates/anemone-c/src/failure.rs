@@ -69,9 +69,7 @@ impl From<Error> for Failure {
             Error::NoAne | Error::VirtualClientUnavailable(_) | Error::UnsupportedSelector(_) => {
                 Code::NoEngine
             }
-            Error::Program(_) | Error::SpatialWidthTooSmall { .. } | Error::UnsupportedLayout { .. } => {
-                Code::Program
-            }
+            Error::Program(_) | Error::UnsupportedLayout { .. } => Code::Program,
             Error::CompileBudgetExhausted(_) => Code::Budget,
             Error::Compile(_) | Error::Io { .. } => Code::Compile,
             Error::ModelLoad(_) | Error::NotLoaded => Code::Load,

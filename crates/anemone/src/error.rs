@@ -20,16 +20,6 @@ pub enum Error {
     /// The program is wrong, or is not for this engine.
     #[error("{0}")]
     Program(Diagnostics),
-    /// A tensor is narrower than the engine of this machine takes.
-    #[error("`{name}` is {width} wide, and this engine takes tensors of a width of {min} and more: pad it")]
-    SpatialWidthTooSmall {
-        /// The tensor.
-        name: String,
-        /// Its width.
-        width: usize,
-        /// The least width.
-        min: usize,
-    },
     /// The process has compiled, or loaded, as many programs as the system lets it.
     #[error("{0}")]
     CompileBudgetExhausted(AneError),

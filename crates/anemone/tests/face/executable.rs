@@ -64,6 +64,25 @@ fn all_ways_to_run_give_the_same() {
     });
 }
 
+/// Rows F2, A7: a tensor may be of any width. What others know as a least width is that of rows of 64 bytes in surfaces
+/// without padding.
+#[test]
+fn tensors_are_of_any_width() {
+    on_each_engine(|client| {
+        for width in [1, 2, 31, 32, 33, 63, 64, 65] {
+            let shape = Shape { batch: 1, channels: 3, height: 2, width };
+            let mut g = Graph::new();
+            let x = g.placeholder(shape);
+            g.addition(x, x);
+            let exe = g.compile_on(client, CompileOptions::default()).unwrap();
+            let [x, y] = [(); 2].map(|()| TensorData::on(client, shape).unwrap());
+            x.write_f32_with(|i| i as f32).unwrap();
+            exe.run(&[&x], &[&y]).unwrap();
+            assert!(y.as_f32_slice().iter().enumerate().all(|(i, &y)| y == 2.0 * i as f32), "{width}");
+        }
+    });
+}
+
 /// Rows H13, H14: a run binds anew, a cached one only what it has not seen; others than those of the last run are not
 /// taken for them.
 #[test]
