@@ -11,10 +11,12 @@ use crate::{Stop, nightly};
 /// What the nightly Rust needs besides.
 const COMPONENTS: [&str; 2] = ["miri", "rust-src"];
 
-/// The tests of the seam over the fake, and those of its modules.
+/// The tests of the seam over the fake, those of its modules, and those of the interfaces above it.
 const SEAM: &[&str] = &["--package", "anemone-apple", "--features", "fake", "--test", "seam"];
 const APPLE: &[&str] = &["--package", "anemone-apple", "--features", "fake", "--lib"];
 const KERNELS: &[&str] = &["--package", "anemone-kernels", "--lib"];
+const FACE: &[&str] = &["--package", "anemone", "--test", "face"];
+const CLIENT: &[&str] = &["--package", "anemone", "--test", "client"];
 
 /// Files, which the fake keeps as the system does, and the clock of this machine; no address is made of a number.
 const FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
@@ -31,7 +33,7 @@ struct Job {
 
 /// The longest come first, so that no processor is left with them at the end. Miri's stricter model of which pointer may
 /// reach what sees everything; the other one, which takes longer, what hands pointers to threads and callbacks.
-const JOBS: [Job; 5] = [
+const JOBS: [Job; 7] = [
     Job { name: "seam", tests: SEAM, only: &["--skip", "rows::"], flags: "" },
     Job { name: "messages", tests: SEAM, only: &["rows::"], flags: "" },
     Job {
@@ -65,6 +67,25 @@ const JOBS: [Job; 5] = [
         // Threads that help wait for work until the process ends.
         flags: "-Zmiri-ignore-leaks",
     },
+    // Requests of the software engine: dropped under way, and on one surface in the order of events.
+    Job {
+        name: "requests",
+        tests: CLIENT,
+        only: &["a_future_may_be_dropped", "evaluations_share_a_surface"],
+        flags: "",
+    },
+    // Surfaces, and the guards of their bytes and numbers.
+    Job {
+        name: "guards",
+        tests: FACE,
+        only: &[
+            "bytes_are_reached_in_place",
+            "copies_are_the_same_surface",
+            "several_guards_read_at_once",
+            "what_is_overwritten_is_not_read",
+        ],
+        flags: "",
+    },
     Job { name: "surfaces of the host", tests: APPLE, only: &["host::", "made_once"], flags: "" },
 ];
 
@@ -73,7 +94,7 @@ pub(crate) fn run() -> Result<bool, Stop> {
     nightly::install(&COMPONENTS)
         .map_err(|e| Stop::Lacking(format!("there is no {} with Miri: {e}", nightly::TOOLCHAIN)))?;
     let begin = Instant::now();
-    for tests in [SEAM, APPLE, KERNELS] {
+    for tests in [SEAM, APPLE, KERNELS, FACE, CLIENT] {
         let status = miri(tests, "").arg("--no-run").status();
         if !status.map_err(|e| format!("rustup does not start: {e}"))?.success() {
             return Ok(false);
@@ -143,6 +164,11 @@ fn interpret(job: &Job, begin: Instant) -> Result<Outcome, String> {
 /// Miri for these tests.
 fn miri(tests: &[&str], flags: &str) -> Command {
     let mut command = nightly::cargo();
-    command.args(["miri", "test", "--locked"]).args(tests).env("MIRIFLAGS", format!("{FLAGS} {flags}"));
+    command
+        .args(["miri", "test", "--locked"])
+        .args(tests)
+        .env("MIRIFLAGS", format!("{FLAGS} {flags}"))
+        // Tests that panic on purpose would find the names of all that called them, which takes long.
+        .env("RUST_BACKTRACE", "0");
     command
 }

@@ -83,6 +83,10 @@ pub fn probe() -> Vec<Probe> {
 }
 
 fn open(library: SystemLibrary) -> Result<Library, Error> {
+    if cfg!(miri) {
+        let reason = "the interpreter opens no libraries".into();
+        return Err(Error::NoFramework { library: library.name, reason });
+    }
     // SAFETY: loading a library runs its initialisers. The paths are constants that lie in the sealed system volume
     // or the shared cache of macOS, whose libraries are meant to be loaded by any process; on other systems there is
     // nothing at these paths.

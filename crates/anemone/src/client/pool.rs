@@ -216,7 +216,16 @@ impl PooledRequest {
 
     /// Starts an evaluation and does not wait for it: as [`Request::start`].
     ///
-    /// When the request is released before its evaluation has ended, it returns to the pool at the end.
+    /// When the request is released before its evaluation has ended, it returns to the pool at the end. Its outputs are not
+    /// read before:
+    ///
+    /// ```compile_fail,E0502
+    /// # fn read(request: &mut anemone::PooledRequest) -> Result<(), anemone::Error> {
+    /// let evaluation = request.eval_async();
+    /// request.read_output_f32(0, &mut [0.0; 4])?;
+    /// evaluation.wait()
+    /// # }
+    /// ```
     pub fn eval_async(&mut self) -> Evaluation<'_> {
         let (request, end) = self.begin();
         request.start_and(end)
@@ -241,6 +250,13 @@ impl PooledRequest {
     }
 
     /// Gives the request back to the pool, as dropping it does.
+    ///
+    /// ```compile_fail,E0382
+    /// # fn released(mut request: anemone::PooledRequest) -> Result<(), anemone::Error> {
+    /// request.release();
+    /// request.eval()
+    /// # }
+    /// ```
     pub fn release(self) {}
 }
 

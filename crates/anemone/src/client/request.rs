@@ -154,6 +154,16 @@ impl Request {
     ///     second.await
     /// }
     /// ```
+    ///
+    /// Until it has ended, nothing of the request is written or read:
+    ///
+    /// ```compile_fail,E0502
+    /// # fn read(request: &mut anemone::Request) -> Result<(), anemone::Error> {
+    /// let evaluation = request.start();
+    /// request.read_output_f32(0, &mut [0.0; 4])?;
+    /// evaluation.wait()
+    /// # }
+    /// ```
     pub fn start(&mut self) -> Evaluation<'_> {
         self.start_and(|| ())
     }

@@ -10,6 +10,26 @@ use crate::surface::{Number, ReadGuard, WriteGuard, gather_as, scatter_as};
 /// The numbers of a [`TensorData`], which is locked for reading until this is dropped.
 ///
 /// They are a copy as `f32`, without padding, in the order batch, channels, height, width.
+///
+/// Nothing is written by it:
+///
+/// ```compile_fail,E0594
+/// use anemone::{Shape, TensorData};
+/// let data = TensorData::new(Shape::channels(3));
+/// let mut locked = data.as_f32_slice();
+/// locked[0] = 1.0;
+/// ```
+///
+/// and the numbers live no longer than the lock:
+///
+/// ```compile_fail,E0505
+/// use anemone::{Shape, TensorData};
+/// let data = TensorData::new(Shape::channels(3));
+/// let locked = data.as_f32_slice();
+/// let numbers: &[f32] = &locked;
+/// drop(locked);
+/// assert_eq!(numbers[0], 0.0);
+/// ```
 #[derive(Debug)]
 pub struct LockedSlice<'a> {
     data: &'a TensorData,

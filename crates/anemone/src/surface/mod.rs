@@ -106,6 +106,15 @@ impl Surface {
     ///
     /// When somebody writes the surface at the moment, as [`RefCell::borrow`](std::cell::RefCell::borrow) does: a guard, a
     /// closure further up, or an evaluation. [`Surface::try_read`] gives an error then.
+    ///
+    /// The numbers are shown, not given: after the closure the engine may write them.
+    ///
+    /// ```compile_fail,E0521
+    /// let surface = anemone::Surface::new(64)?;
+    /// let mut kept: &[u16] = &[];
+    /// surface.read(|numbers| kept = numbers);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
     pub fn read<R>(&self, f: impl FnOnce(&[u16]) -> R) -> R {
         self.try_read(f).unwrap_or_else(|e| panic!("{e}"))
     }
@@ -151,6 +160,17 @@ impl Surface {
     }
 
     /// Locks the surface to read and write its bytes, until the guard is dropped.
+    ///
+    /// Who writes does so alone:
+    ///
+    /// ```compile_fail,E0502
+    /// let surface = anemone::Surface::new(64)?;
+    /// let mut bytes = surface.lock_mut()?;
+    /// let first = &bytes[0];
+    /// bytes[1] = 2;
+    /// assert_eq!(*first, 0);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
