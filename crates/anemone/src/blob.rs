@@ -41,21 +41,45 @@ const DTYPES: [DType; 17] = {
 };
 
 /// The number that stands for a dtype in a record; there is none for bools, strings and numbers of 64 bits.
+///
+/// ```
+/// use anemone::{blob::code_of, types::DType};
+/// assert_eq!((code_of(DType::Fp16), code_of(DType::String)), (Some(1), None));
+/// ```
 pub fn code_of(dtype: DType) -> Option<u32> {
     DTYPES.iter().position(|&d| d == dtype).map(|i| i as u32 + 1)
 }
 
 /// The dtype that a number in a record stands for.
+///
+/// ```
+/// use anemone::{blob::dtype_of, types::DType};
+/// assert_eq!((dtype_of(1), dtype_of(999)), (Some(DType::Fp16), None));
+/// ```
 pub fn dtype_of(code: u32) -> Option<DType> {
     DTYPES.get(usize::try_from(code.checked_sub(1)?).ok()?).copied()
 }
 
 /// Whether these are the first bytes of a Git LFS pointer: what a checkout holds in the place of a large file.
+///
+/// ```
+/// use anemone::blob::is_lfs_pointer;
+/// assert!(is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"));
+/// assert!(!is_lfs_pointer(&anemone::blob::pack_weights(&[0])));
+/// ```
 pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(LFS_POINTER)
 }
 
 /// What a record says of its tensor. The shape is the program's affair.
+///
+/// ```
+/// let bytes = anemone::blob::pack_weights(&[0x3c00, 0x4000]);
+/// for record in anemone::blob::Reader::new(&bytes)?.records() {
+///     assert_eq!(record?.data, 128..132);
+/// }
+/// # Ok::<(), anemone::source::Diagnostic>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Where the record stands in the file: what the program calls the offset of the tensor.
@@ -78,6 +102,16 @@ impl Record {
 }
 
 /// Reads a weight file from its bytes, which may be those of a mapped file.
+///
+/// ```
+/// use anemone::{blob::Reader, types::DType};
+/// let bytes = anemone::blob::pack_weights(&[0x3c00, 0x4000]);
+/// let reader = Reader::new(&bytes)?;
+/// let record = reader.record(64)?;
+/// assert_eq!((reader.count(), record.dtype, record.elements()), (1, DType::Fp16, 2));
+/// assert_eq!(bytes[record.data.clone()], [0x00, 0x3c, 0x00, 0x40]);
+/// # Ok::<(), anemone::source::Diagnostic>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -219,6 +253,20 @@ fn align(offset: u64) -> u64 {
 }
 
 /// Writes a weight file, tensor by tensor. The same tensors give the same bytes.
+///
+/// ```
+/// use anemone::blob::{Reader, Writer};
+/// use anemone::types::{DType, Tensor};
+/// use std::io::Cursor;
+/// let mut writer = Writer::new(Cursor::new(Vec::new()))?;
+/// let first = writer.append(&Tensor::from_f64s(DType::Fp16, &[2], &[1.0, 2.0]).unwrap())?;
+/// let second = writer.append(&Tensor::from_i64s(DType::Int8, &[3], &[1, 2, 3]).unwrap())?;
+/// let bytes = writer.finish()?.into_inner();
+/// let reader = Reader::new(&bytes).unwrap();
+/// assert_eq!(reader.record(first).unwrap().elements(), 2);
+/// assert_eq!(reader.record(second).unwrap().dtype, DType::Int8);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,

@@ -5,6 +5,13 @@ use std::str::FromStr;
 /// A chip with a Neural Engine that runs MIL programs: a Mac's, or the iPhone's of the same generation.
 ///
 /// The `n`th Mac chip has the engine of family `H(n + 12)` (sources: ANEForge, maderix/ANE and others).
+///
+/// ```
+/// use anemone::Chip;
+/// let chip: Chip = "m4".parse()?;
+/// assert_eq!((chip, chip.architecture(), chip.cores()), (Chip::M4, "h16g", 16));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Chip {
     /// M1, and A14: H13.

@@ -9,6 +9,18 @@ use crate::source::{Diagnostic, Diagnostics};
 ///
 /// A program that is wrong is [`Error::Program`], with every reason and its place. Everything else is the world: the
 /// words of Apple's code are kept as they came, in the [`AneError`] of a variant, and in [`source`](std::error::Error::source).
+///
+/// ```
+/// use anemone::{Client, CompileOptions, Error};
+/// let options = CompileOptions { mil_text: b"program(1.3) { }".to_vec(), qos: 5, ..Default::default() };
+/// match Client::open()?.compile(options) {
+///     Err(Error::Program(diagnostics)) => println!("the program is wrong: {diagnostics}"),
+///     Err(Error::CompileBudgetExhausted(_)) => println!("start another process"),
+///     Err(Error::Invalid(why)) => assert!(why.starts_with("5 is no quality of service")),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -118,6 +130,17 @@ pub enum Error {
 }
 
 /// What Apple's code, or the software engine, said when it refused a call.
+///
+/// ```
+/// use anemone::Error;
+/// fn code(error: &Error) -> Option<i64> {
+///     match error {
+///         Error::Compile(said) | Error::ModelLoad(said) | Error::Eval(said) => Some(said.code),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(code(&Error::NotLoaded), None);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{op}: {source}")]
 pub struct AneError {

@@ -213,7 +213,7 @@ fn on_client(built: &Built, line: &Line<'_>, client: &Client) -> Result<Vec<Tens
     Ok(found)
 }
 
-/// Row P10: each program gives what PyTorch gives, and gradients are those of its autograd.
+/// Rows P10, Q8: each program gives what PyTorch gives, and gradients are those of its autograd.
 #[test]
 fn programs_give_what_pytorch_gives() {
     let fake = Fake::new(software::machine(Engine::Cpu));

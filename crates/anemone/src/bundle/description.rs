@@ -13,6 +13,13 @@ use crate::source::Diagnostic;
 use crate::types::DType;
 
 /// What a model says of itself: its functions, their features, and who made it.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// let description = anemone::bundle::open(digits)?.description.unwrap();
+/// assert_eq!(description.functions[0].outputs[0].name, "probabilities");
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Description {
     /// The functions. A model of one function describes it without a name of its own; here it is called `main`.
@@ -31,6 +38,14 @@ impl Description {
 }
 
 /// The features of one function, in the order that callers see.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// let description = anemone::bundle::open(digits)?.description.unwrap();
+/// let interface = &description.functions[0];
+/// assert_eq!((interface.inputs.len(), interface.outputs.len(), interface.states.len()), (1, 1, 0));
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interface {
     /// The name of the function.
@@ -48,6 +63,15 @@ pub struct Interface {
 }
 
 /// A named input, output or state.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{self, FeatureKind};
+/// let description = bundle::open(digits)?.description.unwrap();
+/// let image = &description.functions[0].inputs[0];
+/// assert!(matches!(&image.kind, FeatureKind::Array(array) if array.shape == [1, 1, 8, 8]));
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     /// Its name.
@@ -61,6 +85,20 @@ pub struct Feature {
 }
 
 /// What values a feature takes.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{self, FeatureKind};
+/// let description = bundle::open(digits)?.description.unwrap();
+/// for feature in &description.functions[0].inputs {
+///     match &feature.kind {
+///         FeatureKind::Array(array) => println!("{}: {:?}", feature.name, array.shape),
+///         FeatureKind::Image(image) => println!("{}: {} by {}", feature.name, image.width, image.height),
+///         other => println!("{}: {other:?}", feature.name),
+///     }
+/// }
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeatureKind {
     /// A whole number.
@@ -126,6 +164,15 @@ pub enum Colour {
 }
 
 /// A tensor.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{self, FeatureKind, Flexibility};
+/// let description = bundle::open(digits)?.description.unwrap();
+/// let FeatureKind::Array(array) = &description.functions[0].inputs[0].kind else { panic!() };
+/// assert_eq!((&array.flexibility, array.default), (&Flexibility::Fixed, None));
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArrayFeature {
     /// The dtype of the elements; `None` where it is not stated.
@@ -139,6 +186,12 @@ pub struct ArrayFeature {
 }
 
 /// Which shapes a tensor or image may have besides its own.
+///
+/// ```
+/// use anemone::bundle::{Flexibility, SizeRange};
+/// let any_batch = Flexibility::Ranges(vec![SizeRange { lower: 1, upper: None }]);
+/// assert_ne!(any_batch, Flexibility::Fixed);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Flexibility {
     /// No other.
@@ -151,6 +204,12 @@ pub enum Flexibility {
 }
 
 /// From `lower` to `upper`, both included.
+///
+/// ```
+/// use anemone::bundle::SizeRange;
+/// let at_least_two = SizeRange { lower: 2, upper: None };
+/// assert_ne!(at_least_two, SizeRange { upper: Some(8), ..at_least_two });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeRange {
     /// The smallest.
@@ -160,6 +219,13 @@ pub struct SizeRange {
 }
 
 /// Who made a model, and what else is said of it.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// let metadata = anemone::bundle::open(digits)?.description.unwrap().metadata;
+/// println!("{} {}", metadata.short_description, metadata.version);
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// What it does, in short.

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::source::{Diagnostic, Diagnostics, Source};
 
 /// Why a bundle cannot be opened or written.
+///
+/// ```
+/// use anemone::bundle::{self, Error};
+/// assert!(matches!(bundle::open("there is no such model"), Err(Error::Io { .. })));
+/// ```
 #[derive(Debug)]
 pub enum Error {
     /// The bundle is at fault.

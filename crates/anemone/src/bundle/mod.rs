@@ -47,6 +47,16 @@ use crate::mil::Program;
 use crate::source::{Diagnostics, Source};
 
 /// What was opened.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{self, Form};
+/// let bundle = bundle::open(digits)?;
+/// assert_eq!((bundle.form, bundle.stages.len()), (Form::Package, 0));
+/// let description = bundle.description.unwrap();
+/// assert_eq!(description.functions[0].inputs[0].name, "image");
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Bundle {
     /// The path it was opened from.
@@ -90,6 +100,13 @@ impl Bundle {
 }
 
 /// The form of a bundle on the disk.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{Form, open};
+/// assert_eq!(open(digits)?.form, Form::Package);
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A file of MIL text.
@@ -103,6 +120,13 @@ pub enum Form {
 }
 
 /// A model of a pipeline.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// // A model that is no pipeline has no stages.
+/// assert!(anemone::bundle::open(digits)?.stages.is_empty());
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Stage {
     /// Its name.

@@ -6,6 +6,13 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 use crate::source::{Diagnostic, codes};
 
 /// What a model is: a field of the message that a model file holds.
+///
+/// ```
+/// use anemone::bundle::ModelKind;
+/// let programs: Vec<_> = ModelKind::ALL.iter().filter(|k| k.is_program()).collect();
+/// assert_eq!((programs.len(), programs[0].name), (1, "mlProgram"));
+/// assert_eq!(ModelKind::of(programs[0].number), Some(programs[0]));
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct ModelKind {
     /// The number of the field, which also starts `coremldata.bin`.

@@ -28,6 +28,15 @@ const DATA_LIMIT: u64 = 64 << 20;
 ///
 /// The weights are not read: that they are there and fit is found by verification.
 ///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle;
+/// let bundle = bundle::open(digits)?;
+/// assert_eq!(bundle.program.functions[0].name, "main");
+/// assert!(bundle::open("there is no such model").is_err());
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Io`] when the path cannot be read, [`Error::Refused`] when what it holds is at fault.
@@ -82,6 +91,18 @@ pub fn open(path: impl AsRef<Path>) -> Result<Bundle, Error> {
 }
 
 /// Opens a model from the bytes of its model file (`.mlmodel`), with weights from elsewhere.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle::{self, Weights};
+/// use std::path::Path;
+/// // The model file of a package, read by somebody else; its weights are beside it.
+/// let folder = Path::new(digits).join("Data/com.apple.CoreML");
+/// let bytes = std::fs::read(folder.join("model.mlmodel")).unwrap();
+/// let bundle = bundle::from_bytes(&bytes, Weights::beside(folder))?;
+/// assert_eq!(bundle.program.functions[0].name, "main");
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 ///
 /// # Errors
 ///

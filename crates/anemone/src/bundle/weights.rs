@@ -39,6 +39,14 @@ pub struct Weights {
 }
 
 /// The bytes of a weight file, mapped or in memory.
+///
+/// ```
+/// use anemone::{blob, bundle::Weights};
+/// let weights = Weights::none();
+/// weights.insert("@model_path/weights/w.bin", blob::pack_weights(&[0x3c00; 4]))?;
+/// assert_eq!(weights.bytes("@model_path/weights/w.bin")?.len(), 128 + 8);
+/// # Ok::<(), anemone::source::Diagnostic>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct WeightFile(File);
 

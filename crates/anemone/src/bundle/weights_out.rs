@@ -146,6 +146,16 @@ fn merge(
 }
 
 /// Every reference of a program to a weight file.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// use anemone::bundle;
+/// let bundle = bundle::open(digits)?;
+/// for blob in bundle::blobs(&bundle.program) {
+///     assert!(bundle.weights.get(blob).is_ok());
+/// }
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 pub fn blobs(program: &Program) -> Vec<&BlobRef> {
     fn value<'a>(v: &'a Value, out: &mut Vec<&'a BlobRef>) {
         match v {

@@ -27,6 +27,18 @@ use crate::source::{Diagnostic, codes};
 use crate::text;
 
 /// What was written.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use anemone::{Graph, Shape, bundle};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(2, 1, 64));
+/// g.relu(x);
+/// let path = folder.path().join("relu.mil");
+/// let bundle::Written { path: written, notes } = bundle::write_mil(&g.build()?.bundle(), &path)?;
+/// assert_eq!((written, notes.len()), (path, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Written {
     /// The file or folder.
@@ -124,6 +136,17 @@ fn specification_version(program: &Program, stated: Option<i32>, named: bool) ->
 /// Writes the program as text, to a file if the path ends in `.mil`, else to `model.mil` in a folder; its weight
 /// files go beside it, under the paths that the program gives.
 ///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use anemone::{Graph, Shape, bundle};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(2, 1, 64));
+/// g.inner_product(x, &[0.5; 8], 2, 4);
+/// let written = bundle::write_mil(&g.build()?.bundle(), folder.path().join("layer.mil"))?;
+/// assert_eq!(bundle::open(written.path)?.program.functions.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Io`] when it cannot be written, and when another weight file is already in the place of one;
@@ -152,6 +175,17 @@ pub fn write_mil(bundle: &Bundle, path: impl AsRef<Path>) -> Result<Written, Err
 }
 
 /// Writes a compiled model: the folder that Core ML loads.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use anemone::{Graph, Shape, bundle};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(2, 1, 64));
+/// g.inner_product(x, &[0.5; 8], 2, 4);
+/// let written = bundle::write_mlmodelc(&g.build()?.bundle(), folder.path().join("layer.mlmodelc"))?;
+/// assert_eq!(bundle::open(written.path)?.program.functions.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -251,6 +285,17 @@ fn write_compiled_pipeline(
 /// Writes a package: the folder that Core ML compiles.
 ///
 /// Weight files that are more than one are merged into one, since a package is known to have one only.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use anemone::{Graph, Shape, bundle};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(2, 1, 64));
+/// g.inner_product(x, &[0.5; 8], 2, 4);
+/// let written = bundle::write_mlpackage(&g.build()?.bundle(), folder.path().join("layer.mlpackage"))?;
+/// assert_eq!(bundle::open(written.path)?.program.functions.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///

@@ -47,6 +47,12 @@ pub(super) enum Kind {
 
 /// How an evaluation with shared events is to be made. The software engine has neither fences nor firmware: there both
 /// are the same as their defaults.
+///
+/// ```
+/// use anemone::SharedEventEvalOptions;
+/// let to_gpu = SharedEventEvalOptions { disable_io_fences_use_shared_events: true, ..Default::default() };
+/// assert!(!to_gpu.enable_fw_to_fw_signal);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedEventEvalOptions {
     /// Use shared events in place of the fences of the driver: wanted when the GPU waits for the engine.

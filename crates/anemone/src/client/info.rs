@@ -8,6 +8,13 @@ use crate::surface::frameworks;
 
 /// What a machine says about its engine. What it does not say is `false`, 0 or empty; `telemetry` tells that from a
 /// value.
+///
+/// ```
+/// use anemone::{Chip, Client};
+/// let client = Client::software(Chip::M1);
+/// let info = client.info();
+/// assert_eq!((info.has_ane, info.num_cores, info.architecture.as_str()), (false, 16, "h13g"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Whether there is an engine, of hardware.

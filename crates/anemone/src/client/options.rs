@@ -4,6 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where a program comes from.
+///
+/// ```
+/// use anemone::{Chip, Client, CompileOptions, ModelType};
+/// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+/// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+/// let model = Client::software(Chip::M4).compile(options)?;
+/// assert_eq!((model.compile_model_type(), model.inputs()[0].name.as_str()), (ModelType::Package, "image"));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ModelType {
     /// MIL text and weights in memory.
@@ -14,6 +23,13 @@ pub enum ModelType {
 }
 
 /// A weight file that MIL text names.
+///
+/// ```
+/// use anemone::{CompileOptions, WeightFile, blob};
+/// let file = WeightFile { path: "@model_path/weights/w.bin".into(), blob: blob::pack_weights(&[0x3c00]) };
+/// let options = CompileOptions { weight_files: vec![file], ..Default::default() };
+/// assert_eq!(options.weight_files[0].blob.len(), 130);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WeightFile {
     /// The path with which the text names it, such as `@model_path/weights/layer1.bin`.
@@ -60,6 +76,13 @@ pub struct CompileOptions {
 pub(super) const WEIGHT_PATH: &str = "@model_path/weights/weight.bin";
 
 /// How long a compilation took.
+///
+/// ```
+/// use anemone::CompileStats;
+/// let stats = CompileStats { compile_ns: 2_000_000, load_ns: 500_000, total_ns: 2_600_000 };
+/// assert!(stats.available() && !CompileStats::default().available());
+/// assert_eq!(stats.to_string(), "compile 2.0ms, load 500.0µs, total 2.6ms");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompileStats {
     /// The nanoseconds of the compilation, of the wall clock.
@@ -71,6 +94,19 @@ pub struct CompileStats {
 }
 
 /// What takes measurements, such as a benchmark that prints them.
+///
+/// ```
+/// use anemone::{CompileStats, MetricSink};
+/// struct Lines(Vec<String>);
+/// impl MetricSink for Lines {
+///     fn report_metric(&mut self, value: f64, unit: &str) {
+///         self.0.push(format!("{value} {unit}"));
+///     }
+/// }
+/// let mut lines = Lines(Vec::new());
+/// CompileStats { compile_ns: 2, load_ns: 1, total_ns: 3 }.report_metrics(&mut lines);
+/// assert_eq!(lines.0[0], "2 compile-ns/op");
+/// ```
 pub trait MetricSink {
     /// Takes a value and the unit that it is in, such as `compile-ns/op`.
     fn report_metric(&mut self, value: f64, unit: &str);

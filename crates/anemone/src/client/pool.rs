@@ -176,6 +176,25 @@ impl Shared {
 /// A request of a pool, until it is [released](PooledRequest::release) or dropped.
 ///
 /// Its outputs are read as those of any [`Request`].
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::RequestPool;
+/// let pool = RequestPool::new(&model()?, 2)?;
+/// let mut request = pool.acquire()?;
+/// request.write_input_f32("x", &[-1.0, 0.0, 1.0, 2.0])?;
+/// request.eval()?;
+/// let mut y = [0.0; 4];
+/// request.read_output_f32("y", &mut y)?;
+/// assert_eq!(y, [0.0, 0.0, 1.0, 2.0]);
+/// request.release();
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PooledRequest {
     /// There until it is dropped.

@@ -20,6 +20,23 @@ use crate::types::Element;
 /// The inputs are written, the program is run, the outputs are read; then again. It keeps the program loaded. Inputs and
 /// outputs are in the order of the program, whatever the order in which the engine has them; they are named by their
 /// number or by their name.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// let model = model()?;
+/// let mut request = model.new_request()?;
+/// request.write_input_f32(0, &[1.0; 4])?;
+/// request.run()?;
+/// let mut y = [0.0; 4];
+/// request.read_output_f32("y", &mut y)?;
+/// assert_eq!((y, request.inputs()[0].name.as_str()), ([1.0; 4], "x"));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Request {
     loaded: Loaded,
@@ -37,6 +54,19 @@ pub(super) enum Kind {
 }
 
 /// Which tensor of a program: its number, or its name.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// let model = model()?;
+/// assert_eq!(model.input_alloc_size(0)?, model.input_alloc_size("x")?);
+/// assert!(model.input_alloc_size("z").is_err() && model.input_alloc_size(1).is_err());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 pub trait Which: sealed::Sealed {
     #[doc(hidden)]
     fn position(self, ports: &[Port], what: &str) -> Result<usize, Error>;

@@ -57,6 +57,20 @@ pub struct StateHandle<'m> {
 }
 
 /// The state of a sequence at some time.
+///
+/// ```
+/// use anemone::{Chip, Client, CompileOptions, StateHandle, mil::generate};
+/// let built = generate::update_state("cache", [1, 1, 1, 2])?;
+/// let client = Client::software(Chip::M4);
+/// let model = client.compile_program(&built.program, &built.weights, &CompileOptions::default())?;
+/// let mut sequence = StateHandle::new(&model, 8)?;
+/// sequence.advance(3)?;
+/// let there = sequence.snapshot()?;
+/// sequence.advance(2)?;
+/// sequence.restore(&there)?;
+/// assert_eq!((there.position(), sequence.position()), (3, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct StateSnapshot {
     states: Vec<(crate::mil::Name, Tensor)>,

@@ -23,6 +23,16 @@ use crate::types::{DType, Tensor, TensorType, Type};
 use crate::verify::Function;
 
 /// How far a number may be from what is expected.
+///
+/// ```
+/// use anemone::device::compare::{Tolerance, compare};
+/// use anemone::types::{DType, Tensor};
+/// let expected = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.0])?;
+/// let found = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.5])?;
+/// let wide = Tolerance { relative: 0.0, absolute: 0.5 };
+/// assert!(compare(&found, &expected, wide)?.passes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// Times the largest magnitude that is expected.
@@ -54,6 +64,16 @@ impl Tolerance {
 }
 
 /// How two tensors differ. Differences are taken over the places where both are finite.
+///
+/// ```
+/// use anemone::device::compare::{Tolerance, compare};
+/// use anemone::types::{DType, Tensor};
+/// let expected = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.0])?;
+/// let found = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.5])?;
+/// let comparison = compare(&found, &expected, Tolerance::FP16)?;
+/// assert_eq!((comparison.max_abs, comparison.outside, comparison.first_outside), (0.5, 1, Some(2)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// How many elements were compared.
@@ -103,6 +123,13 @@ impl Comparison {
 }
 
 /// Why two tensors cannot be compared.
+///
+/// ```
+/// use anemone::device::compare::{Tolerance, compare};
+/// use anemone::types::{DType, Tensor};
+/// let [a, b] = [[2, 3], [3, 2]].map(|shape| Tensor::zeros(DType::Fp16, &shape).unwrap());
+/// assert!(compare(&a, &b, Tolerance::FP16).unwrap_err().to_string().contains("[2, 3]"));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("`{found}` is found where `{expected}` is expected")]
 pub struct Incomparable {
@@ -113,6 +140,16 @@ pub struct Incomparable {
 }
 
 /// Compares what was found with what is expected. The dtypes may differ: numbers are compared by value.
+///
+/// ```
+/// use anemone::device::compare::{Tolerance, compare};
+/// use anemone::types::{DType, Tensor};
+/// let expected = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.0])?;
+/// let found = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.5])?;
+/// assert!(compare(&expected, &expected, Tolerance::FP16)?.passes());
+/// assert!(!compare(&found, &expected, Tolerance::FP16)?.passes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -142,6 +179,10 @@ pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Resul
 }
 
 /// The position of an element in a tensor of this shape.
+///
+/// ```
+/// assert_eq!(anemone::device::compare::position(&[2, 3, 4], 17), [1, 1, 1]);
+/// ```
 pub fn position(shape: &[usize], mut index: usize) -> Vec<usize> {
     let mut at = vec![0; shape.len()];
     for (a, &extent) in at.iter_mut().zip(shape).rev() {
@@ -195,6 +236,14 @@ fn numbers(dtype: DType, found: &[f64], expected: &[f64], tolerance: Tolerance) 
 }
 
 /// Why a result is not what an op means.
+///
+/// ```
+/// use anemone::device::compare::{Disagreement, agree};
+/// use anemone::{mil::op::Tolerance, types::{DType, Tensor}};
+/// let [one, two] = [1.0, 2.0].map(|number| Tensor::scalar(DType::Int32, number));
+/// let wrong = agree(&two, &one, Tolerance::Exact).unwrap_err();
+/// assert!(matches!(wrong, Disagreement::Element { .. }), "{wrong}");
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Disagreement {
     /// The two have other types.

@@ -12,6 +12,19 @@ use crate::verify::{Body, Content, Function, Input, Step, ValueId};
 
 /// Prepares a function for an engine.
 ///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let x = Tensor::from_f64s(DType::Fp16, &[4], &[-1.0, 0.0, 1.0, 2.0])?;
+/// let outputs = model.run(&[("x", x)], &model.new_states()?)?;
+/// assert_eq!(outputs[0].1.as_tensor().unwrap().to_f64s(), [0.0, 0.0, 1.0, 2.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// `no-meaning` when anemone cannot compute an op of the function yet, `blob-missing` when a weight file is not

@@ -58,6 +58,11 @@ pub fn frameworks() -> Vec<Probe> {
 }
 
 /// An engine.
+///
+/// ```
+/// use anemone::device::Engine;
+/// assert_eq!(Engine::ALL.map(Engine::name), ["reference", "cpu"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// The meaning of every op, in plain loops.
@@ -86,6 +91,12 @@ impl std::fmt::Display for Engine {
 }
 
 /// How to run.
+///
+/// ```
+/// use anemone::device::Options;
+/// let small = Options { threads: 1, memory: 1 << 20, ..Options::default() };
+/// assert_eq!(small.turns, 1_000_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How many threads the cpu engine may use; by default as many as the machine has. The bits of the results do not
@@ -108,6 +119,19 @@ impl Default for Options {
 }
 
 /// Why a program could not be loaded or run.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let wrong = Tensor::from_f64s(DType::Fp16, &[3], &[0.0; 3])?;
+/// let error = model.run(&[("x", wrong)], &model.new_states()?).unwrap_err();
+/// assert!(error.diagnostic().message.contains("`x`"), "{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Diagnostic>);
@@ -126,6 +150,18 @@ impl From<Diagnostic> for Error {
 }
 
 /// What a function takes or gives: a name and a type.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let (x, y) = (&model.inputs()[0], &model.outputs()[0]);
+/// assert_eq!((x.name.as_str(), y.ty.to_string()), ("x", "tensor<fp16, [4]>".into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     /// The name.
@@ -135,7 +171,33 @@ pub struct Feature {
 }
 
 /// The variables of a function, by name: they carry on from run to run.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(state<tensor<fp16, [2]>> s) {
+/// #     tensor<fp16, [2]> y = read_state(input = s); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let states = model.new_states()?; // all zero, kept from run to run
+/// assert_eq!(states["s"].read().to_f64s(), [0.0, 0.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type States = BTreeMap<Name, State>;
 
 /// The results of a run, in the order that the function gives them.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let x = Tensor::from_f64s(DType::Fp16, &[4], &[-1.0, 0.0, 1.0, 2.0])?;
+/// let outputs = model.run(&[("x", x)], &model.new_states()?)?;
+/// let (name, value) = &outputs[0];
+/// assert_eq!((name.as_str(), value.as_tensor().unwrap().shape()), ("y", &[4][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Outputs = Vec<(Name, Datum)>;

@@ -8,6 +8,22 @@ use crate::types::{Datum, State, Type};
 use crate::verify::{Input, Step};
 
 /// A step that has run: see [`Loaded::run_observed`](super::Loaded::run_observed).
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// let x = Tensor::from_f64s(DType::Fp16, &[4], &[-1.0, 0.0, 1.0, 2.0])?;
+/// let mut seen = Vec::new();
+/// model.run_observed(&[("x", x)], &model.new_states()?, &mut |observed| {
+///     seen.push((observed.step.op.name, observed.results[0].as_tensor().unwrap().to_f64s()));
+/// })?;
+/// assert_eq!(seen, [("relu", vec![0.0, 0.0, 1.0, 2.0])]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 pub struct Observed<'a> {
     /// The step.

@@ -36,6 +36,17 @@ pub(super) struct Planned {
 /// A function that an engine is ready to run.
 ///
 /// It can be shared between threads; each run has its own values.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::{DType, Tensor}, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+/// assert_eq!((model.engine(), model.steps(), model.states().len()), (Engine::Cpu, 1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Loaded {
     function: Function,
     engine: Engine,

@@ -10,6 +10,15 @@ use crate::verify::{Body, Content, Function, Input, Step, Value};
 /// other ops are little work.
 ///
 /// `None` when they depend on the inputs: when a shape is not known, or a product stands in a nested block.
+///
+/// ```
+/// use anemone::{Graph, Shape, device};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// g.inner_product(x, &[0.5; 32], 4, 8);
+/// assert_eq!(device::multiply_adds(g.build()?.verified.main()), Some(4 * 8 * 64));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 pub fn multiply_adds(function: &Function) -> Option<u64> {
     let mut sum = 0u64;
     for step in &function.body.steps {

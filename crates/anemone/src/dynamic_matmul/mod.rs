@@ -20,6 +20,14 @@ use anemone_kernels::fp16::{cast_f16_f32, cast_f32_f16};
 use tiles::Tile;
 
 /// How a [`DynamicMatmul`] is compiled.
+///
+/// ```
+/// use anemone::{Chip, Client, dynamic_matmul::{DynamicMatmul, Options}};
+/// let options = Options { tile_out: 32, ..Options::default() };
+/// let product = DynamicMatmul::new(&Client::software(Chip::M4), 1, 8, 64, options)?;
+/// assert_eq!(product.tiles().collect::<Vec<_>>(), [32, 32]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The quality of service in Apple's numbers: 9, 17, 21, 25 or 33; 0 is 21.
@@ -30,6 +38,15 @@ pub struct Options {
 }
 
 /// What is known of an evaluation.
+///
+/// ```
+/// use anemone::{Chip, Client, dynamic_matmul::{DynamicMatmul, Options}};
+/// let mut product = DynamicMatmul::new(&Client::software(Chip::M4), 1, 2, 1, Options::default())?;
+/// let (y, stats) = product.eval_with_stats(&[1.0, 2.0], &[3.0, 4.0])?;
+/// assert_eq!(y, [11.0]);
+/// println!("{:?} ns", stats.hw_execution_ns);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EvalStats {
     /// The nanoseconds that the engine took, of all tiles together. The software engine's are those of the wall clock;

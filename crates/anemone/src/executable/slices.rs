@@ -11,6 +11,14 @@ use crate::surface::{Number, ReadGuard, WriteGuard, gather_as, scatter_as};
 ///
 /// They are a copy as `f32`, without padding, in the order batch, channels, height, width.
 ///
+/// ```
+/// use anemone::{Shape, TensorData};
+/// let data = TensorData::with_f32(&[1.0, 2.0, 3.0], Shape::channels(3));
+/// let (first, second) = (data.as_f32_slice(), data.as_f32_slice());
+/// assert_eq!((first[2], second.len(), first.shape()), (3.0, 3, Shape::channels(3)));
+/// assert!(data.try_copy_from_f32(&[0.0; 3]).is_err(), "it is read");
+/// ```
+///
 /// Nothing is written by it:
 ///
 /// ```compile_fail,E0594

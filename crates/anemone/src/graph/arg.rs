@@ -11,6 +11,16 @@ use crate::types::{self, DType, DTypes, f16};
 /// Numbers, bools, strings, and arrays, slices and vectors of them become constants of the dtype that the op wants: a
 /// number beside a tensor of fp16 is fp16. [`types::Tensor`] has its own dtype and shape and keeps them. `None` is an
 /// argument that is not given.
+///
+/// ```
+/// use anemone::{Graph, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// // A tensor, a number, and a list are arguments alike.
+/// let y = g.add(x, 0.5);
+/// let z = g.reshape(y, [1, 2, 2, 64]);
+/// assert_eq!(z.shape(), Some(Shape::spatial(2, 2, 64)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Arg(pub(super) Content);
 
@@ -36,6 +46,16 @@ pub(super) enum Form {
 }
 
 /// The optional arguments of a call, which [`with!`](crate::with) writes; `()` is none.
+///
+/// ```
+/// use anemone::{Graph, Shape, graph::Options, with};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(6, 1, 64));
+/// let options = Options::new().and("axes", [1]).and("keep_dims", true);
+/// let sum = g.mil_reduce_sum(x, options);
+/// let same = g.mil_reduce_sum(x, with! { axes: [1], keep_dims: true });
+/// assert_eq!((sum.shape(), same.shape()), (Some(Shape::spatial(1, 1, 64)), sum.shape()));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Options(Vec<(Name, Arg)>);
 

@@ -28,6 +28,17 @@ const WEIGHTS: &str = "@model_path/weights/weight.bin";
 const FILLED: &str = "@model_path/weights/filled.bin";
 
 /// A program that was written in Rust, ready to be run, compiled, printed and saved.
+///
+/// ```
+/// use anemone::{Graph, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(2, 1, 64));
+/// g.relu(x);
+/// let built = g.build()?;
+/// assert!(built.text().contains("relu") && built.warnings.is_empty());
+/// assert_eq!(built.verified.main().steps(), built.program.functions[0].body.calls.len());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone)]
 pub struct Built {
     /// The program. Inputs and outputs are in the order in which they were made or named.

@@ -57,6 +57,14 @@ impl std::fmt::Display for Shape {
 ///
 /// It belongs to the graph that made it; another graph refuses it. The handle that a refused call gives stands for
 /// nothing: what takes it is refused in silence, so that one fault is reported once.
+///
+/// ```
+/// use anemone::{Graph, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// let y = g.transpose(x, [0, 3, 2, 1]);
+/// assert_eq!(y.shape(), Some(Shape::spatial(64, 1, 4)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor {
     pub(super) graph: u64,

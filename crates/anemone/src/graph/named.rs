@@ -5,6 +5,14 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::with;
 
 /// How a window goes over the edges.
+///
+/// ```
+/// use anemone::{Graph, PadMode, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 4, 64));
+/// let [valid, same] = [PadMode::Valid, PadMode::Same].map(|mode| g.max_pool(x, 3, 3, 1, 1, mode));
+/// assert_eq!((valid.shape(), same.shape()), (Some(Shape::spatial(1, 2, 62)), x.shape()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadMode {
     /// It stays inside.
@@ -25,6 +33,14 @@ impl PadMode {
 }
 
 /// What lies beyond the edges.
+///
+/// ```
+/// use anemone::{Graph, PadFillMode, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 4, 64));
+/// let y = g.pad(x, 1, 1, 2, 2, PadFillMode::Reflect, 0.0);
+/// assert_eq!(y.shape(), Some(Shape::spatial(1, 6, 68)));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PadFillMode {
     /// One number.
@@ -37,6 +53,12 @@ pub enum PadFillMode {
 }
 
 /// How [`Graph::convolution_2d`] goes over its input. [`Graph::conv`] has strides, dilations and any padding.
+///
+/// ```
+/// use anemone::{Convolution2dDescriptor, PadMode};
+/// let same = Convolution2dDescriptor { pad_mode: PadMode::Same, ..Default::default() };
+/// assert_eq!(same.groups, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Convolution2dDescriptor {
     /// Into how many groups the channels are cut, each of which sees itself alone.
@@ -52,6 +74,12 @@ impl Default for Convolution2dDescriptor {
 }
 
 /// How [`Graph::convolution_transpose_2d`] goes over its result.
+///
+/// ```
+/// use anemone::ConvolutionTranspose2dDescriptor;
+/// let twice = ConvolutionTranspose2dDescriptor { stride_height: 2, stride_width: 2, ..Default::default() };
+/// assert_eq!(twice.groups, 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvolutionTranspose2dDescriptor {
     /// Into how many groups the channels are cut, each of which sees itself alone.

@@ -28,6 +28,13 @@ pub use executor::Executor;
 use crate::error::Error;
 
 /// How programs are compiled.
+///
+/// ```
+/// use anemone::{Chip, Client, linear::{Executor, Options}};
+/// let executor = Executor::new(&Client::software(Chip::M4), Options { qos: 33, ..Options::default() })?;
+/// assert_eq!(executor.linear(&[2.0], &[3.0], 1, 1, 1)?, [6.0]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The quality of service in Apple's numbers: 9, 17, 21, 25 or 33; 0 is 21.
@@ -43,6 +50,17 @@ impl Options {
 }
 
 /// What an executor has done so far, and what it keeps.
+///
+/// ```
+/// use anemone::{Chip, Client, linear::{Executor, Options}};
+/// let executor = Executor::new(&Client::software(Chip::M4), Options::default())?;
+/// for x in [1.0, 2.0] {
+///     executor.linear(&[x], &[3.0], 1, 1, 1)?;
+/// }
+/// let stats = executor.stats();
+/// assert_eq!((stats.compiles, stats.cache_hits, stats.kernels), (1, 1, 1));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// How many programs were compiled.
@@ -54,6 +72,14 @@ pub struct Stats {
 }
 
 /// What is known of a call.
+///
+/// ```
+/// use anemone::{Chip, Client, linear::{Executor, Options}};
+/// let executor = Executor::new(&Client::software(Chip::M4), Options::default())?;
+/// let (y, call) = executor.linear_with_stats(&[2.0], &[3.0], 1, 1, 1)?;
+/// assert_eq!((y, call.compiled), (vec![6.0], true));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStats {
     /// Whether a program was compiled for it.

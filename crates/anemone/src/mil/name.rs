@@ -4,6 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// An identifier of a program. Cloning one copies a pointer.
+///
+/// ```
+/// use anemone::mil::Name;
+/// let name = Name::from("x");
+/// assert!(name == "x" && name.clone().as_str() == "x");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Arc<str>);
 
@@ -70,6 +76,13 @@ impl std::fmt::Debug for Name {
 }
 
 /// The names of one text, each kept once: a door asks here, so that a name that occurs often is stored once.
+///
+/// ```
+/// use anemone::mil::Names;
+/// let mut names = Names::default();
+/// let (a, b) = (names.get("weight"), names.get("weight"));
+/// assert!(a == b && std::ptr::eq(a.as_str(), b.as_str()), "kept once");
+/// ```
 #[derive(Default)]
 pub struct Names(HashSet<Name>);
 

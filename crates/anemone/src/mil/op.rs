@@ -14,6 +14,14 @@ use crate::source::{Code, codes};
 use crate::types::{DType, DTypes, Datum, Tensor, TensorError, TensorType, Type};
 
 /// A row of the op table: all that anemone knows about one op.
+///
+/// ```
+/// use anemone::{mil::Opset, ops};
+/// let conv = ops::find("conv").unwrap();
+/// assert_eq!((conv.name, conv.since(), conv.has_meaning()), ("conv", Opset::Ios15, true));
+/// let edition = conv.edition(Opset::Ios18).unwrap();
+/// assert!(edition.params.iter().any(|p| p.name == "dilations"));
+/// ```
 pub struct Op {
     /// MIL's name.
     pub name: &'static str,
@@ -36,9 +44,24 @@ pub struct Op {
 }
 
 /// Gives the types of the results from the arguments.
+///
+/// ```
+/// use anemone::mil::op::Infer;
+/// use anemone::types::Type;
+/// // The result is of the type of `x`.
+/// let infer: Infer = |args| Ok(vec![Type::Tensor(args.ty("x")?.clone())]);
+/// # drop(infer);
+/// ```
 pub type Infer = fn(&Args<'_>) -> Result<Vec<Type>, Fault>;
 
 /// Computes the results, whose types (as far as they are known before) `infer` gave.
+///
+/// ```
+/// use anemone::mil::op::Compute;
+/// // The result is `x`.
+/// let meaning: Compute = |args, _types| Ok(vec![args.tensor("x")?.clone().into()]);
+/// # drop(meaning);
+/// ```
 pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 
 /// Prepares the kernels for a step; `None` where this case has no fast way, and the meaning is used.
@@ -48,6 +71,13 @@ pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 
 /// How an engine that wants to be fast computes an op.
+///
+/// ```
+/// use anemone::ops;
+/// assert!(ops::find("conv").unwrap().fast.has_kernels());
+/// let without: Vec<_> = ops::all().filter(|op| op.has_meaning() && !op.fast.exists()).collect();
+/// println!("{} ops run by their meaning alone", without.len());
+/// ```
 #[derive(Clone, Copy)]
 pub enum Fast {
     /// With kernels that are prepared once.
@@ -111,6 +141,11 @@ pub enum Scalar {
 }
 
 /// How many results an op has.
+///
+/// ```
+/// use anemone::{mil::op::Results, ops};
+/// assert!(matches!(ops::find("relu").unwrap().results, Results::Exactly(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Results {
     /// As many.
@@ -120,6 +155,11 @@ pub enum Results {
 }
 
 /// How far the fast way may be from the meaning; `device::compare::agree` decides.
+///
+/// ```
+/// use anemone::mil::op::Tolerance;
+/// assert!(matches!(anemone::ops::find("relu").unwrap().tolerance, Tolerance::Exact));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
     /// The same bits.
@@ -131,6 +171,13 @@ pub enum Tolerance {
 }
 
 /// The parameters of an op as of one opset.
+///
+/// ```
+/// use anemone::{mil::Opset, ops};
+/// // An op has an edition for each opset in which its parameters changed.
+/// let [old, new] = [Opset::Ios15, Opset::Ios17].map(|o| ops::find("gather").unwrap().edition(o).unwrap());
+/// assert!(new.params.len() > old.params.len());
+/// ```
 #[derive(Debug)]
 pub struct Edition {
     /// The first opset that has them.
@@ -142,6 +189,12 @@ pub struct Edition {
 }
 
 /// What a parameter is.
+///
+/// ```
+/// use anemone::{mil::{Opset, op::Kind}, ops};
+/// let relu = ops::find("relu").unwrap().edition(Opset::Ios18).unwrap();
+/// assert!(matches!(relu.params[0].kind, Kind::Tensor));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A tensor or scalar.
@@ -176,6 +229,13 @@ pub enum Default {
 }
 
 /// A parameter of an op.
+///
+/// ```
+/// use anemone::{mil::Opset, ops};
+/// let gelu = ops::find("gelu").unwrap().edition(Opset::Ios18).unwrap();
+/// let names: Vec<_> = gelu.params.iter().map(|p| p.name).collect();
+/// assert_eq!(names, ["x", "mode"]);
+/// ```
 #[derive(Debug)]
 pub struct Parameter {
     /// Its name.
@@ -269,6 +329,14 @@ impl std::fmt::Debug for Op {
 
 /// Why a call is refused: what is wrong with which parameter. Verification makes a
 /// [`Diagnostic`](crate::source::Diagnostic) of it, an engine an error.
+///
+/// ```
+/// use anemone::{mil::Opset, ops, types::{DType, Tensor}};
+/// let [x, y] = [&[2, 3][..], &[2, 4]].map(|shape| Tensor::zeros(DType::Fp16, shape).unwrap());
+/// let add = ops::find("add").unwrap();
+/// let fault = ops::evaluate(add, Opset::Ios18, &[("x", x.into()), ("y", y.into())]).unwrap_err();
+/// assert_eq!(fault.code.name, "shape-mismatch");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// The kind.
@@ -326,6 +394,14 @@ impl From<TensorError> for Fault {
 }
 
 /// One argument: its type and, when it is known, its value.
+///
+/// ```
+/// use anemone::mil::op::Args;
+/// /// Whether an argument is known before the run.
+/// fn is_known(args: &Args<'_>, name: &str) -> bool {
+///     args.arg(name).is_some_and(|arg| arg.value.is_some())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Arg<'a> {
     /// The type.
@@ -346,6 +422,15 @@ pub enum Slot<'a> {
 }
 
 /// The arguments of one call, by the names of the op's parameters.
+///
+/// ```
+/// use anemone::mil::op::{Args, Fault};
+/// /// The axis of an op, counted from the front.
+/// fn axis(args: &Args<'_>) -> Result<usize, Fault> {
+///     let rank = args.ty("x")?.rank();
+///     args.normal_axis("axis", args.int("axis").unwrap_or(-1), rank)
+/// }
+/// ```
 pub struct Args<'a> {
     /// The op.
     pub op: &'static Op,

@@ -3,6 +3,12 @@
 use super::Name;
 
 /// A vocabulary of ops that anemone knows.
+///
+/// ```
+/// use anemone::mil::Opset;
+/// assert_eq!(Opset::from_name("ios18"), Some(Opset::Ios18));
+/// assert!(Opset::Ios16 < Opset::Ios18 && Opset::Ios18.specification_version() == 9);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Opset {
     /// Core ML 5: iOS 15, macOS 12.
@@ -68,6 +74,14 @@ impl std::fmt::Display for Opset {
 }
 
 /// An opset as a program names it: known or not.
+///
+/// ```
+/// use anemone::{mil::Opset, text};
+/// let program = text::parse("program(1.3) { func main<ios99>(fp16 x) { } -> (x); }")?;
+/// let opset = &program.functions[0].opset;
+/// assert_eq!((opset.as_str(), opset.known(), Opset::ALL.len()), ("ios99", None, 5));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpsetName {
     /// One that anemone knows.

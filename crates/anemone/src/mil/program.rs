@@ -5,6 +5,12 @@ use crate::source::Span;
 use crate::types::Type;
 
 /// The version of the text form, which follows the specification version of the file a program came from.
+///
+/// ```
+/// use anemone::{mil::Version, text};
+/// assert_eq!(text::parse("program(1.0) { func main<ios15>(fp16 x) { } -> (x); }")?.version, Version::V1_0);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// `program(1.0)`: specification versions 6 to 8. Scalars are `tensor<int32, []>(1)`.
@@ -24,6 +30,15 @@ impl Version {
 }
 
 /// A program.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// assert_eq!(program.version, anemone::mil::Version::V1_3);
+/// assert_eq!(program.function("main").unwrap().body.calls.len(), 1);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The version of the text form.
@@ -42,6 +57,15 @@ impl Program {
 }
 
 /// A function: an entry point of a program.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let main = program.function("main").unwrap();
+/// assert_eq!((main.opset.as_str(), main.params.len(), main.body.outputs.len()), ("ios18", 1, 1));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {
     /// Its name; `main` where there is only one.
@@ -61,6 +85,16 @@ pub struct Function {
 }
 
 /// A name that is bound here, with its type: a parameter, or a result of a call.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let x = &program.functions[0].params[0];
+/// assert_eq!((x.name.as_str(), x.ty.to_string()), ("x", "fp16".into()));
+/// assert_eq!((x.span.of(text), x.ty_span.of(text)), ("x", "fp16"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
     /// The name.
@@ -74,6 +108,15 @@ pub struct Param {
 }
 
 /// Statements, and the names of what they result in.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let body = &program.functions[0].body;
+/// assert_eq!((body.calls.len(), body.outputs[0].name.as_str()), (1, "y"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     /// What the op around the block binds before it runs; none for the block of a function.
@@ -89,6 +132,17 @@ pub struct Block {
 }
 
 /// A statement: one use of an op.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let call = &program.functions[0].body.calls[0];
+/// assert_eq!((call.op.as_str(), call.outputs[0].name.as_str()), ("add", "y"));
+/// assert!(call.argument("y").is_some() && call.argument("z").is_none());
+/// assert_eq!(call.attribute("name").unwrap().value.as_str(), Some("a"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The name of the op.
@@ -122,6 +176,15 @@ impl Call {
 }
 
 /// A named argument of a call.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let argument = program.functions[0].body.calls[0].argument("y").unwrap();
+/// assert_eq!((argument.name.as_str(), argument.binding.operands().len()), ("y", 1));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Argument {
     /// The name of the parameter.
@@ -133,6 +196,18 @@ pub struct Argument {
 }
 
 /// What an argument is bound to.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// use anemone::mil::{Binding, Operand, Value};
+/// let one = &mut anemone::text::parse(text)?.functions[0].body.calls[0].arguments[1];
+/// one.binding = Binding::One(Operand::Value(Value::string("anything"), Default::default()));
+/// assert!(matches!(&one.binding, Binding::One(Operand::Value(v, _)) if v.as_str() == Some("anything")));
+/// # drop(program);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Binding {
     /// One value: `x = a`.
@@ -152,6 +227,18 @@ impl Binding {
 }
 
 /// A name that is used, or a literal.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// use anemone::mil::Operand;
+/// let call = &program.functions[0].body.calls[0];
+/// let of = |name| &call.argument(name).unwrap().binding.operands()[0];
+/// assert!(matches!(of("x"), Operand::Name(used) if used.name == "x"));
+/// assert!(matches!(of("y"), Operand::Value(..)));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
     /// What this name is bound to.
@@ -171,6 +258,15 @@ impl Operand {
 }
 
 /// A place where a name is used.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let used = &program.functions[0].body.outputs[0];
+/// assert_eq!((used.name.as_str(), used.span.of(text)), ("y", "y"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Use {
     /// The name.
@@ -180,6 +276,17 @@ pub struct Use {
 }
 
 /// A named literal in square brackets.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(fp16 x) {
+/// #     fp16 y = add(x = x, y = fp16(1))[name = string(\"a\")]; } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// use anemone::mil::{Attribute, Value};
+/// let call = &program.functions[0].body.calls[0];
+/// let renamed = Attribute::new("name", Value::string("b"));
+/// assert_ne!(call.attributes[0].value, renamed.value);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
     /// The name.

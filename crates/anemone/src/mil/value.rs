@@ -9,6 +9,13 @@ use crate::types::{DType, Tensor, TensorType, Type};
 ///
 /// A tensor of numbers, bools or strings is immediate or lies in a weight file. Scalars, of which programs are full,
 /// are kept without an allocation; [`Value::from`] a tensor of rank 0 gives one.
+///
+/// ```
+/// use anemone::{mil::Value, types::DType};
+/// assert_eq!(Value::Float(DType::Fp16, 0.5).ty().to_string(), "fp16");
+/// assert_eq!(Value::int32(3).to_tensor().unwrap().to_i64s(), [3]);
+/// assert_eq!(Value::string("valid").as_str(), Some("valid"));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A whole number or bool.
@@ -30,6 +37,14 @@ pub enum Value {
 }
 
 /// Where a tensor lies in a weight file.
+///
+/// ```
+/// use anemone::mil::BlobRef;
+/// use anemone::types::{DType, TensorType};
+/// let ty = TensorType::new(DType::Fp16, &[64, 64][..]);
+/// let weight = BlobRef { ty, path: "@model_path/weights/weight.bin".into(), offset: 64 };
+/// assert!(anemone::bundle::Weights::none().get(&weight).is_err(), "no file, no weight");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlobRef {
     /// The type of the tensor.

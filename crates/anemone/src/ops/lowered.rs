@@ -1,6 +1,11 @@
 //! Ops that are none of MIL: coremltools keeps them while it converts, and lowers them before it writes a program.
 
 /// An op that coremltools lowers.
+///
+/// ```
+/// let lowered = anemone::ops::lowered("complex_fft").unwrap();
+/// assert!(anemone::ops::find(lowered.name).is_none() && !lowered.becomes.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Lowered {
     /// coremltools' name for it.

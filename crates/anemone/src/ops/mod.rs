@@ -85,6 +85,12 @@ static FAMILIES: &[&[Op]] = &[
 ];
 
 /// Every op.
+///
+/// ```
+/// use anemone::{mil::Opset, ops};
+/// let new: Vec<_> = ops::all().filter(|op| op.since() == Opset::Ios18).map(|op| op.name).collect();
+/// assert!(new.contains(&"scaled_dot_product_attention") && !new.contains(&"relu"));
+/// ```
 pub fn all() -> impl Iterator<Item = &'static Op> {
     FAMILIES.iter().flat_map(|f| f.iter())
 }

@@ -20,6 +20,22 @@ use crate::source::{Diagnostic, Span};
 use crate::types::TensorType;
 
 /// A function that is ready to run.
+///
+/// ```
+/// use anemone::{Graph, Shape, device::{self, Engine, Options}};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 1, 4));
+/// g.relu(x);
+/// let built = g.build()?;
+/// let model = device::load(built.verified.main(), Engine::Cpu, &Options::default())?;
+/// let plan = model.plan().expect("every shape is known");
+/// let mut arena = plan.arena();
+/// let x: Vec<u8> = [0xbc00u16, 0x3c00, 0x4000, 0].iter().flat_map(|n| n.to_le_bytes()).collect();
+/// let mut y = [0; 8];
+/// plan.run(&mut arena, &[&x], &mut [&mut y], 1).map_err(anemone::Error::from)?;
+/// assert_eq!(y, [0, 0, 0x00, 0x3c, 0x00, 0x40, 0, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Plan {
     steps: Vec<Step>,
@@ -33,6 +49,18 @@ pub struct Plan {
 }
 
 /// A tensor that a function takes or gives.
+///
+/// ```
+/// use anemone::{Graph, Shape, device::{self, Engine, Options}};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 1, 4));
+/// g.relu(x);
+/// let built = g.build()?;
+/// let model = device::load(built.verified.main(), Engine::Cpu, &Options::default())?;
+/// let plan = model.plan().expect("every shape is known");
+/// assert_eq!((plan.inputs()[0].name.as_str(), plan.inputs()[0].bytes), ("input_0", 8));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Io {
     /// Its name.
@@ -75,6 +103,21 @@ enum Place {
 }
 
 /// The memory of a run: what lies between inputs and outputs. It can be used again, by one run at a time.
+///
+/// ```
+/// use anemone::{Graph, Shape, device::{self, Engine, Options}};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 1, 4));
+/// g.relu(x);
+/// let built = g.build()?;
+/// let model = device::load(built.verified.main(), Engine::Cpu, &Options::default())?;
+/// let plan = model.plan().expect("every shape is known");
+/// // One for each thread that runs the plan.
+/// let arenas = [plan.arena(), plan.arena()];
+/// assert!(plan.arena_bytes() < 1024);
+/// # drop(arenas);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Arena {
     slots: Vec<Buffer>,

@@ -4,6 +4,11 @@
 use super::Severity;
 
 /// A kind of diagnostic.
+///
+/// ```
+/// let code = anemone::source::codes::find("shape-mismatch").unwrap();
+/// assert!(code.page.contains("shape") && !code.summary.is_empty());
+/// ```
 #[derive(PartialEq, Eq)]
 pub struct Code {
     /// Its name, in kebab case: what `anemone explain` takes.
@@ -120,6 +125,12 @@ codes! {
 }
 
 /// The kind of this name.
+///
+/// ```
+/// use anemone::source::codes;
+/// assert_eq!(codes::find("unknown-op"), Some(&codes::UNKNOWN_OP));
+/// assert!(codes::find("unknown").is_none());
+/// ```
 pub fn find(name: &str) -> Option<&'static Code> {
     ALL.iter().find(|c| c.name == name).copied()
 }

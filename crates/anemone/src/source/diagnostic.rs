@@ -5,6 +5,12 @@ use std::panic::Location;
 use super::{Code, Span};
 
 /// How bad it is.
+///
+/// ```
+/// use anemone::source::{Severity, codes};
+/// assert_eq!(codes::find("unknown-op").unwrap().severity, Severity::Error);
+/// assert_eq!(Severity::Warning.word(), "warning");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The program is refused.
@@ -27,6 +33,13 @@ impl Severity {
 }
 
 /// Where something is.
+///
+/// ```
+/// use anemone::source::{Place, Span};
+/// let wrong = anemone::text::parse("program(1.3) { ? }").unwrap_err();
+/// let first = wrong.iter().next().unwrap();
+/// assert!(matches!(first.labels[0].place, Place::Text(Span { start: 15, .. })));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A range of the text.
@@ -38,6 +51,13 @@ pub enum Place {
 }
 
 /// A place, and what is to be said about it.
+///
+/// ```
+/// use anemone::source::{Diagnostic, Place, Span, codes};
+/// let d = Diagnostic::new(&codes::UNKNOWN_OP, "there is no op `rellu`").at(Span::new(0, 5), "not an op of MIL");
+/// let label = &d.labels[0];
+/// assert_eq!((&label.place, label.text.as_str()), (&Place::Text(Span::new(0, 5)), "not an op of MIL"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// Where.
@@ -50,6 +70,15 @@ pub struct Label {
 ///
 /// The message is one sentence in lower case with names in backticks; a label says what is at a place; the help is
 /// an action. The first label is the primary one.
+///
+/// ```
+/// use anemone::source::{Diagnostic, Span, codes};
+/// let d = Diagnostic::new(&codes::SHAPE_MISMATCH, "`x` is of another shape")
+///     .at(Span::new(4, 5), "4 elements")
+///     .note("the engine checks every shape")
+///     .help("reshape it");
+/// assert_eq!((d.code.name, d.span()), ("shape-mismatch", Some(Span::new(4, 5))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Its kind: a row of [`super::codes::ALL`].
@@ -150,6 +179,17 @@ impl std::fmt::Display for Diagnostic {
 }
 
 /// Diagnostics, collected. After [`Diagnostics::LIMIT`] of them the rest is only counted.
+///
+/// ```
+/// use anemone::source::{Diagnostic, Diagnostics, codes};
+/// let mut wrong = Diagnostics::default();
+/// wrong.push(Diagnostic::new(&codes::UNKNOWN_OP, "there is no op `rellu`"));
+/// assert!(wrong.has_errors());
+/// for d in wrong.iter() {
+///     assert_eq!(d.severity.word(), "error");
+/// }
+/// assert!(wrong.to_string().contains("`rellu`"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,

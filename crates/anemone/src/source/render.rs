@@ -9,6 +9,14 @@ use super::{Diagnostic, Place, Severity, Source};
 /// `colour` adds ANSI escapes. Lines are cut around the carets when they are long, and control characters of the
 /// text are made visible. A line of the user's Rust program is drawn where its file is found: its path is relative to
 /// the folder that the program was built in, which is looked for at the current folder and above.
+///
+/// ```
+/// use anemone::source::{Source, render};
+/// let source = Source::new("layer.mil", "program(1.3) { func main<ios18>(fp16 x) { } -> (x) }");
+/// let wrong = anemone::text::parse(&source.text).unwrap_err();
+/// let drawn = render(wrong.iter().next().unwrap(), Some(&source), false);
+/// assert!(drawn.contains("--> layer.mil:1:"), "{drawn}");
+/// ```
 pub fn render(diagnostic: &Diagnostic, source: Option<&Source>, colour: bool) -> String {
     use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
     let level = match diagnostic.severity {
@@ -159,6 +167,11 @@ fn window(source: &Source, range: std::ops::Range<usize>) -> (String, usize, std
 }
 
 /// Makes control characters and characters that change the direction of text visible.
+///
+/// ```
+/// assert_eq!(anemone::source::escape("a\u{7}b"), "a\\u{7}b");
+/// assert_eq!(anemone::source::escape("plain"), "plain");
+/// ```
 pub fn escape(text: &str) -> String {
     let hidden = |c: char| {
         (c.is_control() && c != '\n')

@@ -44,6 +44,12 @@ impl Span {
 }
 
 /// A line and a column, both counted from 1; columns count characters.
+///
+/// ```
+/// use anemone::source::{LineColumn, Source};
+/// let LineColumn { line, column } = Source::new("layer.mil", "one\ntwo").line_column(4);
+/// assert_eq!((line, column), (2, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineColumn {
     /// The line.
@@ -53,6 +59,13 @@ pub struct LineColumn {
 }
 
 /// A text with its name, for rendering diagnostics.
+///
+/// ```
+/// use anemone::source::{LineColumn, Source};
+/// let source = Source::new("layer.mil", "one\ntwo");
+/// assert_eq!(source.line_column(5), LineColumn { line: 2, column: 2 });
+/// assert_eq!(source.byte_of(2, 2), Some(5));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Source {
     /// What to call the text: usually its path.

@@ -4,6 +4,11 @@ use crate::error::Error;
 use crate::types::{DType, TensorType};
 
 /// Rows begin at multiples of this many bytes (sources: tmc/apple, the M3 Ultra notes).
+///
+/// ```
+/// use anemone::surface::{ROW_ALIGNMENT, row_stride_for};
+/// assert_eq!(row_stride_for(1, 2), ROW_ALIGNMENT);
+/// ```
 pub const ROW_ALIGNMENT: usize = 64;
 
 /// The bytes from the begin of a row to that of the next, for so many elements of so many bytes: the row, filled up to a

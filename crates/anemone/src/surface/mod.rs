@@ -226,6 +226,20 @@ impl From<anemone_apple::Surface> for Surface {
 }
 
 /// A tensor in a surface: its name, its type and how it lies.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// let model = model()?;
+/// let port = &model.inputs()[0];
+/// assert_eq!((port.name.as_str(), port.dtype.name(), &port.shape[..]), ("x", "fp16", &[4][..]));
+/// assert_eq!(port.layout.alloc_size(), 64);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {
     /// Its name in the program.

@@ -16,6 +16,12 @@ pub const PERF_COUNTER_PLACEHOLDER: &str = "kANE_UKNOWN";
 const MOST_COUNTERS: usize = 256;
 
 /// A counter of the engine.
+///
+/// ```
+/// use anemone::telemetry::PerfCounter;
+/// let counter = PerfCounter { index: 0, name: Some("cycles".into()), value: 7 };
+/// assert_eq!(counter.name.as_deref(), Some("cycles"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PerfCounter {
     /// Its place.
@@ -27,6 +33,21 @@ pub struct PerfCounter {
 }
 
 /// What the engine says about an evaluation.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let mut model = model()?;
+/// let stats = telemetry::eval_with_stats(&mut model)?;
+/// assert!(stats.available() && stats.perf_counters.is_empty());
+/// assert!(!telemetry::EvalStats::default().available());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EvalStats {
     /// The nanoseconds that the engine took, without the way to it and back. The software engine's are those of the wall
@@ -82,6 +103,20 @@ impl fmt::Display for EvalStats {
 /// Runs a model, and says what the engine has gathered. On hardware it gathers what
 /// [`perf_stats_mask`](crate::CompileOptions::perf_stats_mask) asked for when the model was compiled.
 ///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let mut model = model()?;
+/// let stats = telemetry::eval_with_stats(&mut model)?;
+/// println!("{stats}");
+/// # Ok::<(), anemone::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// As [`Model::eval`].
@@ -106,6 +141,21 @@ pub fn eval_with_stats(model: &mut Model) -> Result<EvalStats, Error> {
 
 /// Runs a model, and says how many nanoseconds the engine took: [`EvalStats::hw_execution_ns`] alone. `None` if the engine
 /// does not say.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let mut model = model()?;
+/// if let Some(nanoseconds) = telemetry::eval_hw_time_only(&mut model)? {
+///     println!("{nanoseconds} ns");
+/// }
+/// # Ok::<(), anemone::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -146,6 +196,20 @@ impl<'a> HwTimer<'a> {
 }
 
 /// How a model's queues are. The software engine has none.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let model = model()?;
+/// let diagnostics = telemetry::probe_diagnostics(&model);
+/// assert_eq!(diagnostics.model_queue_depth, None); // the software engine has no queues
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {
     /// How many evaluations may wait, as the model has it.
@@ -163,6 +227,19 @@ pub struct Diagnostics {
 }
 
 /// Asks a model how its queues are.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let model = model()?;
+/// assert_eq!(telemetry::probe_diagnostics(&model), telemetry::Diagnostics::default());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 pub fn probe_diagnostics(model: &Model) -> Diagnostics {
     let Some(told) = model.request().diagnostics() else { return Diagnostics::default() };
     let class = match model.compile_model_type() {

@@ -10,6 +10,20 @@ use crate::client::{MetricSink, Model, SharedEventEvalOptions};
 use crate::error::Error;
 
 /// How long an evaluation with events took, in nanoseconds of the wall clock.
+///
+/// ```
+/// use anemone::{Chip, Client, CompileOptions, ModelType, SharedEvent, telemetry};
+/// use std::time::Duration;
+/// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+/// let client = Client::software(Chip::M4);
+/// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+/// let mut model = client.compile(options)?;
+/// let event = SharedEvent::on(&client)?;
+/// let long = Duration::from_secs(60);
+/// let timing = telemetry::eval_with_signal_timing(&mut model, event.port(), 1, Default::default(), long)?;
+/// assert!(timing.available() && timing.enqueue_ns <= timing.total_ns);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventTiming {
     /// Until the evaluation was handed over.
@@ -44,6 +58,21 @@ impl fmt::Display for EventTiming {
 
 /// Runs a model that signals the event behind a port when it has ended, waits for that end so long, and says how long both
 /// took.
+///
+/// ```
+/// use anemone::{Chip, Client, CompileOptions, ModelType, SharedEvent, telemetry};
+/// use std::time::Duration;
+/// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+/// let client = Client::software(Chip::M4);
+/// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+/// let mut model = client.compile(options)?;
+/// let event = SharedEvent::on(&client)?;
+/// let long = Duration::from_secs(60);
+/// let timing = telemetry::eval_with_signal_timing(&mut model, event.port(), 1, Default::default(), long)?;
+/// assert_eq!(event.signaled_value(), 1);
+/// println!("{timing}");
+/// # Ok::<(), anemone::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -85,11 +114,40 @@ pub struct EvalTelemetry {
 }
 
 /// What is known of a model and of an evaluation of it that [`eval_with_stats`](super::eval_with_stats) has run.
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+/// use anemone::telemetry;
+/// let mut model = model()?;
+/// let stats = telemetry::eval_with_stats(&mut model)?;
+/// let all = telemetry::model_telemetry(&model, stats);
+/// assert!(all.stats.available() && !all.timing.available());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 pub fn model_telemetry(model: &Model, stats: EvalStats) -> EvalTelemetry {
     EvalTelemetry { stats, diagnostics: probe_diagnostics(model), timing: EventTiming::default() }
 }
 
 /// As [`eval_with_signal_timing`], with how the model's queues are afterwards.
+///
+/// ```
+/// use anemone::{Chip, Client, CompileOptions, ModelType, SharedEvent, telemetry};
+/// use std::time::Duration;
+/// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+/// let client = Client::software(Chip::M4);
+/// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+/// let mut model = client.compile(options)?;
+/// let event = SharedEvent::on(&client)?;
+/// let long = Duration::from_secs(60);
+/// let all = telemetry::telemetry_with_signal(&mut model, event.port(), 1, Default::default(), long)?;
+/// println!("{all}");
+/// # Ok::<(), anemone::Error>(())
+/// ```
 ///
 /// # Errors
 ///

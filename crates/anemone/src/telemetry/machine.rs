@@ -10,6 +10,13 @@ use super::{line, metric, report, several};
 use crate::client::{Client, MetricSink};
 
 /// What the machine says of its engine: [`DeviceInfo`](crate::DeviceInfo), where what is not said is `None`.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// let device = telemetry::snapshot(&client).device;
+/// assert_eq!((device.num_cores, device.architecture.as_deref()), (Some(16), Some("h16g")));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeviceSnapshot {
     /// Whether there is an engine, of hardware.
@@ -35,6 +42,13 @@ pub struct DeviceSnapshot {
 }
 
 /// What the client's side of the engine is: in a virtual machine that of its host.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// let info = telemetry::probe_client_info(&client);
+/// println!("{info}");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientInfo {
     /// How many engines there are.
@@ -54,6 +68,12 @@ pub struct ClientInfo {
 }
 
 /// Where compiled programs are kept.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// assert_eq!(telemetry::probe_cache_info(&client).cache_dir, None); // the software engine keeps no files
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CacheInfo {
     /// The folder of the system's cache. The daemon alone can read it.
@@ -78,6 +98,12 @@ pub struct ClientSnapshot {
 }
 
 /// Asks what the client's side of the engine is.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// assert_eq!(telemetry::probe_client_info(&client).num_cores, Some(16));
+/// ```
 pub fn probe_client_info(client: &Client) -> ClientInfo {
     if let Some(host) = client.framework().and_then(|f| neural::HostInfo::read(f).ok()) {
         return ClientInfo {
@@ -101,12 +127,25 @@ pub fn probe_client_info(client: &Client) -> ClientInfo {
 }
 
 /// Asks where compiled programs are kept. The software engine keeps none.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// assert_eq!(telemetry::probe_cache_info(&client), telemetry::CacheInfo::default());
+/// ```
 pub fn probe_cache_info(client: &Client) -> CacheInfo {
     let folder = client.framework().and_then(|f| neural::Cache::new(f).ok()).and_then(|c| c.folder());
     CacheInfo { cache_dir: folder.map(PathBuf::from) }
 }
 
 /// Asks for all that is known of machine, client and cache.
+///
+/// ```
+/// use anemone::{Chip, Client, telemetry};
+/// let client = Client::software(Chip::M4);
+/// let json = serde_json::to_string(&telemetry::snapshot(&client)).unwrap();
+/// assert!(json.contains("\"num_cores\":16"), "{json}");
+/// ```
 pub fn snapshot(client: &Client) -> ClientSnapshot {
     ClientSnapshot {
         device: device(client),

@@ -6,6 +6,13 @@ use serde::Serialize;
 
 /// What a sample of `powermetrics` says of the power that parts of the chip take, in watts. What it does not say is
 /// `None`: some chips have no figure for the engine. The figures are the system's estimates.
+///
+/// ```
+/// use anemone::telemetry::parse_powermetrics;
+/// let text = "*** Sampled system activity (now) (1000.00ms elapsed) ***\nCPU Power: 500 mW\nANE Power: 1500 mW\n";
+/// let sample = &parse_powermetrics(text)[0];
+/// assert_eq!((sample.ane_watts, sample.gpu_watts), (Some(1.5), None));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PowerSample {
     /// How long was measured.

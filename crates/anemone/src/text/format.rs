@@ -11,6 +11,13 @@ use crate::source::Diagnostics;
 /// the end of a line inside of a statement moves to a line before the statement. One blank line between statements is
 /// kept. A text that `format` has laid out stays as it is.
 ///
+/// ```
+/// let text = "program(1.3){func main<ios18>(fp16 x){ // the input\nfp16 y=relu(x=x);}->(y);}";
+/// let formatted = anemone::text::format(text)?;
+/// assert!(formatted.contains("// the input") && formatted.contains("fp16 y = relu(x = x);"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
 /// # Errors
 ///
 /// Everything that is wrong with the text.

@@ -3,6 +3,11 @@
 use crate::source::Span;
 
 /// What a token is.
+///
+/// ```
+/// use anemone::text::TokenKind;
+/// assert!(TokenKind::Space.is_trivia() && TokenKind::LineComment.is_trivia() && !TokenKind::Word.is_trivia());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A name or keyword.
@@ -61,6 +66,12 @@ impl Kind {
 }
 
 /// A token.
+///
+/// ```
+/// use anemone::text::{Lexer, Token, TokenKind};
+/// let Token { kind, span } = Lexer::new("0x1p-1").next();
+/// assert_eq!((kind, span.range()), (TokenKind::Number, 0..6));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// What it is.
@@ -70,6 +81,22 @@ pub struct Token {
 }
 
 /// Cuts a text into tokens, one at a time.
+///
+/// ```
+/// use anemone::text::{Lexer, TokenKind};
+/// let text = "relu(x = x)";
+/// let mut lexer = Lexer::new(text);
+/// let mut words = Vec::new();
+/// loop {
+///     let token = lexer.next();
+///     match token.kind {
+///         TokenKind::End => break,
+///         TokenKind::Word => words.push(token.span.of(text)),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(words, ["relu", "x", "x"]);
+/// ```
 #[derive(Clone)]
 pub struct Lexer<'t> {
     bytes: &'t [u8],

@@ -38,6 +38,12 @@ pub const MAX_DEPTH: usize = 128;
 
 /// The text of a file.
 ///
+/// ```
+/// use anemone::text;
+/// assert_eq!(text::decode(b"program(1.3) { }".to_vec()).unwrap(), "program(1.3) { }");
+/// assert!(text::decode(vec![0xff, 0xfe]).is_err());
+/// ```
+///
 /// # Errors
 ///
 /// `bad-encoding` when the bytes are not UTF-8, `text-too-large` when there are more than [`MAX_BYTES`] of them.

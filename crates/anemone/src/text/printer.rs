@@ -12,11 +12,27 @@ use crate::mil::{
 use crate::types::{BufferType, DType, Shape, Tensor, Type};
 
 /// Prints a program in the dialect of its own version.
+///
+/// ```
+/// use anemone::text;
+/// let program = text::parse("program(1.3){func main<ios18>(fp16 x){fp16 y=relu(x=x);}->(y);}")?;
+/// let printed = text::print(&program);
+/// assert!(printed.contains("fp16 y = relu(x = x);"));
+/// assert_eq!(text::parse(&printed)?.functions.len(), 1);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 pub fn print(program: &Program) -> String {
     print_as(program, program.version)
 }
 
 /// Prints a program in the dialect of a version.
+///
+/// ```
+/// use anemone::{mil::Version, text};
+/// let program = text::parse("program(1.3) { func main<ios18>() { bool y = const()[val = bool(true)]; } -> (y); }")?;
+/// assert!(text::print_as(&program, Version::V1_0).contains("tensor<bool, []>(true)"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 pub fn print_as(program: &Program, version: Version) -> String {
     let mut out = String::new();
     write(&mut out, program, version).expect("a string takes every text");
@@ -24,6 +40,15 @@ pub fn print_as(program: &Program, version: Version) -> String {
 }
 
 /// Writes a program in the dialect of a version.
+///
+/// ```
+/// use anemone::{mil::Version, text};
+/// let program = text::parse("program(1.3) { func main<ios18>(fp16 x) { } -> (x); }")?;
+/// let mut out = String::from("// written here\n");
+/// text::write(&mut out, &program, Version::V1_3).expect("a `String` takes everything");
+/// assert!(text::parse(&out).is_ok());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 ///
 /// # Errors
 ///

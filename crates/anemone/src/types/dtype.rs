@@ -3,6 +3,13 @@
 use half::{bf16, f16};
 
 /// The type of a tensor's elements.
+///
+/// ```
+/// use anemone::types::DType;
+/// assert_eq!((DType::Fp16.name(), DType::Fp16.bits(), DType::Int4.bytes_of(3)), ("fp16", 16, 2));
+/// assert_eq!(DType::from_name("int8"), Some(DType::Int8));
+/// assert_eq!(DType::Fp16.round(0.1), 0.0999755859375);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[allow(missing_docs)] // The names are MIL's own.
@@ -171,6 +178,13 @@ impl std::fmt::Display for DType {
 }
 
 /// A set of dtypes.
+///
+/// ```
+/// use anemone::types::{DType, DTypes};
+/// let floats = DTypes::of(&[DType::Fp16, DType::Fp32]);
+/// assert!(floats.contains(DType::Fp16) && !floats.contains(DType::Int8));
+/// assert_eq!(floats.iter().count(), 2);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DTypes(u32);
 

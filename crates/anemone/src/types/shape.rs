@@ -9,6 +9,13 @@ pub const MAX_ELEMENTS: u64 = 1 << 40;
 pub const MAX_RANK: usize = 64;
 
 /// One dimension.
+///
+/// ```
+/// use anemone::types::Dim;
+/// let known = Dim::from(4u64);
+/// assert_eq!((known.known(), Dim::Unknown.known()), (Some(4), None));
+/// assert!(known.fits(Dim::Unknown) && !known.fits(Dim::from(5u64)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dim {
     /// A number of elements that is known when the program is read.

@@ -9,6 +9,11 @@ use super::dtype::{to_bf16, to_f16};
 use super::{DType, MAX_ELEMENTS, Shape, TensorType, Type};
 
 /// Why a tensor cannot be made.
+///
+/// ```
+/// use anemone::types::{DType, Tensor};
+/// assert!(Tensor::from_f64s(DType::Fp16, &[2, 2], &[1.0; 3]).is_err());
+/// ```
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TensorError {
     /// The shape has more elements than [`MAX_ELEMENTS`], or the machine has no memory for them.
@@ -34,6 +39,15 @@ pub enum TensorError {
 }
 
 /// A Rust type that can be the element of a tensor.
+///
+/// ```
+/// use anemone::types::{DType, Element, Tensor, f16};
+/// assert_eq!((f16::DTYPE, <i8 as Element>::DTYPE), (DType::Fp16, DType::Int8));
+/// let tensor = Tensor::from_slice(&[3], &[1i8, 2, 3])?;
+/// assert_eq!(tensor.as_slice::<i8>(), Some(&[1, 2, 3][..]));
+/// assert_eq!(tensor.as_slice::<u8>(), None);
+/// # Ok::<(), anemone::types::TensorError>(())
+/// ```
 pub trait Element: bytemuck::Pod {
     /// The dtype whose elements have this form.
     const DTYPE: DType;
@@ -569,6 +583,15 @@ mod fp8 {
 }
 
 /// A variable that outlives a run: what a state parameter of a function is bound to.
+///
+/// ```
+/// use anemone::types::{DType, State, Tensor};
+/// let state = State::new(Tensor::zeros(DType::Fp16, &[2])?);
+/// let same = state.clone();
+/// same.write(Tensor::from_f64s(DType::Fp16, &[2], &[1.0, 2.0])?);
+/// assert_eq!(state.read().to_f64s(), [1.0, 2.0]);
+/// # Ok::<(), anemone::types::TensorError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct State(Arc<Mutex<Tensor>>);
 
@@ -590,6 +613,13 @@ impl State {
 }
 
 /// A value that a running program holds.
+///
+/// ```
+/// use anemone::types::{DType, Datum, Tensor};
+/// let datum = Datum::from(Tensor::scalar(DType::Int32, 3.0));
+/// assert_eq!(datum.as_tensor().unwrap().to_i64s(), [3]);
+/// assert_eq!(datum.ty().to_string(), "int32");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Datum {
     /// A tensor, or a scalar.

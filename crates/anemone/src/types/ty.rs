@@ -3,6 +3,12 @@
 use super::{DType, Shape};
 
 /// The type of a tensor. A scalar is a tensor of rank 0.
+///
+/// ```
+/// use anemone::types::{DType, TensorType};
+/// let ty = TensorType::new(DType::Fp16, &[1, 64, 1, 32][..]);
+/// assert_eq!((ty.to_string().as_str(), ty.rank()), ("tensor<fp16, [1, 64, 1, 32]>", 4));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
     /// The type of the elements.
@@ -52,6 +58,14 @@ pub struct BufferType {
 }
 
 /// The type of a value.
+///
+/// ```
+/// use anemone::types::{DType, Shape, Type};
+/// let known = Type::tensor(DType::Fp16, &[1, 4][..]);
+/// let open = Type::tensor(DType::Fp16, Shape::unknown(2));
+/// assert!(known.is_known() && !open.is_known() && known.fits(&open));
+/// assert_eq!(Type::scalar(DType::Bool).to_string(), "bool");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Type {
     /// A tensor, or a scalar.

@@ -28,6 +28,15 @@ use crate::source::{Diagnostic, Diagnostics, Span, codes};
 use crate::types::{Datum, Type};
 
 /// What verification found.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// assert!(report.verified.is_some() && report.diagnostics.is_empty());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Debug)]
 pub struct Report {
     /// The program, if nothing is wrong with it.
@@ -37,6 +46,17 @@ pub struct Report {
 }
 
 /// A program that passed verification: names are resolved, types are known as far as they can be before it runs.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// assert_eq!(verified.main().name, "main");
+/// assert!(verified.function("prefill").is_none());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Verified {
     functions: Vec<Function>,
@@ -60,6 +80,18 @@ impl Verified {
 }
 
 /// The number of a value in its function.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let main = verified.main();
+/// let id = main.body.outputs[0];
+/// assert_eq!(main.values[id.index()].name, main.value(id).name);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(u32);
 
@@ -71,6 +103,18 @@ impl ValueId {
 }
 
 /// A verified function.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let main = verified.main();
+/// let names: Vec<&str> = main.inputs().chain(main.outputs()).map(|v| v.name.as_str()).collect();
+/// assert_eq!((names, main.steps()), (vec!["x", "y"], 1));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Its name.
@@ -116,6 +160,18 @@ impl Function {
 }
 
 /// A value of a function.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let main = verified.main();
+/// let x = main.value(main.params[0]);
+/// assert_eq!((x.name.as_str(), x.ty.to_string()), ("x", "tensor<fp16, [4]>".into()));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Value {
     /// Its name; empty for a literal that stands in an argument.
@@ -127,6 +183,19 @@ pub struct Value {
 }
 
 /// What a value is.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// use anemone::verify::Content;
+/// let main = verified.main();
+/// let output = main.value(main.body.outputs[0]);
+/// assert!(matches!(output.content, Content::Computed) && !output.content.is_constant());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Content {
     /// A parameter, or the result of a step.
@@ -147,6 +216,17 @@ impl Content {
 }
 
 /// A verified block.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let main = verified.main();
+/// assert_eq!((main.body.steps.len(), &main.body.outputs), (1, &main.body.steps[0].outputs));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     /// What the op around the block binds before it runs.
@@ -158,6 +238,17 @@ pub struct Body {
 }
 
 /// A verified call.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let step = &verified.main().body.steps[0];
+/// assert_eq!((step.op.name, step.span.of(text)), ("relu", "relu"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The op.
@@ -211,6 +302,17 @@ impl Step {
 }
 
 /// What a parameter is bound to.
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// use anemone::{bundle::Weights, text, verify};
+/// let report = verify::verify(&text::parse(text)?, &Weights::none());
+/// let verified = report.verified.ok_or(report.diagnostics)?;
+/// let main = verified.main();
+/// assert_eq!(main.body.steps[0].inputs[0].values(), [main.params[0]]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Nothing.

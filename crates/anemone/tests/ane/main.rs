@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anemone::bundle;
 use anemone::device::ane::{Compiled, Error, Framework, Loaded, Settings, Source};
 use anemone::device::{self, Engine, Options};
+use anemone::mil::Value;
 use anemone::types::{DType, Tensor, Type};
 use anemone::verify::{self, Verified};
 use anemone_apple::Log;
@@ -133,11 +134,34 @@ fn f16s(values: [f64; 15]) -> Tensor {
     Tensor::from_f64s(DType::Fp16, &[1, 3, 1, 5], &values).unwrap()
 }
 
+/// Row B21: what a program says of what built it stays, and one that says nothing is given what the compiler asks for.
+#[test]
+fn the_text_says_what_built_it() {
+    let with = |info: &str| {
+        let (source, _) = source(&LINEAR.replacen("program(1.3)", &format!("program(1.3)\n{info}"), 1));
+        let program = anemone::text::parse(source.text()).unwrap();
+        let info: Vec<_> = program.attributes.iter().filter(|a| a.name == "buildInfo").collect();
+        assert_eq!(info.len(), 1, "{}", source.text());
+        let Value::Dict(_, pairs) = &info[0].value else { panic!("{}", source.text()) };
+        let words = |value: &Value| value.as_str().unwrap().to_owned();
+        pairs.iter().map(|(key, value)| (words(key), words(value))).collect::<Vec<_>>()
+    };
+    let own = "[buildInfo = dict<string, string>({{\"coremlc-version\", \"3600.16.1\"}})]";
+    assert_eq!(with(own), [("coremlc-version".to_owned(), "3600.16.1".to_owned())]);
+    let keys: Vec<String> = with("").into_iter().map(|(key, _)| key).collect();
+    let wanted = [
+        "coremlc-component-MIL",
+        "coremlc-version",
+        "coremltools-component-milinternal",
+        "coremltools-version",
+    ];
+    assert_eq!(keys, wanted);
+}
+
 #[test]
 fn literals_get_a_const_and_statements_a_name() {
     let (source, _) = source(LINEAR);
     let text = source.text();
-    assert!(text.contains("buildInfo"), "{text}");
     assert!(text.contains("fp16 y_y = const()[name = string(\"y_y\"), val = fp16(0x1p+1)];"), "{text}");
     assert!(text.contains("mul(x = d, y = y_y)[name = string(\"y\")]"), "{text}");
 }

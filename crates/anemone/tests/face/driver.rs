@@ -84,7 +84,7 @@ fn a_matrix_is_given_when_the_kernel_runs() {
     });
 }
 
-/// Rows B20, B20a, B20b: the text is the one that is written down, in the form in which Apple's compiler prints.
+/// Rows B20, B20a, B20b, B20c: the text is the one that is written down, in the form in which Apple's compiler prints.
 #[test]
 fn the_text_of_a_product() {
     let source = Source::matmul(64, 128, 32);

@@ -30,6 +30,13 @@ pub use source::Source;
 use crate::source::Diagnostic;
 
 /// Why a program could not be loaded or run on the engine.
+///
+/// ```
+/// use anemone::device::ane::Error;
+/// fn is_of_the_program(error: &Error) -> bool {
+///     matches!(error, Error::Program(_))
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The program, or what it is given, is not what the engine takes.

@@ -17,6 +17,14 @@ use crate::verify::Verified;
 ///
 /// It can be shared between threads. Each of them that runs it at the same time as others gets surfaces of its own,
 /// which are kept for later runs.
+///
+/// ```
+/// use anemone::device::{Outputs, ane::{Error, Loaded}};
+/// use anemone::types::{DType, Tensor};
+/// fn zeros(model: &Loaded) -> Result<Outputs, Error> {
+///     model.run("main", &[("x", Tensor::zeros(DType::Fp16, &[1, 4, 1, 64]).expect("it is small"))])
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Loaded {
     model: neural::Loaded,
@@ -31,6 +39,14 @@ struct Bound {
 }
 
 /// How a program is to be compiled, loaded and run.
+///
+/// ```
+/// use anemone::device::ane::{QualityOfService, Settings, StatisticsMask};
+/// let settings = Settings { quality: QualityOfService::UserInteractive, ..Settings::default() };
+/// assert_eq!((settings.quality.value(), settings.statistics), (33, None));
+/// let counted = Settings { statistics: Some(StatisticsMask::ALL), ..settings };
+/// assert_ne!(counted.statistics, settings.statistics);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// The quality of service.
@@ -40,6 +56,13 @@ pub struct Settings {
 }
 
 /// A program that the system has compiled, or has found compiled in its cache.
+///
+/// ```
+/// use anemone::device::ane::{Compiled, Error, Framework, Loaded, Settings, Source};
+/// fn load(framework: &Framework, source: &Source) -> Result<Loaded, Error> {
+///     Compiled::of_source(framework, source, Settings::default())?.load()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Compiled {
     model: System,

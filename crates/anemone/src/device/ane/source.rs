@@ -17,6 +17,18 @@ use crate::types::{DType, Type};
 use crate::verify::{self, Verified};
 
 /// A program in the form that the system's compiler takes: text, and the weight files that it names.
+///
+/// ```
+/// use anemone::{Graph, Shape, device::ane};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// g.leaky_relu(x, 0.5);
+/// let built = g.build()?;
+/// let source = ane::Source::of(&built.program, &built.verified, &built.weights)?;
+/// assert!(source.text().starts_with("program(") && source.text().contains("buildInfo"));
+/// assert_eq!(source.weights().count(), 0);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Debug)]
 pub struct Source {
     text: String,

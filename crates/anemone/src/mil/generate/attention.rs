@@ -7,6 +7,16 @@ use crate::source::{Diagnostics, codes};
 use crate::types::DType;
 
 /// The weights of the norm before attention, and of the projections to queries, keys and values.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 16]; // [dim, dim]
+/// let weights = generate::QkvWeights { norm: &[1.0; 4], wq: &w, wk: &w, wv: &w };
+/// let built = generate::qkv_forward_rms(4, 3, &weights)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 12, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QkvWeights<'a> {
     /// The norm: `[dim]`.
@@ -95,6 +105,21 @@ fn project(g: &mut Graph, x: Tensor, dim: usize, w: &QkvWeights<'_>) -> [Tensor;
 /// Attention of all queries to all keys: `y = softmax(q · kᵀ / sqrt(head_dim)) · v`.
 ///
 /// Inputs `q`, `k`, `v` and output `y` are `[1, heads, seq, head_dim]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::sdpa(2, 1, 1)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("q", &[1.0, 0.0])?;
+/// model.write_input_f32("k", &[0.5, 0.5])?;
+/// model.write_input_f32("v", &[3.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [3.0, 4.0]); // one token sees itself
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn sdpa(head_dim: usize, heads: usize, seq: usize) -> Result<Built, Diagnostics> {
     let mut g = Graph::new();
@@ -109,6 +134,19 @@ pub fn sdpa(head_dim: usize, heads: usize, seq: usize) -> Result<Built, Diagnost
 ///
 /// Input `x [1, kv_heads, seq, head_dim]`, output `y [1, q_heads, seq, head_dim]`. The program has no `tile`, after which
 /// the engine of some machines refuses everything.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::gqa_expand(1, 2, 2, 1)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 4];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [3.0, 4.0, 3.0, 4.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn gqa_expand(
     kv_heads: usize,
@@ -137,6 +175,16 @@ pub fn gqa_expand(
 /// Queries, keys and values: `wq · n`, `wk · n` and `wv · n`, where `n` is the [norm](super::final_rms_norm) of `x`.
 ///
 /// Input `x [1, dim, 1, seq]`; output `out [1, 3 * dim, 1, seq]` has the three behind each other by channels.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 16]; // [dim, dim]
+/// let weights = generate::QkvWeights { norm: &[1.0; 4], wq: &w, wk: &w, wv: &w };
+/// let built = generate::qkv_forward_rms(4, 3, &weights)?; // q, k and v
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 12, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn qkv_forward_rms(dim: usize, seq: usize, weights: &QkvWeights<'_>) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "out", |g, x| {
@@ -149,6 +197,15 @@ pub fn qkv_forward_rms(dim: usize, seq: usize, weights: &QkvWeights<'_>) -> Resu
 ///
 /// Input `x [1, 3 * dim, 1, seq]` is `dq`, `dk` and `dv` by channels; output `dn` is `[1, dim, 1, seq]`, for
 /// [`rms_norm_backward`](super::rms_norm_backward). The weights are those of the forward program, `[dim, dim]` each.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 16]; // [dim, dim]
+/// let built = generate::qkv_backward(4, 3, &w, &w, &w)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 4, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn qkv_backward(
     dim: usize,
@@ -169,6 +226,16 @@ pub fn qkv_backward(
 /// [norm](super::final_rms_norm) of `x` and scores are divided by the root of the numbers of a head.
 ///
 /// Input `x` and output `y` are `[1, dim, 1, seq]`; `wo` is `[dim, dim]`. A token sees itself and those before it.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 16]; // [dim, dim]
+/// let weights = generate::QkvWeights { norm: &[1.0; 4], wq: &w, wk: &w, wv: &w };
+/// let built = generate::sdpa_forward(4, 2, 3, &weights, &w)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 4, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn sdpa_forward(
     dim: usize,
@@ -188,6 +255,16 @@ pub fn sdpa_forward(
 
 /// [`sdpa_forward`] with what its gradient needs: the output `out [1, 5 * dim, 1, seq]` is `y`, `q`, `k`, `v` and the
 /// attention before `wo`, one behind the other by channels.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 16]; // [dim, dim]
+/// let weights = generate::QkvWeights { norm: &[1.0; 4], wq: &w, wk: &w, wv: &w };
+/// let built = generate::sdpa_forward_taps(4, 2, 3, &weights, &w)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 20, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn sdpa_forward_taps(
     dim: usize,
@@ -210,6 +287,14 @@ pub fn sdpa_forward_taps(
 ///
 /// Inputs `x [1, dim, 1, seq]` and `qkv [1, 3 * dim, 1, seq]`, as [`qkv_forward_rms`] gives it; output `out [1, 2 * dim, 1,
 /// seq]` is `y` and behind it the attention before `wo`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::sdpa_apply_forward(4, 2, 3, &[0.5; 16])?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 8, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn sdpa_apply_forward(dim: usize, heads: usize, seq: usize, wo: &[f32]) -> Result<Built, Diagnostics> {
     let (cut, mask) = (Heads::new(dim, heads, seq)?, mask(seq)?);
@@ -230,6 +315,14 @@ pub fn sdpa_apply_forward(dim: usize, heads: usize, seq: usize, wo: &[f32]) -> R
 ///
 /// Input `x [1, 4 * dim, 1, seq]` is `q`, `k`, `v` and `dy` by channels; output `out [1, dim + 2 * heads * seq, 1, seq]` is
 /// `dv`, `p` and `dp`, the latter two with the rows of all heads as channels. `wo` is that of the forward program.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::sdpa_backward_1(4, 2, 3, &[0.5; 16])?; // dv, then p and dp of both heads
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 16, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn sdpa_backward_1(dim: usize, heads: usize, seq: usize, wo: &[f32]) -> Result<Built, Diagnostics> {
     let (cut, mask) = (Heads::new(dim, heads, seq)?, mask(seq)?);
@@ -251,6 +344,14 @@ pub fn sdpa_backward_1(dim: usize, heads: usize, seq: usize, wo: &[f32]) -> Resu
 ///
 /// Input `x [1, 2 * heads * seq + 2 * dim, 1, seq]` is `p` and `dp`, as [`sdpa_backward_1`] gives them, `q` and `k` by
 /// channels; output `out [1, 2 * dim, 1, seq]` is `dq` and `dk`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::sdpa_backward_2(4, 2, 3)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 8, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn sdpa_backward_2(dim: usize, heads: usize, seq: usize) -> Result<Built, Diagnostics> {
     let cut = Heads::new(dim, heads, seq)?;

@@ -6,6 +6,21 @@ use crate::graph::{Built, Graph, Tensor};
 use crate::source::Diagnostics;
 
 /// The weights of a gated feed-forward layer, `w2 · (silu(w1 · x) * (w3 · x))`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let (w1, w2, w3) = ([1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]);
+/// let weights = generate::FfnWeights { w1: &w1, w2: &w2, w3: &w3 };
+/// let built = generate::ffn_forward(2, 2, 1, &weights)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[4.0, 0.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert!((y[0] - 4.0 * 4.0 / (1.0 + (-4.0f32).exp())).abs() < 0.05 && y[1] == 0.0, "{y:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FfnWeights<'a> {
     /// The gate: `[hidden, dim]`.
@@ -29,6 +44,16 @@ fn gated(g: &mut Graph, x: Tensor, dim: usize, hidden: usize, w: &FfnWeights<'_>
 /// `y = w2 · (silu(w1 · x) * (w3 · x))`.
 ///
 /// Input `x` and output `y` are `[1, dim, 1, seq]`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 8]; // [hidden, dim], and [dim, hidden]
+/// let weights = generate::FfnWeights { w1: &w, w2: &w, w3: &w };
+/// let built = generate::ffn_forward(2, 4, 3, &weights)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 2, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward(
     dim: usize,
@@ -40,6 +65,16 @@ pub fn ffn_forward(
 }
 
 /// [`ffn_forward`] of the norm of `x`: `y = ffn(rms_norm(x))`, with `norm [dim]`. Nothing is added to `x`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 8]; // [hidden, dim], and [dim, hidden]
+/// let weights = generate::FfnWeights { w1: &w, w2: &w, w3: &w };
+/// let built = generate::ffn_forward_rms(2, 4, 3, &[1.0, 1.0], &weights)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 2, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward_rms(
     dim: usize,
@@ -57,6 +92,16 @@ pub fn ffn_forward_rms(
 
 /// [`ffn_forward_rms`] with what its gradient needs: the output `out [1, dim + 2 * hidden, 1, seq]` is `y`, `h1 = w1 · n`
 /// and `h3 = w3 · n`, one behind the other by channels, where `n` is the norm of `x`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 8]; // [hidden, dim], and [dim, hidden]
+/// let weights = generate::FfnWeights { w1: &w, w2: &w, w3: &w };
+/// let built = generate::ffn_forward_taps(2, 4, 3, &[1.0, 1.0], &weights)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 10, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward_taps(
     dim: usize,
@@ -122,6 +167,19 @@ fn squared(g: &mut Graph, x: Tensor, dim: usize, hidden: usize, [w1, w2]: [&[f32
 /// `y = w2 · relu(w1 · x)²`.
 ///
 /// Input `x` and output `y` are `[1, dim, 1, seq]`; `w1` is `[hidden, dim]`, `w2` `[dim, hidden]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::ffn_forward_relu2(1, 2, 1, &[1.0, -1.0], &[1.0, 10.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 1];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [9.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward_relu2(
     dim: usize,
@@ -134,6 +192,14 @@ pub fn ffn_forward_relu2(
 }
 
 /// [`ffn_forward_relu2`] of the norm of `x`, with `norm [dim]`. Nothing is added to `x`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::ffn_forward_rms_relu2(2, 4, 3, &[1.0, 1.0], &[0.5; 8], &[0.5; 8])?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 2, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward_rms_relu2(
     dim: usize,
@@ -152,6 +218,19 @@ pub fn ffn_forward_rms_relu2(
 
 /// [`ffn_forward_rms_relu2`] with what its gradient needs: the output `out [1, dim + hidden, 1, seq]` is `y` and behind it
 /// `h1 = w1 · n`, by channels, where `n` is the norm of `x`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::ffn_forward_taps_relu2(1, 1, 1, &[1.0], &[2.0], &[3.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0])?;
+/// model.eval()?;
+/// let mut out = [0.0; 2];
+/// model.read_output_f32(0, &mut out)?; // y, then what it was squared of
+/// assert!((out[0] - 12.0).abs() < 0.1 && (out[1] - 2.0).abs() < 0.01, "{out:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn ffn_forward_taps_relu2(
     dim: usize,
@@ -173,6 +252,14 @@ pub fn ffn_forward_taps_relu2(
 ///
 /// Input `x [1, dim + hidden, 1, seq]` is `dy` and `h1` by channels, output `out` of the same shape `dx` and `dh1`. The
 /// weights are those of the forward program.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::ffn_backward_relu2(2, 4, 3, &[0.5; 8], &[0.5; 8])?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 6, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_backward_relu2(
     dim: usize,

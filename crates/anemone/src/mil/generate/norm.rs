@@ -9,6 +9,19 @@ use crate::types::DType;
 ///
 /// Input `x` and output `y` are `[1, channels, 1, places]`, `weights` are `[channels]`. Everything is divided by the largest
 /// magnitude of the place before it is squared, so that no square leaves fp16; [`final_rms_norm`] has fewer steps.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::rms_norm(2, 1, generate::EPSILON, &[1.0, 2.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0, 3.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert!((y[0] - 1.0).abs() < 2e-3 && (y[1] - 2.0).abs() < 4e-3, "{y:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn rms_norm(channels: usize, places: usize, epsilon: f64, weights: &[f32]) -> Result<Built, Diagnostics> {
     if !(0.0..=65504.0).contains(&epsilon) {
@@ -55,6 +68,19 @@ pub(super) fn normal(g: &mut Graph, x: Tensor, w: Tensor) -> Tensor {
 ///
 /// Input `x` and output `y` are `[1, dim, 1, seq]`, `weights` are `[dim]`. Magnitudes stay below 255, whose square fp16
 /// holds.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::final_rms_norm(2, 1, &[1.0, 2.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0, 3.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert!((y[0] - 1.0).abs() < 2e-3 && (y[1] - 2.0).abs() < 4e-3, "{y:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn final_rms_norm(dim: usize, seq: usize, weights: &[f32]) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "y", |g, x| {
@@ -66,6 +92,20 @@ pub fn final_rms_norm(dim: usize, seq: usize, weights: &[f32]) -> Result<Built, 
 /// [`final_rms_norm`] with weights that are given when the program runs.
 ///
 /// Inputs `x [1, dim, 1, seq]` and `w [1, dim, 1, 1]`, output `y [1, dim, 1, seq]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::final_rms_norm_dynamic(2, 1)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[3.0, 3.0])?;
+/// model.write_input_f32("w", &[1.0, 2.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert!((y[0] - 1.0).abs() < 2e-3 && (y[1] - 2.0).abs() < 4e-3, "{y:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn final_rms_norm_dynamic(dim: usize, seq: usize) -> Result<Built, Diagnostics> {
     let mut g = Graph::new();
@@ -81,6 +121,20 @@ pub fn final_rms_norm_dynamic(dim: usize, seq: usize) -> Result<Built, Diagnosti
 ///
 /// Input `dy_x [1, 2 * dim, 1, seq]` is `dy` and behind it `x`, by channels; output `dx` is `[1, dim, 1, seq]`. The
 /// gradient by the weights is a sum that is left to the caller: `dw = Σ dy * x * r` over all places.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::rms_norm_backward(2, 1, &[1.0, 1.0])?;
+/// // What does not change the direction of `x` does not change its norm.
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("dy_x", &[1.0, 1.0, 3.0, 3.0])?;
+/// model.eval()?;
+/// let mut dx = [0.0; 2];
+/// model.read_output_f32(0, &mut dx)?;
+/// assert!(dx.iter().all(|d| d.abs() < 1e-2), "{dx:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn rms_norm_backward(dim: usize, seq: usize, weights: &[f32]) -> Result<Built, Diagnostics> {
     program("dy_x", dim.saturating_mul(2), seq, "dx", |g, both| {
@@ -92,6 +146,14 @@ pub fn rms_norm_backward(dim: usize, seq: usize, weights: &[f32]) -> Result<Buil
 /// [`rms_norm_backward`] with weights that are given when the program runs.
 ///
 /// Inputs `dy_x [1, 2 * dim, 1, seq]` and `w [1, dim, 1, 1]`, output `dx [1, dim, 1, seq]`.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let built = generate::rms_norm_backward_dynamic(2, 3)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 2, 1, 3]>"]);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn rms_norm_backward_dynamic(dim: usize, seq: usize) -> Result<Built, Diagnostics> {
     let mut g = Graph::new();

@@ -10,6 +10,19 @@ use crate::with;
 /// A dense layer on fp32 numbers, computed in fp16: `y[o] = Σ w[o, i] * x[i]` in each place.
 ///
 /// Input `x [1, inputs, 1, places]` and output `y [1, outputs, 1, places]` are fp32; `weights` are `[outputs, inputs]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::conv(2, 1, 3, &[1.0, -1.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 6.0, 7.0, 1.0, 2.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 3];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0, 4.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn conv(inputs: usize, outputs: usize, places: usize, weights: &[f32]) -> Result<Built, Diagnostics> {
     let mut g = Graph::new();
@@ -24,6 +37,19 @@ pub fn conv(inputs: usize, outputs: usize, places: usize, weights: &[f32]) -> Re
 /// A dense layer with fp32 numbers and weights, computed in fp32: as [`conv`] without a rounding.
 ///
 /// The engine computes in fp16; this is for comparisons with it.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::conv_fp32(2, 1, 3, &[1.0, -1.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 6.0, 7.0, 1.0, 2.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 3];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0, 4.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn conv_fp32(
     inputs: usize,
@@ -47,6 +73,19 @@ pub fn conv_fp32(
 /// A dense layer on fp16 numbers: `y[o] = Σ w[o, i] * x[i]` in each place.
 ///
 /// Input `x [1, inputs, 1, places]`, output `y [1, outputs, 1, places]`; `weights` are `[outputs, inputs]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::conv_fp16_io(2, 1, 3, &[1.0, -1.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 6.0, 7.0, 1.0, 2.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 3];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0, 4.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn conv_fp16_io(
     inputs: usize,
@@ -58,6 +97,19 @@ pub fn conv_fp16_io(
 }
 
 /// The same program as [`conv_fp16_io`]; the Go package has both names.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::conv_fp16(2, 1, 3, &[1.0, -1.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 6.0, 7.0, 1.0, 2.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 3];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0, 4.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn conv_fp16(
     inputs: usize,
@@ -72,6 +124,20 @@ pub fn conv_fp16(
 ///
 /// Inputs `x [1, inputs, 1, places]` and `w [outputs, inputs, 1, 1]`, output `y [1, outputs, 1, places]`. Of hardware it is
 /// disputed whether it takes such weights; [`dynamic_matmul`] is what it is known to take.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::conv_dynamic_fp16(2, 1, 1)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 1.0])?;
+/// model.write_input_f32("w", &[1.0, -1.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 1];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn conv_dynamic_fp16(inputs: usize, outputs: usize, places: usize) -> Result<Built, Diagnostics> {
     let mut g = Graph::new();
@@ -83,6 +149,19 @@ pub fn conv_dynamic_fp16(inputs: usize, outputs: usize, places: usize) -> Result
 }
 
 /// `x · wᵀ` for fp32 matrices whose rows lie in columns: the same program as [`conv`].
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::matmul(2, 1, 3, &[1.0, -1.0])?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[5.0, 6.0, 7.0, 1.0, 2.0, 4.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 3];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [4.0, 4.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn matmul(inputs: usize, outputs: usize, batch: usize, weights: &[f32]) -> Result<Built, Diagnostics> {
     conv(inputs, outputs, batch, weights)
@@ -91,6 +170,19 @@ pub fn matmul(inputs: usize, outputs: usize, batch: usize, weights: &[f32]) -> R
 /// What goes in comes out, rounded to fp16: [`conv`] with ones on the diagonal.
 ///
 /// Input `x` and output `y` are `[1, channels, 1, places]`, fp32.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::identity(1, 2)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[0.5, 2.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [0.5, 2.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn identity(channels: usize, places: usize) -> Result<Built, Diagnostics> {
     conv(channels, channels, places, &diagonal(channels)?)
@@ -99,6 +191,19 @@ pub fn identity(channels: usize, places: usize) -> Result<Built, Diagnostics> {
 /// What goes in comes out: [`conv_fp16_io`] with ones on the diagonal.
 ///
 /// Input `x` and output `y` are `[1, channels, 1, places]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::identity_fp16_io(1, 2)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[0.5, 2.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [0.5, 2.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn identity_fp16_io(channels: usize, places: usize) -> Result<Built, Diagnostics> {
     conv_fp16_io(channels, channels, places, &diagonal(channels)?)
@@ -112,6 +217,19 @@ fn diagonal(channels: usize) -> Result<Vec<f32>, Diagnostics> {
 /// `y = factor * x`, as a convolution of one channel.
 ///
 /// Input `x` and output `y` are `[1, 1, 1, places]`.
+///
+/// ```
+/// use anemone::{Chip, Client, mil::generate};
+/// let built = generate::scale_fp16_io(2, 3.0)?;
+/// let client = Client::software(Chip::M4);
+/// let mut model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// model.write_input_f32("x", &[0.5, 2.0])?;
+/// model.eval()?;
+/// let mut y = [0.0; 2];
+/// model.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [1.5, 6.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn scale_fp16_io(places: usize, factor: f32) -> Result<Built, Diagnostics> {
     program("x", 1, places, "y", |g, x| {

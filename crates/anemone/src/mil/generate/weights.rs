@@ -30,6 +30,13 @@ fn elements(rows: usize, columns: usize) -> Result<usize, Error> {
 
 /// A file of one fp16 tensor of these numbers, each rounded once; its record stands at offset 64.
 ///
+/// ```
+/// use anemone::mil::generate::weights;
+/// let file = weights::blob(&[1.0, 2.0])?;
+/// assert_eq!(file[128..], [0x00, 0x3c, 0x00, 0x40]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Invalid`] when there are none.
@@ -44,6 +51,12 @@ pub fn blob(values: &[f32]) -> Result<Vec<u8>, Error> {
 
 /// `[channels, channels]`, ones on the diagonal and zeros elsewhere.
 ///
+/// ```
+/// use anemone::mil::generate::weights;
+/// assert_eq!(weights::identity(2)?, [1.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Invalid`] when they are too many.
@@ -54,6 +67,12 @@ pub fn identity(channels: usize) -> Result<Vec<f32>, Error> {
 }
 
 /// `[seq, seq]`, to be added to scores: 0 where a query sees a key, and [`HIDDEN`] for keys behind it.
+///
+/// ```
+/// use anemone::mil::generate::weights;
+/// assert_eq!(weights::causal_mask(2)?, [0.0, weights::HIDDEN, 0.0, 0.0]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -100,6 +119,12 @@ pub fn rope(seq: usize, head_dim: usize, theta: f64) -> Result<(Vec<f32>, Vec<f3
 }
 
 /// A matrix `[rows, columns]` turned: `[columns, rows]`.
+///
+/// ```
+/// use anemone::mil::generate::weights;
+/// assert_eq!(weights::transposed(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3)?, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 ///
 /// # Errors
 ///

@@ -4,6 +4,14 @@ use super::Fault;
 use crate::types::{Datum, Tensor, Type};
 
 /// A step that is ready to run, as often as wanted, on any thread: what depends on types and constants is done.
+///
+/// ```
+/// use anemone::mil::op::Prepared;
+/// use anemone::types::{DType, Type};
+/// let ones = Prepared::sure(|run| run.write::<f32>(0).fill(1.0));
+/// let y = ones.results(&[], &[Type::tensor(DType::Fp32, &[2][..])], 1).unwrap();
+/// assert_eq!(y[0].as_tensor().unwrap().to_f64s(), [1.0, 1.0]);
+/// ```
 pub struct Prepared(Box<Runs>);
 
 type Runs = dyn Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync;
@@ -69,6 +77,13 @@ pub enum Reader {
 }
 
 /// One run of a [`Prepared`] step: the elements of its arguments, and where those of its results are to be written.
+///
+/// ```
+/// use anemone::mil::op::{Prepared, Run};
+/// let mut result = [0; 8];
+/// Prepared::sure(|run| run.write::<u32>(0).fill(7)).run(&mut Run::new(1, &[], &mut [&mut result])).unwrap();
+/// assert_eq!(result, [7, 0, 0, 0, 7, 0, 0, 0]);
+/// ```
 pub struct Run<'r, 'd> {
     /// How many threads the kernel may use; its bits do not depend on it.
     pub threads: usize,

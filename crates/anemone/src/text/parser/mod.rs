@@ -17,6 +17,17 @@ use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
 
 /// Reads a program.
 ///
+/// ```
+/// use anemone::text;
+/// let text = "program(1.3) { func main<ios18>(fp16 x) { fp16 y = relu(x = x); } -> (y); }";
+/// let program = text::parse(text)?;
+/// assert_eq!(program.functions[0].body.calls[0].op, "relu");
+///
+/// let wrong = text::parse("program(1.3) { func main<ios18>(fp16 x) { fp16 y = relu(x = ); } -> (y); }");
+/// assert!(wrong.unwrap_err().has_errors());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
 /// # Errors
 ///
 /// Everything that is wrong with the text. Warnings are not among it: [`parse_with`] gives these too.
@@ -34,6 +45,14 @@ pub fn parse(text: &str) -> Result<Program, Diagnostics> {
 }
 
 /// Reads a program, and adds what is to be said of the text; there is a program if no error was added.
+///
+/// ```
+/// use anemone::{source::Diagnostics, text};
+/// let mut wrong = Diagnostics::default();
+/// let text = "program(1.3) { func main<ios18>(fp16 x) { fp16 y = relu(x = ); } -> (y); }";
+/// text::parse_with(text, &mut wrong);
+/// assert_eq!(wrong.errors(), 1);
+/// ```
 pub fn parse_with(text: &str, diagnostics: &mut Diagnostics) -> Option<Program> {
     if let Err(too_large) = check_size(text.len()) {
         diagnostics.push(too_large);
