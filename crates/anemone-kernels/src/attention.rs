@@ -1,6 +1,6 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
-use crate::gemm::{Matrix, Panels, dot_rows, sum_rows};
+use crate::gemm::{Matrix, add_product, dot_rows, sum_rows};
 use crate::norm::softmax_row;
 use crate::threads::{Shared, parallel_for};
 use crate::{Float, scratch};
@@ -77,7 +77,6 @@ pub fn attention<T: Float>(
     parallel_for(if work < 1 << 16 { 1 } else { threads }, batch * blocks, 1, |tasks| {
         let mut scores = scratch::floats(rows * keys);
         let mut sums = scratch::floats(rows * width);
-        let mut panels = Panels::new::<T, T>(rows, embedding.max(keys), keys.max(width));
         for task in tasks {
             let (item, first) = (task / blocks, task % blocks * rows);
             let n = rows.min(queries - first);
@@ -92,7 +91,7 @@ pub fn attention<T: Float>(
                 dot_rows(scores, query, key);
             } else {
                 let key = Matrix::new(key, keys, embedding).transposed();
-                panels.add(scores, Matrix::new(query, n, embedding), key);
+                add_product(scores, Matrix::new(query, n, embedding), key);
             }
             for (i, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
                 scores.iter_mut().for_each(|s| *s *= scale);
@@ -105,7 +104,7 @@ pub fn attention<T: Float>(
             if n == 1 {
                 sum_rows(sums, scores, value);
             } else {
-                panels.add(sums, Matrix::new(scores, n, keys), Matrix::new(value, keys, width));
+                add_product(sums, Matrix::new(scores, n, keys), Matrix::new(value, keys, width));
             }
             // SAFETY: a block of queries is in one task only.
             T::narrow(unsafe { y.slice(row * width..(row + n) * width) }, sums);

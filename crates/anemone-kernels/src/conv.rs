@@ -10,7 +10,7 @@ pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 
 use smallvec::SmallVec;
 
-use crate::gemm::{self, Bias, Matrix, Panels, add_product, gemm_batched};
+use crate::gemm::{Bias, Matrix, add_product, gemm_batched};
 use crate::scratch::{Scratch, scratch};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
@@ -120,6 +120,9 @@ pub fn conv<T: Float, W: Float>(
     }
 }
 
+/// How many elements of a window are written out at once.
+const DEPTH: usize = 1024;
+
 /// Writes out what the windows read, block by block, and multiplies.
 fn by_blocks<T: Float, W: Float>(
     threads: usize,
@@ -143,10 +146,8 @@ fn by_blocks<T: Float, W: Float>(
     let (down, across) = (group_out.div_ceil(rows), outputs.div_ceil(columns));
     let y = Shared::new(y);
     parallel_for(threads, conv.batch * conv.groups * down * across, 1, |tasks| {
-        let step = depth.min(gemm::DEPTH);
+        let step = depth.min(DEPTH);
         let mut written = scratch::<T>(step * columns);
-        let mut wide = scratch::floats(if T::as_f32s(&[]).is_some() { 0 } else { step * columns });
-        let mut wide_weights = scratch::floats(if W::as_f32s(&[]).is_some() { 0 } else { step * rows });
         let mut sums = scratch::floats(rows * columns);
         for task in tasks {
             let (item, block) = (task / (down * across), task % (down * across));
@@ -170,8 +171,11 @@ fn by_blocks<T: Float, W: Float>(
                     let volume = &x[row / taps * inputs..][..inputs];
                     window.read(line, volume, row % taps, windows.clone(), T::zeroed());
                 }
-                let w = w.block(channels.clone(), start..end).widened(&mut wide_weights);
-                add_product(sums, w, Matrix::new(written, end - start, width).widened(&mut wide));
+                add_product(
+                    sums,
+                    w.block(channels.clone(), start..end),
+                    Matrix::new(written, end - start, width),
+                );
             }
             for (sums, channel) in sums.chunks_exact(width).zip(channels) {
                 let start = (n * conv.out_channels + first + channel) * outputs;
@@ -362,7 +366,6 @@ pub fn conv_transpose<T: Float, W: Float>(
     let down = group_out.div_ceil(channels);
     let y = Shared::new(y);
     parallel_for(conv.threads(threads), conv.batch * conv.groups * down, 1, |tasks| {
-        let mut panels = Panels::new::<W, T>(channels * taps, group_in, columns);
         let mut products = scratch::floats(channels * taps * columns);
         let mut sums = scratch::floats(channels * outputs);
         for task in tasks {
@@ -383,7 +386,7 @@ pub fn conv_transpose<T: Float, W: Float>(
                 let windows = j..inputs.min(j + columns);
                 let products = &mut products[..w.rows() * windows.len()];
                 products.fill(0.0);
-                panels.add(products, w, x.block(0..group_in, windows.clone()));
+                add_product(products, w, x.block(0..group_in, windows.clone()));
                 for (line, row) in products.chunks_exact(windows.len()).zip(0..) {
                     let plane = &mut sums[row / taps * outputs..][..outputs];
                     scatter(plane, line, window, row % taps, windows.clone());

@@ -26,6 +26,7 @@ pub mod sort;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+mod tile;
 pub mod weights;
 mod window;
 

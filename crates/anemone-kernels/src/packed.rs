@@ -8,20 +8,13 @@
 //! interleaved parts), and block after block. It is rounded once. Which thread computes what has no influence.
 
 use crate::Float;
-use crate::math::{Unary, in_place};
+use crate::gemm::Bias;
+use crate::math::Unary;
 use crate::memory::Buffer;
 use crate::scratch;
-use crate::simd::{self, Kernel, Simd};
+use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-
-/// How many inputs are summed before the sum is added to those of the blocks before.
-const DEPTH: usize = 512;
-
-/// The most rows that are computed at once.
-const MOST_ROWS: usize = 12;
-
-/// The most columns of a panel.
-pub(crate) const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
+use crate::tile::{Band, Lines, MOST_ROWS, Panels, Rounded, panel_width};
 
 /// The weights of a layer, packed.
 #[derive(Debug)]
@@ -32,22 +25,6 @@ pub struct Packed<W> {
     /// The columns of a panel.
     width: usize,
     weights: std::marker::PhantomData<W>,
-}
-
-/// The columns of a panel on this processor.
-pub(crate) fn panel_width() -> usize {
-    simd::dispatch(Width)
-}
-
-struct Width;
-
-impl Kernel for Width {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        2 * S::LANES
-    }
 }
 
 impl<W: Float> Packed<W> {
@@ -163,200 +140,20 @@ fn tiles<T: Float, W: Float>(
         for task in tasks {
             let (panel, band_at) = (task / bands, task % bands * band);
             let (from, columns) = (panel * width, width.min(outputs - panel * width));
+            let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[from..from + columns]));
+            // SAFETY: rows of a band and columns of a panel are in one task only.
+            let ends = unsafe {
+                Rounded::new(&y, band_at * outputs + from, outputs, columns, bias, finish.activation)
+            };
             simd::dispatch(Band {
-                x: &x[band_at * inputs..rows.min(band_at + band) * inputs],
+                x: Lines { data: x, stride: inputs }.from(band_at),
                 rows: band.min(rows - band_at),
                 inputs,
-                panel: weights.panel(panel),
-                ends: Columns {
-                    bias: finish.bias.map(|bias| &bias[from..from + columns]),
-                    activation: finish.activation,
-                    columns,
-                    write: |row| {
-                        let start = (band_at + row) * outputs + from;
-                        // SAFETY: rows of a band and columns of a panel are in one task only.
-                        unsafe { y.slice(start..start + columns) }
-                    },
-                },
+                panels: Panels::written(weights.panel(panel), inputs, width, columns),
+                ends,
             });
         }
     });
-}
-
-/// Rounds sums to where they belong, and puts them through an activation.
-pub(crate) fn rounded<T: Float>(y: &mut [T], sums: &mut [f32], activation: Option<Unary>) {
-    T::narrow(y, sums);
-    if let Some(f) = activation {
-        T::widen(sums, y);
-        // A call, since the code of all activations is too much to stand in each kind of tile.
-        in_place(sums, f);
-        T::narrow(y, sums);
-    }
-}
-
-/// What is added to the sums of a row, and what becomes of them.
-pub(crate) trait Ends {
-    fn bias<S: Simd>(&self, simd: S, row: usize) -> [S::V; 2];
-    fn end<S: Simd>(&self, simd: S, row: usize, sums: [S::V; 2]);
-}
-
-/// A bias for each column, and results that lie side by side.
-struct Columns<'a, F> {
-    bias: Option<&'a [f32]>,
-    activation: Option<Unary>,
-    columns: usize,
-    /// The results of a row.
-    write: F,
-}
-
-impl<'y, T: Float, F: Fn(usize) -> &'y mut [T]> Ends for Columns<'_, F> {
-    #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, _: usize) -> [S::V; 2] {
-        let Some(bias) = self.bias else { return [simd.splat(0.0); 2] };
-        if bias.len() == 2 * S::LANES {
-            return [simd.load(bias), simd.load(&bias[S::LANES..])];
-        }
-        let mut all = [0.0; MOST_COLUMNS];
-        all[..bias.len()].copy_from_slice(bias);
-        [simd.load(&all), simd.load(&all[S::LANES..])]
-    }
-
-    #[inline(always)]
-    fn end<S: Simd>(&self, simd: S, row: usize, sums: [S::V; 2]) {
-        let y = (self.write)(row);
-        if self.columns == 2 * S::LANES && self.activation.is_none() {
-            T::store(simd, y, sums[0]);
-            T::store(simd, &mut y[S::LANES..], sums[1]);
-        } else {
-            rounded(y, &mut stored(simd, sums)[..self.columns], self.activation);
-        }
-    }
-}
-
-/// The sums of a row in memory.
-#[inline(always)]
-pub(crate) fn stored<S: Simd>(simd: S, sums: [S::V; 2]) -> [f32; MOST_COLUMNS] {
-    let mut all = [0.0; MOST_COLUMNS];
-    simd.store(&mut all, sums[0]);
-    simd.store(&mut all[S::LANES..], sums[1]);
-    all
-}
-
-/// The sums of a band of rows and a panel of columns.
-pub(crate) struct Band<'a, W, E> {
-    /// The rows, one after the other.
-    pub(crate) x: &'a [f32],
-    pub(crate) rows: usize,
-    /// The elements of a row.
-    pub(crate) inputs: usize,
-    /// For each element of a row as many numbers as the panel has columns.
-    pub(crate) panel: &'a [W],
-    pub(crate) ends: E,
-}
-
-impl<W: Float, E: Ends> Kernel for Band<'_, W, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let rows = self.rows;
-        let most = if S::LANES == simd::MAX_LANES { MOST_ROWS } else { MOST_ROWS / 2 };
-        let mut row = 0;
-        while row < rows {
-            row += match rows - row {
-                left if left >= 12 && most == 12 => self.rows::<S, 12>(simd, row),
-                left if left >= 8 && most == 12 => self.rows::<S, 8>(simd, row),
-                left if left >= 6 => self.rows::<S, 6>(simd, row),
-                left if left >= 4 => self.rows::<S, 4>(simd, row),
-                left if left >= 2 => self.rows::<S, 2>(simd, row),
-                _ => self.rows::<S, 1>(simd, row),
-            };
-        }
-    }
-}
-
-impl<W: Float, E: Ends> Band<'_, W, E> {
-    /// Computes so many rows from this one on; gives their number.
-    #[inline(always)]
-    fn rows<S: Simd, const R: usize>(&self, simd: S, row: usize) -> usize {
-        let mut sums = self.part::<S, R>(simd, row, 0);
-        // Most layers have one block: sums that wait for others would lie in memory.
-        for from in (DEPTH..self.inputs).step_by(DEPTH) {
-            for (sums, found) in sums.iter_mut().zip(self.part::<S, R>(simd, row, from)) {
-                sums[0] = simd.add(sums[0], found[0]);
-                sums[1] = simd.add(sums[1], found[1]);
-            }
-        }
-        for (r, sums) in sums.into_iter().enumerate() {
-            let bias = self.ends.bias(simd, row + r);
-            self.ends.end(simd, row + r, [simd.add(bias[0], sums[0]), simd.add(bias[1], sums[1])]);
-        }
-        R
-    }
-
-    /// The sums of rows over a block of their elements.
-    #[inline(always)]
-    fn part<S: Simd, const R: usize>(&self, simd: S, row: usize, from: usize) -> [[S::V; 2]; R] {
-        let (width, depth) = (2 * S::LANES, DEPTH.min(self.inputs - from));
-        let x = &self.x[row * self.inputs..][..R * self.inputs];
-        let panel = &self.panel[from * width..][..depth * width];
-        if R == 1 {
-            let [one] = single(simd, &x[from..from + depth], panel);
-            return [one; R];
-        }
-        block::<S, W, R>(simd, x, self.inputs, from, panel)
-    }
-}
-
-/// The sums of `R` rows of `x`, whose elements from `from` on meet the rows of the panel.
-#[inline(always)]
-fn block<S: Simd, W: Float, const R: usize>(
-    simd: S,
-    x: &[f32],
-    inputs: usize,
-    from: usize,
-    panel: &[W],
-) -> [[S::V; 2]; R] {
-    let width = 2 * S::LANES;
-    let depth = panel.len() / width;
-    assert!(x.len() >= R * inputs && from + depth <= inputs, "the rows have as many elements as the panel");
-    let mut sums = [[simd.splat(0.0); 2]; R];
-    for (k, weights) in panel.chunks_exact(width).enumerate() {
-        let (a, b) = (W::load(simd, &weights[..S::LANES]), W::load(simd, &weights[S::LANES..]));
-        for (r, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: `r < R` and `from + k < from + depth <= inputs`, so that it lies within the `R * inputs` elements
-            // that the assertion has found.
-            let x = simd.splat(unsafe { *x.get_unchecked(r * inputs + from + k) });
-            sums[0] = simd.mul_add(x, a, sums[0]);
-            sums[1] = simd.mul_add(x, b, sums[1]);
-        }
-    }
-    sums
-}
-
-/// The sums of one row, in four parts, since one alone would wait for each addition.
-#[inline(always)]
-fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W]) -> [[S::V; 2]; 1] {
-    let width = 2 * S::LANES;
-    let mut parts = [[simd.splat(0.0); 2]; 4];
-    let (fours, ones) = (x.chunks_exact(4), x.chunks_exact(4).remainder());
-    let step = |sums: &mut [S::V; 2], x: f32, weights: &[W]| {
-        let x = simd.splat(x);
-        sums[0] = simd.mul_add(x, W::load(simd, &weights[..S::LANES]), sums[0]);
-        sums[1] = simd.mul_add(x, W::load(simd, &weights[S::LANES..]), sums[1]);
-    };
-    let tail = &panel[(x.len() - ones.len()) * width..];
-    for (x, weights) in fours.zip(panel.chunks_exact(4 * width)) {
-        for (i, parts) in parts.iter_mut().enumerate() {
-            step(parts, x[i], &weights[i * width..][..width]);
-        }
-    }
-    for (&x, weights) in ones.iter().zip(tail.chunks_exact(width)) {
-        step(&mut parts[0], x, weights);
-    }
-    let [p, q, r, s] = parts;
-    let add = |i: usize| simd.add(simd.add(p[i], q[i]), simd.add(r[i], s[i]));
-    [[add(0), add(1)]]
 }
 
 #[cfg(test)]
@@ -388,7 +185,7 @@ mod tests {
                     .map(|i| f64::from(x[r * inputs + i].to_f32()) * f64::from(w[o * inputs + i].to_f32()));
                 let size = products.clone().map(f64::abs).sum::<f64>() + 1.0;
                 let exact = f64::from(bias[o]) + products.sum::<f64>();
-                let bound = size * 2f64.powi(-24) * (inputs.min(DEPTH) + 8) as f64;
+                let bound = size * 2f64.powi(-24) * (inputs.min(512) + 8) as f64;
                 close(
                     given[0][r * outputs + o],
                     exact,

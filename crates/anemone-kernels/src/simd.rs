@@ -30,6 +30,8 @@ pub trait Simd: Copy {
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The sum of the lanes, halves first.
     fn sum(self, v: Self::V) -> f32;
+    /// Exchanges the rows and columns of a square of `LANES` vectors.
+    fn transpose(self, rows: &mut [Self::V]);
 }
 
 /// The most lanes that any [`Simd`] has.
@@ -118,6 +120,15 @@ impl Simd for Portable {
     fn sum(self, v: Self::V) -> f32 {
         let [a, b, c, d] = std::array::from_fn(|i| v[i] + v[i + 4]);
         (a + c) + (b + d)
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [Self::V]) {
+        for i in 0..8 {
+            for j in 0..i {
+                (rows[i][j], rows[j][i]) = (rows[j][i], rows[i][j]);
+            }
+        }
     }
 }
 
@@ -226,6 +237,33 @@ mod x86 {
                 _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
             }
         }
+
+        #[inline(always)]
+        fn transpose(self, rows: &mut [Self::V]) {
+            let rows: &mut [__m256; 8] = (&mut rows[..8]).try_into().expect("there are eight");
+            // SAFETY: as in `splat`.
+            unsafe {
+                // Squares of four in each half of four vectors, and then the halves.
+                for j in [0, 4] {
+                    let (a, b) =
+                        (_mm256_unpacklo_ps(rows[j], rows[j + 1]), _mm256_unpackhi_ps(rows[j], rows[j + 1]));
+                    let (c, d) = (
+                        _mm256_unpacklo_ps(rows[j + 2], rows[j + 3]),
+                        _mm256_unpackhi_ps(rows[j + 2], rows[j + 3]),
+                    );
+                    let [a, b, c, d] = [a, b, c, d].map(|v| _mm256_castps_pd(v));
+                    rows[j] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+                    rows[j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+                    rows[j + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+                    rows[j + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+                }
+                for c in 0..4 {
+                    let (a, b) = (rows[c], rows[c + 4]);
+                    rows[c] = _mm256_permute2f128_ps::<0x20>(a, b);
+                    rows[c + 4] = _mm256_permute2f128_ps::<0x31>(a, b);
+                }
+            }
+        }
     }
 
     impl Simd for Avx512 {
@@ -284,6 +322,39 @@ mod x86 {
         fn sum(self, v: Self::V) -> f32 {
             // SAFETY: as in `splat`.
             unsafe { _mm512_reduce_add_ps(v) }
+        }
+
+        #[inline(always)]
+        fn transpose(self, rows: &mut [Self::V]) {
+            let rows: &mut [__m512; 16] = (&mut rows[..16]).try_into().expect("there are sixteen");
+            // SAFETY: as in `splat`.
+            unsafe {
+                // Squares of four in each quarter of four vectors, and then the quarters.
+                for j in [0, 4, 8, 12] {
+                    let (a, b) =
+                        (_mm512_unpacklo_ps(rows[j], rows[j + 1]), _mm512_unpackhi_ps(rows[j], rows[j + 1]));
+                    let (c, d) = (
+                        _mm512_unpacklo_ps(rows[j + 2], rows[j + 3]),
+                        _mm512_unpackhi_ps(rows[j + 2], rows[j + 3]),
+                    );
+                    let [a, b, c, d] = [a, b, c, d].map(|v| _mm512_castps_pd(v));
+                    rows[j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                    rows[j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                    rows[j + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                    rows[j + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+                }
+                for c in 0..4 {
+                    let [p, q, r, s] = [rows[c], rows[c + 4], rows[c + 8], rows[c + 12]];
+                    let (even, odd) =
+                        (_mm512_shuffle_f32x4::<0x88>(p, q), _mm512_shuffle_f32x4::<0xdd>(p, q));
+                    let (even_2, odd_2) =
+                        (_mm512_shuffle_f32x4::<0x88>(r, s), _mm512_shuffle_f32x4::<0xdd>(r, s));
+                    rows[c] = _mm512_shuffle_f32x4::<0x88>(even, even_2);
+                    rows[c + 4] = _mm512_shuffle_f32x4::<0x88>(odd, odd_2);
+                    rows[c + 8] = _mm512_shuffle_f32x4::<0xdd>(even, even_2);
+                    rows[c + 12] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_2);
+                }
+            }
         }
     }
 }
@@ -380,6 +451,28 @@ mod arm {
             unsafe {
                 let v = vaddq_f32(v[0], v[1]);
                 vpadds_f32(vadd_f32(vget_low_f32(v), vget_high_f32(v)))
+            }
+        }
+
+        #[inline(always)]
+        fn transpose(self, rows: &mut [Self::V]) {
+            // A square of four vectors of four.
+            let four = |r: [float32x4_t; 4]| {
+                // SAFETY: as in `splat`.
+                unsafe {
+                    let pairs = |a, b| {
+                        (vreinterpretq_f64_f32(vtrn1q_f32(a, b)), vreinterpretq_f64_f32(vtrn2q_f32(a, b)))
+                    };
+                    let ((a, b), (c, d)) = (pairs(r[0], r[1]), pairs(r[2], r[3]));
+                    [vtrn1q_f64(a, c), vtrn1q_f64(b, d), vtrn2q_f64(a, c), vtrn2q_f64(b, d)]
+                        .map(|v| vreinterpretq_f32_f64(v))
+                }
+            };
+            let part = |row: usize, half: usize| four(std::array::from_fn(|i| rows[row + i][half]));
+            let [a, b, c, d] = [part(0, 0), part(4, 0), part(0, 1), part(4, 1)];
+            for i in 0..4 {
+                rows[i] = [a[i], b[i]];
+                rows[i + 4] = [c[i], d[i]];
             }
         }
     }

@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 
 use super::Conv;
 use crate::math::Unary;
-use crate::packed::{Band, Ends, MOST_COLUMNS, panel_width, rounded, stored};
 use crate::simd::{self, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
+use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width, rounded, stored};
 use crate::{Float, scratch};
 
 /// The weights of a convolution, widened: a row for each output channel.
@@ -166,7 +166,7 @@ fn panels<T: Float>(
     parallel_for(threads, images * count * parts, 1, |tasks| {
         let mut panel = scratch::floats(inputs * width);
         let mut held = None;
-        let mut cover: SmallVec<[Part; 8]> = SmallVec::new();
+        let mut cover: SmallVec<[Part; MOST_COLUMNS]> = SmallVec::new();
         for task in tasks {
             let (image, at) = (task / (count * parts), task / parts % count);
             let first = task % parts * channels;
@@ -184,10 +184,10 @@ fn panels<T: Float>(
             }
             let channel = group * group_out + first;
             simd::dispatch(Band {
-                x: &weights[channel * inputs..(group * group_out + last) * inputs],
+                x: Lines { data: weights, stride: inputs }.from(channel),
                 rows: last - first,
                 inputs,
-                panel: &panel,
+                panels: Panels::written(&panel, inputs, width, width),
                 ends: Windows {
                     bias: bias.map(|bias| &bias[channel..]),
                     activation,
@@ -214,12 +214,12 @@ struct Windows<'a, F> {
 
 impl<'y, T: Float, F: Fn(usize, &Part) -> &'y mut [T]> Ends for Windows<'_, F> {
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, row: usize) -> [S::V; 2] {
+    fn bias<S: Simd>(&self, simd: S, row: usize, _: usize) -> [S::V; 2] {
         [simd.splat(self.bias.map_or(0.0, |bias| bias[row])); 2]
     }
 
     #[inline(always)]
-    fn end<S: Simd>(&self, simd: S, row: usize, sums: [S::V; 2]) {
+    fn end<S: Simd>(&mut self, simd: S, row: usize, _: usize, sums: [S::V; 2]) {
         if let (None, [part]) = (self.activation, self.cover)
             && part.len == 2 * S::LANES
         {
@@ -269,7 +269,7 @@ fn fill(panel: &mut [f32], width: usize, x: &[f32], planes: &Planes, conv: &Conv
 }
 
 /// Which results the columns of a panel are.
-fn covered(planes: &Planes, conv: &Conv, from: usize, width: usize) -> SmallVec<[Part; 8]> {
+fn covered(planes: &Planes, conv: &Conv, from: usize, width: usize) -> SmallVec<[Part; MOST_COLUMNS]> {
     let w = &conv.window;
     let end = planes.windows.min(from + width);
     let line_of = if w.strides[1..] == [1, 1] { planes.row } else { w.output[2] };

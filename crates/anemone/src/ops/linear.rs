@@ -180,9 +180,6 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     if nothing(types) {
         return idle();
     }
-    if inputs == 0 {
-        return Ok(None);
-    }
     let rows = shape[..shape.len() - 1].iter().product();
     for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
     if let Reader::Constant(weight) = &weight {
@@ -346,9 +343,6 @@ fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
     let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
     if nothing(types) {
         return idle();
-    }
-    if k == 0 {
-        return Ok(None);
     }
     let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
     let mut items = Vec::new();
@@ -518,9 +512,6 @@ fn fast_einsum(args: &Args<'_>, types: &[Type]) -> Ready {
     let sum = x_shape[3];
     if nothing(types) {
         return idle();
-    }
-    if sum == 0 {
-        return Ok(None);
     }
     let items: Vec<_> = (0..batch)
         .flat_map(|n| (0..height).map(move |h| (start(&x_shape, n, h), start(&y_shape, n, h))))

@@ -223,7 +223,7 @@ impl Plan {
         outputs: &mut [&'d mut [u8]],
         threads: usize,
     ) -> Result<(), Diagnostic> {
-        let mut taken: SmallVec<[Taken<'d>; 2]> = SmallVec::new();
+        let mut taken: SmallVec<[Taken<'d>; 8]> = SmallVec::new();
         for at in &step.writes {
             taken.push(match at.place {
                 Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut slots[i])),
@@ -232,12 +232,12 @@ impl Plan {
             });
         }
         let result = {
-            let reads: SmallVec<[&[u8]; 8]> = step
+            let reads: SmallVec<[&[u8]; 16]> = step
                 .reads
                 .iter()
                 .map(|at| at.map_or(&[][..], |at| self.bytes(at, slots, inputs, outputs)))
                 .collect();
-            let mut writes: SmallVec<[&mut [u8]; 2]> = taken
+            let mut writes: SmallVec<[&mut [u8]; 8]> = taken
                 .iter_mut()
                 .zip(&step.writes)
                 .map(|(taken, at)| match taken {

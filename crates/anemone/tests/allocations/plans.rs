@@ -20,18 +20,11 @@ use vectors::{files, lines, named, tensor};
 
 /// The ops of which a case goes on to allocate, and why.
 const ALLOCATE: &[(&str, &str)] = &[
-    ("affine", "matrices are multiplied by the crate gemm"),
-    ("conv", "what is not convolved in tiles is a product, which the crate gemm computes"),
     ("conv_quantized", "is a convolution of numbers that are made for it"),
-    ("conv_transpose", "is a product, which the crate gemm computes"),
-    ("einsum", "is a product, which the crate gemm computes"),
-    ("gru", "is products, which the crate gemm computes"),
     ("layer_norm", "axes that are apart from each other are computed by the meaning"),
-    ("linear", "integers, and sums of nothing, are computed by the meaning"),
-    ("lstm", "is products, which the crate gemm computes"),
-    ("matmul", "is computed by the crate gemm, integers by the meaning"),
+    ("linear", "integers are computed by the meaning"),
+    ("matmul", "integers are computed by the meaning"),
     ("non_maximum_suppression", "is computed by the meaning"),
-    ("scaled_dot_product_attention", "is products, which the crate gemm computes"),
     ("slice_update", "slices that go backwards are written by the meaning"),
     ("split", "more results than a step has room for"),
 ];

@@ -1,0 +1,175 @@
+//! Products of one row, which are bound by the reading of the matrix.
+
+use super::{Bias, Matrix};
+use crate::simd::{self, Kernel, Simd};
+use crate::threads::{Shared, parallel_for};
+use crate::{Float, scratch};
+
+/// The products of one row each, as many as `c` has rows. `item_at` says where the matrices of each start.
+pub(super) fn batched<A: Float, B: Float, C: Float>(
+    threads: usize,
+    c: &mut [C],
+    a: Matrix<'_, A>,
+    b: Matrix<'_, B>,
+    item_at: impl Fn(usize) -> (usize, usize) + Sync,
+    bias: Bias<'_>,
+) {
+    let (k, n) = (a.columns, b.columns);
+    // A task reads about 64 Ki weights, of whole cache lines: lines of rows are the longer the better, up to what
+    // sums the first-level cache holds.
+    let least = if b.row_stride == 1 || k == 1 { 64 } else { 512 };
+    let columns = ((1 << 16) / k.max(1)).clamp(least, 2048).min(n);
+    let (items, across) = (c.len() / n, n.div_ceil(columns));
+    let c = Shared::new(c);
+    parallel_for(threads, items * across, 1, |tasks| {
+        let mut x = scratch::floats(k);
+        let mut sums = scratch::floats(columns);
+        let mut held = None;
+        for task in tasks {
+            let (item, j) = (task / across, task % across * columns);
+            if held != Some(item) {
+                let row = a.at(item_at(item).0);
+                for (x, a) in x.iter_mut().zip(row.data.iter().step_by(row.column_stride.max(1))) {
+                    *x = a.to_f32();
+                }
+                held = Some(item);
+            }
+            let columns = j..n.min(j + columns);
+            let sums = &mut sums[..columns.len()];
+            for (sum, column) in sums.iter_mut().zip(columns.clone()) {
+                *sum = bias.at(0, column);
+            }
+            let b = b.at(item_at(item).1).block(0..k, columns.clone());
+            if b.row_stride == 1 || k == 1 {
+                simd::dispatch(Dots { y: sums, x: &x, b: b.data, stride: b.column_stride });
+            } else {
+                simd::dispatch(Rows { y: sums, x: &x, b: b.data, stride: b.row_stride });
+            }
+            // SAFETY: a range of columns of an item is in one task only.
+            C::narrow(unsafe { c.slice(item * n + columns.start..item * n + columns.end) }, sums);
+        }
+    });
+}
+
+/// Adds to each `y` the dot product of `x` with a row of `b`.
+pub(crate) fn dot_rows<T: Float>(y: &mut [f32], x: &[T], b: &[T]) {
+    let mut wide = scratch::floats(x.len());
+    T::widen(&mut wide, x);
+    simd::dispatch(Dots { y, x: &wide, b, stride: x.len() });
+}
+
+/// Adds to `y` the sum of the rows of `b`, each times its `x`.
+pub(crate) fn sum_rows<T: Float>(y: &mut [f32], x: &[f32], b: &[T]) {
+    let stride = y.len();
+    simd::dispatch(Rows { y, x, b, stride });
+}
+
+/// Adds to each `y` the dot product of `x` with as many elements of `b`, which start `stride` apart.
+struct Dots<'a, T> {
+    y: &'a mut [f32],
+    x: &'a [f32],
+    b: &'a [T],
+    stride: usize,
+}
+
+impl<T: Float> Kernel for Dots<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { y, x, b, stride } = self;
+        let column = |j: usize| &b[j * stride..][..x.len()];
+        let fours = y.len() / 4 * 4;
+        for j in (0..fours).step_by(4) {
+            let sums = dots(simd, x, [column(j), column(j + 1), column(j + 2), column(j + 3)]);
+            for (y, sum) in y[j..j + 4].iter_mut().zip(sums) {
+                *y += sum;
+            }
+        }
+        for (y, j) in y[fours..].iter_mut().zip(fours..) {
+            *y += dots(simd, x, [column(j)])[0];
+        }
+    }
+}
+
+/// The dot products of `x` with each of `columns`.
+#[inline(always)]
+fn dots<S: Simd, T: Float, const N: usize>(simd: S, x: &[f32], columns: [&[T]; N]) -> [f32; N] {
+    // Two sums for each column: a processor adds to several at a time.
+    let mut sums = [[simd.splat(0.0); 2]; N];
+    let whole = x.len() / (2 * S::LANES) * (2 * S::LANES);
+    for i in (0..whole).step_by(2 * S::LANES) {
+        let (a, b) = (simd.load(&x[i..]), simd.load(&x[i + S::LANES..]));
+        for (sums, column) in sums.iter_mut().zip(columns) {
+            sums[0] = simd.mul_add(a, T::load(simd, &column[i..]), sums[0]);
+            sums[1] = simd.mul_add(b, T::load(simd, &column[i + S::LANES..]), sums[1]);
+        }
+    }
+    for i in (whole..x.len()).step_by(S::LANES) {
+        let end = x.len().min(i + S::LANES);
+        let mut tail = [0.0; simd::MAX_LANES];
+        tail[..end - i].copy_from_slice(&x[i..end]);
+        let x = simd.load(&tail);
+        for n in 0..N {
+            let mut tail = [T::zeroed(); simd::MAX_LANES];
+            tail[..end - i].copy_from_slice(&columns[n][i..end]);
+            sums[n][0] = simd.mul_add(x, T::load(simd, &tail), sums[n][0]);
+        }
+    }
+    sums.map(|[a, b]| simd.sum(simd.add(a, b)))
+}
+
+/// Adds to `y` the sum of the rows of `b`, which start `stride` apart, each times its `x`.
+struct Rows<'a, T> {
+    y: &'a mut [f32],
+    x: &'a [f32],
+    b: &'a [T],
+    stride: usize,
+}
+
+impl<T: Float> Kernel for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { y, x, b, stride } = self;
+        let n = y.len();
+        let row = |p: usize| &b[p * stride..][..n];
+        let fours = x.len() / 4 * 4;
+        let mut p = 0;
+        while p < x.len() {
+            // Four rows at a time: a sum is loaded and stored once for four products.
+            if p < fours {
+                add_rows(
+                    simd,
+                    &mut *y,
+                    [x[p], x[p + 1], x[p + 2], x[p + 3]],
+                    [0, 1, 2, 3].map(|i| row(p + i)),
+                );
+                p += 4;
+            } else {
+                add_rows(simd, &mut *y, [x[p]], [row(p)]);
+                p += 1;
+            }
+        }
+    }
+}
+
+/// Adds to `y` each of `rows` times its `x`.
+#[inline(always)]
+fn add_rows<S: Simd, T: Float, const N: usize>(simd: S, y: &mut [f32], x: [f32; N], rows: [&[T]; N]) {
+    let wide = x.map(|x| simd.splat(x));
+    let whole = y.len() / S::LANES * S::LANES;
+    for j in (0..whole).step_by(S::LANES) {
+        let mut sum = simd.load(&y[j..]);
+        for n in 0..N {
+            sum = simd.mul_add(wide[n], T::load(simd, &rows[n][j..]), sum);
+        }
+        simd.store(&mut y[j..], sum);
+    }
+    for j in whole..y.len() {
+        for n in 0..N {
+            y[j] += x[n] * rows[n][j].to_f32();
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! The tile: the loop that all products of matrices come down to.
+//!
+//! A [`Band`] of rows meets a panel of columns. Rows are read number by number, panels a vector at a time, so that a tile
+//! of a few rows and two vectors of columns stays in registers while it is summed. Sums are carried in `f32`: in order
+//! within blocks of 512 elements (of a single row in four interleaved parts), and block after block. What is computed
+//! in which order depends on the number of rows of the band alone.
+
+use crate::gemm::{Bias, Matrix};
+use crate::math::{Unary, in_place};
+use crate::simd::{self, Kernel, Simd};
+use crate::threads::Shared;
+use crate::{Float, scratch};
+
+/// How many elements are summed before the sum is added to those of the blocks before.
+const DEPTH: usize = 512;
+
+/// The most rows that are computed at once.
+pub(crate) const MOST_ROWS: usize = 12;
+
+/// The most columns of a panel.
+pub(crate) const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
+
+/// The columns of a panel on this processor.
+pub(crate) fn panel_width() -> usize {
+    simd::dispatch(Width)
+}
+
+struct Width;
+
+impl Kernel for Width {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        2 * S::LANES
+    }
+}
+
+/// The rows of a product: `f32` whose elements lie side by side.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    pub(crate) data: &'a [f32],
+    /// From the start of a row to that of the next.
+    pub(crate) stride: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The rows of a matrix that can be read where they are.
+    pub(crate) fn in_place<T: Float>(a: Matrix<'a, T>) -> Option<Self> {
+        let data = T::as_f32s(a.data).filter(|_| a.column_stride == 1 || a.columns <= 1)?;
+        Some(Self { data, stride: a.row_stride })
+    }
+
+    /// The rows of a matrix: where they are, or written out.
+    pub(crate) fn of<T: Float>(a: Matrix<'a, T>, written: &'a mut scratch::Floats) -> Self {
+        Self::in_place(a).unwrap_or_else(|| {
+            *written = scratch::floats(a.rows * a.columns);
+            write(written, a.columns, a);
+            Self { data: written, stride: a.columns }
+        })
+    }
+
+    /// So many rows from this one on.
+    pub(crate) fn from(self, row: usize) -> Self {
+        Self { data: self.data.get(row * self.stride..).unwrap_or(&[]), ..self }
+    }
+}
+
+/// Writes the elements of a matrix as rows, which start `stride` apart.
+pub(crate) fn write<T: Float>(to: &mut [f32], stride: usize, from: Matrix<'_, T>) {
+    if from.rows > 0 && from.columns > 0 {
+        simd::dispatch(Write { to, stride, from });
+    }
+}
+
+/// Writes `b` as panels of so many columns; what the last one has more holds zeros.
+pub(crate) fn write_panels<T: Float>(panels: &mut [f32], width: usize, b: Matrix<'_, T>) {
+    let panels = panels.chunks_exact_mut((b.rows * width).max(1));
+    for (panel, at) in panels.zip((0..b.columns).step_by(width)) {
+        let b = b.block(0..b.rows, at..b.columns.min(at + width));
+        if b.columns < width {
+            panel.fill(0.0);
+        }
+        write(panel, width, b);
+    }
+}
+
+struct Write<'a, T> {
+    to: &'a mut [f32],
+    stride: usize,
+    from: Matrix<'a, T>,
+}
+
+impl<T: Float> Kernel for Write<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { to, stride, from } = self;
+        let Matrix { data, rows, columns, row_stride, column_stride } = from;
+        if row_stride == 1 && column_stride != 1 {
+            return transposed(simd, to, stride, from);
+        }
+        for (row, to) in to.chunks_mut(stride.max(1)).take(rows).enumerate() {
+            let (to, from) = (&mut to[..columns], &data[row * row_stride..]);
+            if column_stride == 1 {
+                let from = &from[..columns];
+                if columns == 2 * S::LANES {
+                    simd.store(to, T::load(simd, from));
+                    simd.store(&mut to[S::LANES..], T::load(simd, &from[S::LANES..]));
+                    continue;
+                }
+                let whole = columns / S::LANES * S::LANES;
+                for i in (0..whole).step_by(S::LANES) {
+                    simd.store(&mut to[i..], T::load(simd, &from[i..]));
+                }
+                to[whole..].iter_mut().zip(&from[whole..]).for_each(|(to, from)| *to = from.to_f32());
+            } else {
+                let from = from.iter().step_by(column_stride.max(1));
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32());
+            }
+        }
+    }
+}
+
+/// Writes a matrix whose columns lie side by side, square by square.
+#[inline(always)]
+fn transposed<S: Simd, T: Float>(simd: S, to: &mut [f32], stride: usize, from: Matrix<'_, T>) {
+    let Matrix { data, rows, columns, column_stride, .. } = from;
+    let square = |n: usize| n / S::LANES * S::LANES;
+    let mut vectors = [simd.splat(0.0); simd::MAX_LANES];
+    for row in (0..square(rows)).step_by(S::LANES) {
+        for column in (0..square(columns)).step_by(S::LANES) {
+            let vectors = &mut vectors[..S::LANES];
+            for (i, v) in vectors.iter_mut().enumerate() {
+                *v = T::load(simd, &data[(column + i) * column_stride + row..]);
+            }
+            simd.transpose(vectors);
+            for (i, v) in vectors.iter().enumerate() {
+                simd.store(&mut to[(row + i) * stride + column..], *v);
+            }
+        }
+    }
+    for column in 0..columns {
+        let whole = if column < square(columns) { square(rows) } else { 0 };
+        let from = &data[column * column_stride..][..rows];
+        for (row, from) in from.iter().enumerate().skip(whole) {
+            to[row * stride + column] = from.to_f32();
+        }
+    }
+}
+
+/// Rounds sums to where they belong, and puts them through an activation.
+pub(crate) fn rounded<T: Float>(y: &mut [T], sums: &mut [f32], activation: Option<Unary>) {
+    T::narrow(y, sums);
+    if let Some(f) = activation {
+        T::widen(sums, y);
+        // A call, since the code of all activations is too much to stand in each kind of tile.
+        in_place(sums, f);
+        T::narrow(y, sums);
+    }
+}
+
+/// What is added to the sums of a row and a panel, and what becomes of them.
+pub(crate) trait Ends {
+    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2];
+    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]);
+}
+
+/// Results that lie side by side in rows, rounded.
+pub(crate) struct Rounded<'a, T> {
+    y: &'a Shared<'a, T>,
+    start: usize,
+    stride: usize,
+    columns: usize,
+    bias: Bias<'a>,
+    activation: Option<Unary>,
+}
+
+impl<'a, T> Rounded<'a, T> {
+    /// The results of row `r` are the `columns` elements of `y` from `start + r · stride` on. The bias is that of these
+    /// rows, or of these columns.
+    ///
+    /// # Safety
+    ///
+    /// While it lives, no other reference to these results may be made.
+    pub(crate) unsafe fn new(
+        y: &'a Shared<'a, T>,
+        start: usize,
+        stride: usize,
+        columns: usize,
+        bias: Bias<'a>,
+        activation: Option<Unary>,
+    ) -> Self {
+        Self { y, start, stride, columns, bias, activation }
+    }
+}
+
+impl<T: Float> Ends for Rounded<'_, T> {
+    #[inline(always)]
+    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2] {
+        match self.bias {
+            Bias::None => [simd.splat(0.0); 2],
+            Bias::Rows(bias) => [simd.splat(bias[row]); 2],
+            Bias::Columns(bias) => loaded(simd, &bias[panel * 2 * S::LANES..]),
+        }
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
+        let first = panel * 2 * S::LANES;
+        let columns = (self.columns - first).min(2 * S::LANES);
+        let start = self.start + row * self.stride + first;
+        // SAFETY: who made this promised that nothing else refers to these elements.
+        let y = unsafe { self.y.slice(start..start + columns) };
+        if columns == 2 * S::LANES && self.activation.is_none() {
+            T::store(simd, y, sums[0]);
+            T::store(simd, &mut y[S::LANES..], sums[1]);
+        } else {
+            rounded(y, &mut stored(simd, sums)[..columns], self.activation);
+        }
+    }
+}
+
+/// Sums in memory, to which is added.
+pub(crate) struct Added<'a> {
+    /// Rows that start `stride` apart.
+    pub(crate) sums: &'a mut [f32],
+    pub(crate) stride: usize,
+    pub(crate) columns: usize,
+}
+
+impl Ends for Added<'_> {
+    #[inline(always)]
+    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2] {
+        let first = panel * 2 * S::LANES;
+        loaded(simd, &self.sums[row * self.stride + first..][..self.columns - first])
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
+        let first = panel * 2 * S::LANES;
+        let columns = (self.columns - first).min(2 * S::LANES);
+        let to = &mut self.sums[row * self.stride + first..][..columns];
+        if columns == 2 * S::LANES {
+            simd.store(to, sums[0]);
+            simd.store(&mut to[S::LANES..], sums[1]);
+        } else {
+            to.copy_from_slice(&stored(simd, sums)[..columns]);
+        }
+    }
+}
+
+/// Numbers of a row, and zeros where it ends before the panel.
+#[inline(always)]
+fn loaded<S: Simd>(simd: S, row: &[f32]) -> [S::V; 2] {
+    if row.len() >= 2 * S::LANES {
+        return [simd.load(row), simd.load(&row[S::LANES..])];
+    }
+    let mut all = [0.0; MOST_COLUMNS];
+    all[..row.len()].copy_from_slice(row);
+    [simd.load(&all), simd.load(&all[S::LANES..])]
+}
+
+/// The sums of a row in memory.
+#[inline(always)]
+pub(crate) fn stored<S: Simd>(simd: S, sums: [S::V; 2]) -> [f32; MOST_COLUMNS] {
+    let mut all = [0.0; MOST_COLUMNS];
+    simd.store(&mut all, sums[0]);
+    simd.store(&mut all[S::LANES..], sums[1]);
+    all
+}
+
+/// Panels of columns, one like the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a, W> {
+    pub(crate) data: &'a [W],
+    /// From the numbers of an element, one for each column, to those of the next.
+    pub(crate) stride: usize,
+    /// From a panel to the next.
+    pub(crate) distance: usize,
+    pub(crate) count: usize,
+}
+
+impl<'a, W> Panels<'a, W> {
+    /// Panels that were written one after the other, of columns with so many elements.
+    pub(crate) fn written(data: &'a [W], inputs: usize, width: usize, columns: usize) -> Self {
+        Self { data, stride: width, distance: inputs * width, count: columns.div_ceil(width) }
+    }
+}
+
+/// The sums of a band of rows and some panels of columns.
+pub(crate) struct Band<'a, W, E> {
+    pub(crate) x: Lines<'a>,
+    pub(crate) rows: usize,
+    /// The elements of a row, and of a column.
+    pub(crate) inputs: usize,
+    pub(crate) panels: Panels<'a, W>,
+    pub(crate) ends: E,
+}
+
+impl<W: Float, E: Ends> Kernel for Band<'_, W, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let rows = self.rows;
+        let most = if S::LANES == simd::MAX_LANES { MOST_ROWS } else { MOST_ROWS / 2 };
+        let mut row = 0;
+        while row < rows {
+            row += match rows - row {
+                left if left >= 12 && most == 12 => self.rows::<S, 12>(simd, row),
+                left if left >= 8 && most == 12 => self.rows::<S, 8>(simd, row),
+                left if left >= 6 => self.rows::<S, 6>(simd, row),
+                left if left >= 4 => self.rows::<S, 4>(simd, row),
+                left if left >= 2 => self.rows::<S, 2>(simd, row),
+                _ => self.rows::<S, 1>(simd, row),
+            };
+        }
+    }
+}
+
+impl<W: Float, E: Ends> Band<'_, W, E> {
+    /// Computes so many rows from this one on, with all panels; gives their number.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
+        for panel in 0..self.panels.count {
+            let mut sums = self.part::<S, R>(simd, row, panel, 0);
+            // Most layers have one block: sums that wait for others would lie in memory.
+            for from in (DEPTH..self.inputs).step_by(DEPTH) {
+                for (sums, found) in sums.iter_mut().zip(self.part::<S, R>(simd, row, panel, from)) {
+                    sums[0] = simd.add(sums[0], found[0]);
+                    sums[1] = simd.add(sums[1], found[1]);
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                let bias = self.ends.bias(simd, row + r, panel);
+                let sums = [simd.add(bias[0], sums[0]), simd.add(bias[1], sums[1])];
+                self.ends.end(simd, row + r, panel, sums);
+            }
+        }
+        R
+    }
+
+    /// The sums of rows over a block of their elements.
+    #[inline(always)]
+    fn part<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        from: usize,
+    ) -> [[S::V; 2]; R] {
+        let (width, depth) = (2 * S::LANES, DEPTH.min(self.inputs - from));
+        if depth == 0 {
+            return [[simd.splat(0.0); 2]; R];
+        }
+        let Panels { data, stride, distance, .. } = self.panels;
+        let x = &self.x.data[row * self.x.stride + from..][..(R - 1) * self.x.stride + depth];
+        let panel = &data[panel * distance + from * stride..][..(depth - 1) * stride + width];
+        if R == 1 {
+            let [one] = single(simd, x, panel, stride);
+            return [one; R];
+        }
+        block::<S, W, R>(simd, x, self.x.stride, panel, stride)
+    }
+}
+
+/// The sums of `R` rows of `x`, whose first elements meet the rows of the panel.
+#[inline(always)]
+fn block<S: Simd, W: Float, const R: usize>(
+    simd: S,
+    x: &[f32],
+    x_stride: usize,
+    panel: &[W],
+    stride: usize,
+) -> [[S::V; 2]; R] {
+    let width = 2 * S::LANES;
+    let depth = (panel.len() - width) / stride.max(1) + 1;
+    assert!(x.len() >= (R - 1) * x_stride + depth, "the rows have as many elements as the panel");
+    assert!(panel.len() >= (depth - 1) * stride + width, "the panel has all of its columns");
+    let mut sums = [[simd.splat(0.0); 2]; R];
+    // SAFETY: `k < depth`, so that the second assertion holds these numbers within the panel.
+    let weights = |k: usize| unsafe { panel.get_unchecked(k * stride..k * stride + width) };
+    let load = |k: usize| [W::load(simd, weights(k)), W::load(simd, &weights(k)[S::LANES..])];
+    // SAFETY: `r < R` and `k < depth`, so that the first assertion holds the element within the rows.
+    let number = |r: usize, k: usize| simd.splat(unsafe { *x.get_unchecked(r * x_stride + k) });
+    // Where there are registers for it, two elements of a row are read at a time, which halves the computing of places.
+    let twos = if S::LANES == simd::MAX_LANES { depth / 2 * 2 } else { 0 };
+    for k in (0..twos).step_by(2) {
+        let (one, two) = (load(k), load(k + 1));
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = number(r, k);
+            sums[0] = simd.mul_add(x, one[0], sums[0]);
+            sums[1] = simd.mul_add(x, one[1], sums[1]);
+            let x = number(r, k + 1);
+            sums[0] = simd.mul_add(x, two[0], sums[0]);
+            sums[1] = simd.mul_add(x, two[1], sums[1]);
+        }
+    }
+    for k in twos..depth {
+        let one = load(k);
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = number(r, k);
+            sums[0] = simd.mul_add(x, one[0], sums[0]);
+            sums[1] = simd.mul_add(x, one[1], sums[1]);
+        }
+    }
+    sums
+}
+
+/// The sums of one row, in four parts, since one alone would wait for each addition.
+#[inline(always)]
+fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W], stride: usize) -> [[S::V; 2]; 1] {
+    let width = 2 * S::LANES;
+    assert!(panel.len() >= (x.len() - 1) * stride + width, "the panel has all of its columns");
+    let mut parts = [[simd.splat(0.0); 2]; 4];
+    let step = |sums: &mut [S::V; 2], k: usize, x: f32| {
+        // SAFETY: `k < x.len()`, so that the assertion holds these numbers within the panel.
+        let weights = unsafe { panel.get_unchecked(k * stride..k * stride + width) };
+        let x = simd.splat(x);
+        sums[0] = simd.mul_add(x, W::load(simd, &weights[..S::LANES]), sums[0]);
+        sums[1] = simd.mul_add(x, W::load(simd, &weights[S::LANES..]), sums[1]);
+    };
+    let (fours, ones) = x.as_chunks::<4>();
+    for (k, x) in fours.iter().enumerate() {
+        for (i, parts) in parts.iter_mut().enumerate() {
+            step(parts, 4 * k + i, x[i]);
+        }
+    }
+    for (k, &x) in ones.iter().enumerate() {
+        step(&mut parts[0], 4 * fours.len() + k, x);
+    }
+    let [p, q, r, s] = parts;
+    let add = |i: usize| simd.add(simd.add(p[i], q[i]), simd.add(r[i], s[i]));
+    [[add(0), add(1)]]
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::testing::floats;
+
+    fn check<T: Float>(rows: usize, columns: usize) {
+        let data: Vec<T> = floats(3 * (rows + 4) * (columns + 4), 1);
+        for (row_stride, column_stride) in [(columns + 3, 1), (1, rows + 2), (2 * columns, 2), (1, 1)] {
+            let from = Matrix::strided(&data, rows, columns, row_stride, column_stride);
+            let stride = columns + 5;
+            let mut to = vec![9.0; rows * stride];
+            write(&mut to, stride, from);
+            for (row, to) in to.chunks(stride).enumerate() {
+                for (column, &to) in to.iter().enumerate() {
+                    let at = row * row_stride + column * column_stride;
+                    let wanted = if column < columns { data[at].to_f32() } else { 9.0 };
+                    assert_eq!(to, wanted, "{rows}x{columns}, {row_stride} {column_stride}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_of_every_layout_are_written_as_rows() {
+        for (rows, columns) in [(1, 1), (16, 16), (8, 40), (33, 17), (5, 31), (64, 3)] {
+            check::<f32>(rows, columns);
+            check::<f16>(rows, columns);
+        }
+    }
+}
