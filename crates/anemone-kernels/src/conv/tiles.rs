@@ -8,11 +8,12 @@
 use smallvec::SmallVec;
 
 use super::Conv;
+use crate::Float;
 use crate::math::Unary;
+use crate::scratch::{Scratch, floats, scratch};
 use crate::simd::{self, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width, rounded, stored};
-use crate::{Float, scratch};
 
 /// The weights of a convolution, widened: a row for each output channel.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ struct Planes {
     row: usize,
     plane: usize,
     /// Where the element of each tap of each channel lies, counted from that of the first.
-    taps: Vec<usize>,
+    taps: Scratch<usize>,
     /// The number of windows that are computed, those that are left included.
     windows: usize,
 }
@@ -55,12 +56,12 @@ struct Part {
 impl Planes {
     fn new(conv: &Conv, row: usize, plane: usize) -> Self {
         let w = &conv.window;
-        let mut taps = Vec::with_capacity(conv.group_in() * w.kernel_len());
+        let mut taps = scratch(conv.group_in() * w.kernel_len());
+        let mut lines = taps.chunks_exact_mut(w.kernel[2].max(1));
         for channel in 0..conv.group_in() {
-            for y in 0..w.kernel[1] {
-                for x in 0..w.kernel[2] {
-                    taps.push(channel * plane + y * w.dilations[1] * row + x * w.dilations[2]);
-                }
+            for (y, line) in lines.by_ref().take(w.kernel[1]).enumerate() {
+                let first = channel * plane + y * w.dilations[1] * row;
+                line.iter_mut().enumerate().for_each(|(x, place)| *place = first + x * w.dilations[2]);
             }
         }
         let [_, height, width] = w.output;
@@ -113,7 +114,7 @@ pub fn conv_tiles<T: Float>(
     }
     // Rows are as long as windows reach; what they do not reach is left out.
     let planes = Planes::new(conv, row, rows * row);
-    let mut padded = scratch::floats(conv.batch * conv.in_channels * planes.plane + MOST_COLUMNS);
+    let mut padded = floats(conv.batch * conv.in_channels * planes.plane + MOST_COLUMNS);
     let (left, above) = (w.before[2].min(row), w.before[1].min(rows));
     let (taken, lines) = (width.min(row - left), height.min(rows - above));
     parallel_chunks(threads, &mut padded, planes.plane, (1 << 14) / planes.plane + 1, |i, plane| {
@@ -164,7 +165,7 @@ fn panels<T: Float>(
     let inputs = planes.taps.len();
     let y = Shared::new(y);
     parallel_for(threads, images * count * parts, 1, |tasks| {
-        let mut panel = scratch::floats(inputs * width);
+        let mut panel = floats(inputs * width);
         let mut held = None;
         let mut cover: SmallVec<[Part; MOST_COLUMNS]> = SmallVec::new();
         for task in tasks {
@@ -238,7 +239,7 @@ impl<'y, T: Float, F: Fn(usize, &Part) -> &'y mut [T]> Ends for Windows<'_, F> {
 /// Writes the elements that the windows from this one on read, tap by tap.
 fn fill(panel: &mut [f32], width: usize, x: &[f32], planes: &Planes, conv: &Conv, from: usize) {
     let w = &conv.window;
-    let rows = panel.chunks_exact_mut(width).zip(&planes.taps);
+    let rows = panel.chunks_exact_mut(width).zip(&*planes.taps);
     if w.strides[1..] == [1, 1] {
         for (to, &tap) in rows {
             match x.get(tap + from..tap + from + width) {
@@ -296,14 +297,14 @@ mod tests {
 
     use super::*;
     use crate::Window;
-    use crate::testing::{close, floats};
+    use crate::testing::{self, close};
 
     fn check<T: Float>(conv: &Conv) {
         let w = &conv.window;
         assert!(fits_tiles(conv) || conv.group_out() < 8);
-        let x = floats::<T>(conv.batch * conv.in_channels * w.input_len(), 1);
-        let weights = floats::<T>(conv.out_channels * conv.group_in() * w.kernel_len(), 2);
-        let bias = floats::<f32>(conv.out_channels, 3);
+        let x = testing::floats::<T>(conv.batch * conv.in_channels * w.input_len(), 1);
+        let weights = testing::floats::<T>(conv.out_channels * conv.group_in() * w.kernel_len(), 2);
+        let bias = testing::floats::<f32>(conv.out_channels, 3);
         let mut exact = vec![0.0f32; conv.batch * conv.out_channels * w.output_len()];
         let wide: [Vec<f32>; 2] = [&x, &weights].map(|v| v.iter().map(|v| v.to_f32()).collect());
         super::super::conv(1, &mut exact, &wide[0], &wide[1], Some(&bias), conv);

@@ -26,7 +26,6 @@ const ALLOCATE: &[(&str, &str)] = &[
     ("matmul", "integers are computed by the meaning"),
     ("non_maximum_suppression", "is computed by the meaning"),
     ("slice_update", "slices that go backwards are written by the meaning"),
-    ("split", "more results than a step has room for"),
 ];
 
 /// Whether the second run of a plan on this thread allocates.
