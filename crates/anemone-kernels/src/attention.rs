@@ -1,8 +1,10 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
-use crate::gemm::{Matrix, add_product, dot_rows, sum_rows};
-use crate::norm::softmax_row;
+use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
+use crate::math::exp_below_one;
+use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
+use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_width, stored, write_panels};
 use crate::{Float, scratch};
 
 /// The sizes of an attention. All batches lie one behind the other, row-major.
@@ -69,47 +71,218 @@ pub fn attention<T: Float>(
     if y.is_empty() {
         return;
     }
-    // Queries are handled in blocks, so that scores take little memory.
-    let rows = queries.min(64);
+    if keys == 0 {
+        // A mean of nothing.
+        return y.fill(T::from_f32(0.0));
+    }
+    let block = Block { query, key, value, mask, scale, sizes };
+    let threads = if y.len().saturating_mul(keys) < 1 << 16 { 1 } else { threads };
+    let few = queries <= FEW_QUERIES;
+    let rows = if few { 1 } else { queries.min(ROWS) };
     let blocks = queries.div_ceil(rows);
-    let work = y.len().saturating_mul(keys);
+    let panel = panel_width();
     let y = Shared::new(y);
-    parallel_for(if work < 1 << 16 { 1 } else { threads }, batch * blocks, 1, |tasks| {
+    parallel_for(threads, batch * blocks, 1, |tasks| {
         let mut scores = scratch::floats(rows * keys);
-        let mut sums = scratch::floats(rows * width);
+        let written = |count: usize, len: usize| {
+            scratch::floats(if few { 0 } else { count.next_multiple_of(panel) * len })
+        };
+        let (mut key_panels, mut value_panels) = (written(keys, embedding), written(width, keys));
+        let mut sums = scratch::floats(if few { width } else { 0 });
+        let mut held = None;
         for task in tasks {
             let (item, first) = (task / blocks, task % blocks * rows);
-            let n = rows.min(queries - first);
-            let row = item * queries + first;
-            let query = &query[row * embedding..][..n * embedding];
-            let key = &key[item * keys * embedding..][..keys * embedding];
-            let value = &value[item * keys * width..][..keys * width];
-            let (scores, sums) = (&mut scores[..n * keys], &mut sums[..n * width]);
-            scores.fill(0.0);
-            sums.fill(0.0);
-            if n == 1 {
-                dot_rows(scores, query, key);
-            } else {
-                let key = Matrix::new(key, keys, embedding).transposed();
-                add_product(scores, Matrix::new(query, n, embedding), key);
+            let (row, count) = (item * queries + first, rows.min(queries - first));
+            if few {
+                block.one(row, &mut scores, &mut sums);
+                // SAFETY: a query is in one task only.
+                T::narrow(unsafe { y.slice(row * width..(row + 1) * width) }, &sums);
+                continue;
             }
-            for (i, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
-                scores.iter_mut().for_each(|s| *s *= scale);
-                if let Some(mask) = mask {
-                    let numbers = &mask.numbers[mask.starts[row + i]..][..keys];
-                    scores.iter_mut().zip(numbers).for_each(|(s, m)| *s += m);
-                }
-                softmax_row(scores);
-            }
-            if n == 1 {
-                sum_rows(sums, scores, value);
-            } else {
-                add_product(sums, Matrix::new(scores, n, keys), Matrix::new(value, keys, width));
+            if held != Some(item) {
+                held = Some(item);
+                write_panels(&mut key_panels, panel, block.keys(item).transposed());
+                write_panels(&mut value_panels, panel, block.values(item));
             }
             // SAFETY: a block of queries is in one task only.
-            T::narrow(unsafe { y.slice(row * width..(row + n) * width) }, sums);
+            let results = unsafe { Rounded::new(&y, row * width, width, width, Bias::None, None) };
+            block.several(row, count, &mut scores, [&key_panels, &value_panels], results);
         }
     });
+}
+
+/// Up to so many queries read keys and values where they are.
+const FEW_QUERIES: usize = 2;
+
+/// How many queries meet the keys at a time: so many that their scores stay in the second-level cache.
+const ROWS: usize = 6 * MOST_ROWS;
+
+/// An attention, of which some queries are computed.
+struct Block<'a, T> {
+    query: &'a [T],
+    key: &'a [T],
+    value: &'a [T],
+    mask: Option<Mask<'a>>,
+    scale: f32,
+    sizes: &'a Attention,
+}
+
+impl<T: Float> Block<'_, T> {
+    fn keys(&self, item: usize) -> Matrix<'_, T> {
+        let &Attention { keys, embedding, .. } = self.sizes;
+        Matrix::new(&self.key[item * keys * embedding..][..keys * embedding], keys, embedding)
+    }
+
+    fn values(&self, item: usize) -> Matrix<'_, T> {
+        let &Attention { keys, width, .. } = self.sizes;
+        Matrix::new(&self.value[item * keys * width..][..keys * width], keys, width)
+    }
+
+    /// What the mask adds to the scores of a query.
+    fn added(&self, row: usize) -> Option<&[f32]> {
+        self.mask.map(|mask| &mask.numbers[mask.starts[row]..][..self.sizes.keys])
+    }
+
+    /// The sums of one query, which is bound by the reading of keys and values.
+    fn one(&self, row: usize, scores: &mut [f32], sums: &mut [f32]) {
+        let (item, embedding) = (row / self.sizes.queries, self.sizes.embedding);
+        scores.fill(0.0);
+        sums.fill(0.0);
+        dot_rows(scores, &self.query[row * embedding..][..embedding], self.keys(item).data);
+        scores.iter_mut().for_each(|s| *s *= self.scale);
+        if let Some(added) = self.added(row) {
+            scores.iter_mut().zip(added).for_each(|(s, m)| *s += m);
+        }
+        let scale = 1.0 / weigh(scores);
+        sum_rows(sums, scores, self.values(item).data);
+        sums.iter_mut().for_each(|s| *s *= scale);
+    }
+
+    /// The results of some queries, with the panels of keys and of values.
+    fn several(
+        &self,
+        row: usize,
+        count: usize,
+        scores: &mut [f32],
+        [keys, values]: [&[f32]; 2],
+        results: Rounded<'_, T>,
+    ) {
+        let (sizes, panel) = (self.sizes, panel_width());
+        let mut wide = scratch::floats(0);
+        let query = &self.query[row * sizes.embedding..][..count * sizes.embedding];
+        let queries = Lines::of(Matrix::new(query, count, sizes.embedding), &mut wide);
+        simd::dispatch(Band {
+            x: queries,
+            rows: count,
+            inputs: sizes.embedding,
+            panels: Panels::written(keys, sizes.embedding, panel, sizes.keys),
+            ends: Scores {
+                scores: &mut *scores,
+                scale: self.scale,
+                columns: sizes.keys,
+                added: |r| self.added(row + r),
+            },
+        });
+        let mut scales = [0.0; ROWS];
+        for (scale, row) in scales.iter_mut().zip(scores.chunks_exact_mut(sizes.keys.max(1))).take(count) {
+            *scale = 1.0 / weigh(row);
+        }
+        simd::dispatch(Band {
+            x: Lines { data: scores, stride: sizes.keys },
+            rows: count,
+            inputs: sizes.keys,
+            panels: Panels::written(values, sizes.keys, panel, sizes.width),
+            ends: Means { results, scales: &scales },
+        });
+    }
+}
+
+/// Makes weights of the scores of a query, of which the largest is 1; gives their sum.
+fn weigh(scores: &mut [f32]) -> f32 {
+    simd::dispatch(Weigh(scores))
+}
+
+struct Weigh<'a>(&'a mut [f32]);
+
+impl Kernel for Weigh<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> f32 {
+        const LANES: usize = 2 * simd::MAX_LANES;
+        let (whole, rest) = self.0.as_chunks_mut::<LANES>();
+        // A NaN is no largest one, but leaves its trace in the sum.
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
+        let mut tops = [f32::NEG_INFINITY; LANES];
+        for scores in &*whole {
+            tops.iter_mut().zip(scores).for_each(|(top, &s)| *top = larger(*top, s));
+        }
+        let top = tops.iter().chain(&*rest).fold(f32::NEG_INFINITY, |top, &s| larger(top, s));
+        let mut sums = [0.0; LANES];
+        for scores in whole {
+            for (sum, score) in sums.iter_mut().zip(scores) {
+                *score = exp_below_one::<S>(*score - top);
+                *sum += *score;
+            }
+        }
+        for (sum, score) in sums.iter_mut().zip(rest) {
+            *score = exp_below_one::<S>(*score - top);
+            *sum += *score;
+        }
+        sums.iter().sum()
+    }
+}
+
+/// Sums that become means: each row times its number.
+struct Means<'a, T> {
+    results: Rounded<'a, T>,
+    scales: &'a [f32],
+}
+
+impl<T: Float> Ends for Means<'_, T> {
+    #[inline(always)]
+    fn bias<S: Simd>(&self, simd: S, _: usize, _: usize) -> [S::V; 2] {
+        [simd.splat(0.0); 2]
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, [a, b]: [S::V; 2]) {
+        let (zero, scale) = (simd.splat(0.0), simd.splat(self.scales[row]));
+        self.results.end(simd, row, panel, [simd.mul_add(a, scale, zero), simd.mul_add(b, scale, zero)]);
+    }
+}
+
+/// Products that become scores.
+struct Scores<'a, F> {
+    /// A row for each query.
+    scores: &'a mut [f32],
+    columns: usize,
+    scale: f32,
+    /// What is added to those of a query.
+    added: F,
+}
+
+impl<'m, F: Fn(usize) -> Option<&'m [f32]>> Ends for Scores<'_, F> {
+    #[inline(always)]
+    fn bias<S: Simd>(&self, simd: S, _: usize, _: usize) -> [S::V; 2] {
+        [simd.splat(0.0); 2]
+    }
+
+    #[inline(always)]
+    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
+        let first = panel * 2 * S::LANES;
+        let columns = first..self.columns.min(first + 2 * S::LANES);
+        let added = (self.added)(row).map_or([simd.splat(0.0); 2], |all| loaded(simd, &all[columns.clone()]));
+        let scale = simd.splat(self.scale);
+        let scores = [simd.mul_add(sums[0], scale, added[0]), simd.mul_add(sums[1], scale, added[1])];
+        let to = &mut self.scores[row * self.columns..][columns];
+        if to.len() == 2 * S::LANES {
+            simd.store(to, scores[0]);
+            simd.store(&mut to[S::LANES..], scores[1]);
+        } else {
+            to.copy_from_slice(&stored(simd, scores)[..to.len()]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,14 @@ pub fn cast_f16_f32(to: &mut [f32], from: &[u16]) {
     simd::dispatch(Widen { to, from: bytemuck::cast_slice(from) });
 }
 
+/// Results from so many bytes on are written past the caches, which would not hold them anyway.
+const STREAMED: usize = 32 << 20;
+
+/// How many elements of `to` lie before the first border of 64 bytes.
+fn before_border<T>(to: &[T]) -> usize {
+    (to.as_ptr().addr().wrapping_neg() % 64 / size_of::<T>()).min(to.len())
+}
+
 struct Narrow<'a> {
     to: &'a mut [f16],
     from: &'a [f32],
@@ -74,17 +82,39 @@ impl Kernel for Narrow<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let mut to = self.to.chunks_exact_mut(S::LANES);
-        let mut from = self.from.chunks_exact(S::LANES);
-        for (to, from) in to.by_ref().zip(from.by_ref()) {
-            simd.store_f16(to, simd.load(from));
+        let Self { mut to, mut from } = self;
+        if size_of_val(to) >= STREAMED {
+            let start = before_border(to);
+            narrow(simd, &mut to[..start], &from[..start]);
+            (to, from) = (&mut to[start..], &from[start..]);
+            let lines = to.len() / (2 * S::LANES) * (2 * S::LANES);
+            let (streamed, rest) = to.split_at_mut(lines);
+            for (to, from) in streamed.chunks_exact_mut(2 * S::LANES).zip(from.chunks_exact(2 * S::LANES)) {
+                simd::prefetch(from, simd::AHEAD);
+                simd::prefetch(&from[S::LANES..], simd::AHEAD);
+                simd.stream_f16(to, simd.load(from));
+                simd.stream_f16(&mut to[S::LANES..], simd.load(&from[S::LANES..]));
+            }
+            simd::fence();
+            (to, from) = (rest, &from[lines..]);
         }
-        let (to, from) = (to.into_remainder(), from.remainder());
-        let (mut wide, mut half) = ([0.0; simd::MAX_LANES], [f16::ZERO; simd::MAX_LANES]);
-        wide[..from.len()].copy_from_slice(from);
-        simd.store_f16(&mut half, simd.load(&wide));
-        to.copy_from_slice(&half[..to.len()]);
+        narrow(simd, to, from);
     }
+}
+
+/// Rounds vector by vector.
+#[inline(always)]
+fn narrow<S: Simd>(simd: S, to: &mut [f16], from: &[f32]) {
+    let mut to = to.chunks_exact_mut(S::LANES);
+    let mut from = from.chunks_exact(S::LANES);
+    for (to, from) in to.by_ref().zip(from.by_ref()) {
+        simd.store_f16(to, simd.load(from));
+    }
+    let (to, from) = (to.into_remainder(), from.remainder());
+    let (mut wide, mut half) = ([0.0; simd::MAX_LANES], [f16::ZERO; simd::MAX_LANES]);
+    wide[..from.len()].copy_from_slice(from);
+    simd.store_f16(&mut half, simd.load(&wide));
+    to.copy_from_slice(&half[..to.len()]);
 }
 
 struct Widen<'a> {
@@ -97,17 +127,38 @@ impl Kernel for Widen<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let mut to = self.to.chunks_exact_mut(S::LANES);
-        let mut from = self.from.chunks_exact(S::LANES);
-        for (to, from) in to.by_ref().zip(from.by_ref()) {
-            simd.store(to, simd.load_f16(from));
+        let Self { mut to, mut from } = self;
+        if size_of_val(to) >= STREAMED {
+            let start = before_border(to);
+            widen(simd, &mut to[..start], &from[..start]);
+            (to, from) = (&mut to[start..], &from[start..]);
+            let lines = to.len() / (2 * S::LANES) * (2 * S::LANES);
+            let (streamed, rest) = to.split_at_mut(lines);
+            for (to, from) in streamed.chunks_exact_mut(2 * S::LANES).zip(from.chunks_exact(2 * S::LANES)) {
+                simd::prefetch(from, simd::AHEAD);
+                simd.stream(to, simd.load_f16(from));
+                simd.stream(&mut to[S::LANES..], simd.load_f16(&from[S::LANES..]));
+            }
+            simd::fence();
+            (to, from) = (rest, &from[lines..]);
         }
-        let (to, from) = (to.into_remainder(), from.remainder());
-        let (mut wide, mut half) = ([0.0; simd::MAX_LANES], [f16::ZERO; simd::MAX_LANES]);
-        half[..from.len()].copy_from_slice(from);
-        simd.store(&mut wide, simd.load_f16(&half));
-        to.copy_from_slice(&wide[..to.len()]);
+        widen(simd, to, from);
     }
+}
+
+/// Widens vector by vector.
+#[inline(always)]
+fn widen<S: Simd>(simd: S, to: &mut [f32], from: &[f16]) {
+    let mut to = to.chunks_exact_mut(S::LANES);
+    let mut from = from.chunks_exact(S::LANES);
+    for (to, from) in to.by_ref().zip(from.by_ref()) {
+        simd.store(to, simd.load_f16(from));
+    }
+    let (to, from) = (to.into_remainder(), from.remainder());
+    let (mut wide, mut half) = ([0.0; simd::MAX_LANES], [f16::ZERO; simd::MAX_LANES]);
+    half[..from.len()].copy_from_slice(from);
+    simd.store(&mut wide, simd.load_f16(&half));
+    to.copy_from_slice(&wide[..to.len()]);
 }
 
 #[cfg(test)]
@@ -208,6 +259,21 @@ mod tests {
         simd::dispatch(Narrow { to: &mut best, from: &from });
         Narrow { to: &mut portable, from: &from }.run(simd::Portable);
         assert!(best.iter().zip(&portable).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "the stores past the caches are instructions of the processor")]
+    fn results_beyond_the_caches_are_the_same() {
+        let count = STREAMED / 2 + 100;
+        let floats: Vec<f32> = (0..count).map(|i| (i % 70001) as f32 * 0.37 - 9000.0).collect();
+        let mut halves = vec![0; count];
+        for start in [0, 3] {
+            cast_f32_f16(&mut halves[start..], &floats[start..]);
+            assert!(halves.iter().zip(&floats).skip(start).all(|(&h, &f)| h == f32_to_fp16(f)), "{start}");
+        }
+        let mut back = vec![0.0; count];
+        cast_f16_f32(&mut back[5..], &halves[5..]);
+        assert!(back.iter().zip(&halves).skip(5).all(|(&f, &h)| f == fp16_to_f32(h)));
     }
 
     #[test]

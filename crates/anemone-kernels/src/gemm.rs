@@ -15,7 +15,7 @@ use crate::Float;
 use crate::scratch::{self, scratch};
 use crate::simd;
 use crate::threads::{Shared, parallel_for};
-use crate::tile::{self, Added, Band, Lines, MOST_ROWS, Panels, Rounded, panel_width};
+use crate::tile::{self, Added, Band, GROUP, Lines, MOST_ROWS, Panels, Rounded, panel_width};
 pub(crate) use vectors::{dot_rows, sum_rows};
 
 /// A matrix to read: elements at `row · row_stride + column · column_stride` of a slice.
@@ -278,9 +278,6 @@ fn tiles_batched<A: Float, B: Float, C: Float>(
         }
     });
 }
-
-/// How many numbers the panels have that are written before rows meet them.
-const GROUP: usize = 1 << 17;
 
 /// How many rows a panel meets at a time: so many that they stay in the second-level cache.
 const BAND: usize = 8 * MOST_ROWS;

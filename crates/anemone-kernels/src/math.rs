@@ -6,7 +6,7 @@
 //!
 //! Infinities and NaNs give what the exact function gives; results below 2^-126 keep the digits that `f32` has.
 
-use crate::simd::{self, Kernel, Simd};
+use crate::simd::{self, Kernel, Simd, fused};
 use crate::threads::parallel_chunks;
 use crate::{Float, binary};
 
@@ -310,6 +310,25 @@ fn factors(n: i32, r: f32) -> (f32, f32) {
 pub(crate) fn exp(x: f32) -> f32 {
     let (a, b) = exp_factors(x);
     a * b
+}
+
+/// e^x for x up to 0, and 0 where it is below the normal numbers.
+#[inline(always)]
+pub(crate) fn exp_below_one<S: Simd>(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    const LEAST: f32 = -87.0;
+    let held = if x < LEAST { LEAST } else { x };
+    let rounded = fused::<S>(held, std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    // ln(2) in two parts, as in `reduce`.
+    let r = fused::<S>(n, 2.121_944_4e-4, fused::<S>(n, -0.693_359_4, held));
+    let mut p = 0.000_199_150_32;
+    for c in [0.001_394_206, 0.008_333_271, 0.041_666_34, 0.166_666_67, 0.5] {
+        p = fused::<S>(p, r, c);
+    }
+    let power = power_of_two(rounded.to_bits() as i32 - ROUND.to_bits() as i32);
+    let e = (1.0 + fused::<S>(r * r, p, r)) * power;
+    if x < LEAST { 0.0 } else { e }
 }
 
 #[inline(always)]

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
+use memmap2::MmapMut;
+
 /// One cache line. Buffers are made of these, so that every buffer starts on a 64-byte border.
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
@@ -21,15 +23,68 @@ struct Line([u8; 64]);
 /// ```
 #[derive(Clone, Default)]
 pub struct Buffer {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
+}
+
+/// What holds the bytes of a buffer.
+enum Memory {
+    Lines(Vec<Line>),
+    /// Whole pages, for which the system is asked for large ones: bytes that are read from one end to the other wait for
+    /// the look-up of small ones.
+    Pages(MmapMut),
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Lines(Vec::new())
+    }
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeroed(self.bytes().len());
+        copy.bytes_mut().copy_from_slice(self.bytes());
+        copy
+    }
+}
+
+/// From so many bytes on a buffer has pages of its own: as many as a few large ones.
+const PAGES: usize = 8 << 20;
+
+impl Memory {
+    fn zeroed(len: usize) -> Self {
+        if len >= PAGES
+            && let Ok(pages) = MmapMut::map_anon(len)
+        {
+            // A system that has no large pages gives small ones.
+            #[cfg(target_os = "linux")]
+            let _ = pages.advise(memmap2::Advice::HugePage);
+            return Self::Pages(pages);
+        }
+        // The system gives zeroed pages, so that a large buffer is not written twice.
+        Self::Lines(bytemuck::zeroed_vec(len.div_ceil(64)))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lines(lines) => bytemuck::cast_slice(lines),
+            Self::Pages(pages) => pages,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Lines(lines) => bytemuck::cast_slice_mut(lines),
+            Self::Pages(pages) => pages,
+        }
+    }
 }
 
 impl Buffer {
     /// A buffer of `len` bytes, all zero.
     pub fn zeroed(len: usize) -> Self {
-        // The system gives zeroed pages, so that a large buffer is not written twice.
-        Self { lines: bytemuck::zeroed_vec(len.div_ceil(64)), len }
+        Self { memory: Memory::zeroed(len), len }
     }
 
     /// A buffer that holds a copy of `bytes`.
@@ -41,12 +96,12 @@ impl Buffer {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &self.memory.bytes()[..self.len]
     }
 
     /// The bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        &mut self.memory.bytes_mut()[..self.len]
     }
 
     /// The number of bytes.

@@ -214,11 +214,6 @@ pub fn softmax<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes) {
     update(threads, y, x, lanes, |rows, width| simd::dispatch(Softmax { rows, width }));
 }
 
-/// The softmax of one row, in its place.
-pub(crate) fn softmax_row(row: &mut [f32]) {
-    simd::dispatch(Softmax { rows: row, width: 1 });
-}
-
 /// What is applied to each lane after it got mean 0 and deviation 1: one number for each of its elements.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine<'a> {

@@ -7,6 +7,8 @@
 //! A result is `bias + Σ x·w`, summed in `f32`: in order within blocks of 512 inputs (of a single row in four
 //! interleaved parts), and block after block. It is rounded once. Which thread computes what has no influence.
 
+use std::ops::Range;
+
 use crate::Float;
 use crate::gemm::Bias;
 use crate::math::Unary;
@@ -14,7 +16,7 @@ use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, Lines, MOST_ROWS, Panels, Rounded, panel_width};
+use crate::tile::{Band, GROUP, Lines, MOST_ROWS, Panels, Rounded, panel_width};
 
 /// The weights of a layer, packed.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Packed<W> {
     outputs: usize,
     /// The columns of a panel.
     width: usize,
+    /// How many panels there are.
+    count: usize,
+    /// How many panels rows meet at a time.
+    group: usize,
     weights: std::marker::PhantomData<W>,
 }
 
@@ -48,7 +54,9 @@ impl<W: Float> Packed<W> {
                 }
             }
         }
-        Self { panels, inputs, outputs, width, weights: std::marker::PhantomData }
+        let count = outputs.div_ceil(width);
+        let group = (GROUP / (inputs * width).max(1)).clamp(1, count.max(1));
+        Self { panels, inputs, outputs, width, count, group, weights: std::marker::PhantomData }
     }
 
     /// How many inputs a row has.
@@ -66,9 +74,9 @@ impl<W: Float> Packed<W> {
         self.panels.len()
     }
 
-    fn panel(&self, i: usize) -> &[W] {
-        let all: &[W] = bytemuck::cast_slice(self.panels.bytes());
-        &all[i * self.inputs * self.width..][..self.inputs * self.width]
+    fn panels(&self, range: Range<usize>) -> &[W] {
+        let (all, len): (&[W], _) = (bytemuck::cast_slice(self.panels.bytes()), self.inputs * self.width);
+        &all[range.start * len..range.end * len]
     }
 }
 
@@ -120,7 +128,7 @@ pub fn linear<T: Float, W: Float>(
     tiles(threads, y, &wide, rows, weights, finish);
 }
 
-/// Panel after panel; of large results each for so many rows at a time that they stay in the second-level cache.
+/// Some panels after the others, met by one band of rows after the other, so that both stay in the second-level cache.
 fn tiles<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
@@ -130,28 +138,42 @@ fn tiles<T: Float, W: Float>(
     finish: Finish<'_>,
 ) {
     let (inputs, outputs, width) = (weights.inputs, weights.outputs, weights.width);
-    let panels = outputs.div_ceil(width);
+    let panels = weights.count;
+    // A few groups for each of several threads, also of a small layer.
+    let group = if threads > 1 { weights.group.min(panels.div_ceil(8)) } else { weights.group };
+    // A division is a part of what the smallest layers take.
+    let parts = |whole: usize, part: usize| if whole <= part { 1 } else { whole.div_ceil(part) };
     let band = rows.min(8 * MOST_ROWS);
-    let bands = rows.div_ceil(band);
+    let (groups, bands) = (parts(panels, group), parts(rows, band));
+    // Halves that many rows meet are widened once for all of them.
+    let widens = W::as_f32s(&[]).is_none() && rows > 2 * MOST_ROWS;
     let y = Shared::new(y);
-    // A task is a panel with a band of rows; bands of one panel follow each other.
-    let grain = ((1 << 16) / (band * width * inputs.max(1))).max(1);
-    parallel_for(threads, panels * bands, grain, |tasks| {
+    // A task is a group of panels with a band of rows; bands of one group follow each other.
+    let grain = parts(1 << 16, band * group * width * inputs.max(1));
+    parallel_for(threads, groups * bands, grain, |tasks| {
+        let mut wide = scratch::floats(if widens { group * inputs * width } else { 0 });
+        let mut held = None;
         for task in tasks {
-            let (panel, band_at) = (task / bands, task % bands * band);
-            let (from, columns) = (panel * width, width.min(outputs - panel * width));
-            let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[from..from + columns]));
-            // SAFETY: rows of a band and columns of a panel are in one task only.
-            let ends = unsafe {
-                Rounded::new(&y, band_at * outputs + from, outputs, columns, bias, finish.activation)
-            };
-            simd::dispatch(Band {
-                x: Lines { data: x, stride: inputs }.from(band_at),
-                rows: band.min(rows - band_at),
-                inputs,
-                panels: Panels::written(weights.panel(panel), inputs, width, columns),
-                ends,
-            });
+            let (at, first) = (task / bands * group, task % bands * band);
+            let part = weights.panels(at..panels.min(at + group));
+            let columns = at * width..outputs.min((at + group) * width);
+            let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[columns.clone()]));
+            let start = first * outputs + columns.start;
+            // SAFETY: rows of a band and columns of a group are in one task only.
+            let ends = unsafe { Rounded::new(&y, start, outputs, columns.len(), bias, finish.activation) };
+            let x = Lines { data: x, stride: inputs }.from(first);
+            let taken = band.min(rows - first);
+            if widens {
+                if held != Some(at) {
+                    held = Some(at);
+                    W::widen(&mut wide[..part.len()], part);
+                }
+                let panels = Panels::written(&wide, inputs, width, columns.len());
+                simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
+            } else {
+                let panels = Panels::written(part, inputs, width, columns.len());
+                simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
+            }
         }
     });
 }

@@ -11,6 +11,8 @@ use half::f16;
 pub trait Simd: Copy {
     /// How many floats a vector has: at most [`MAX_LANES`].
     const LANES: usize;
+    /// Whether the processor multiplies and adds in one instruction.
+    const FUSED: bool;
     /// A vector.
     type V: Copy;
 
@@ -24,6 +26,17 @@ pub trait Simd: Copy {
     fn store(self, to: &mut [f32], v: Self::V);
     /// Rounds each lane to nearest even and writes the first `LANES` halves.
     fn store_f16(self, to: &mut [f16], v: Self::V);
+    /// As [`store`](Simd::store), past the caches; the floats start on a border of 64 bytes. What is written so is seen
+    /// by other threads after a [`fence`].
+    #[inline(always)]
+    fn stream(self, to: &mut [f32], v: Self::V) {
+        self.store(to, v);
+    }
+    /// As [`store_f16`](Simd::store_f16), past the caches; the halves start on a border of 32 bytes.
+    #[inline(always)]
+    fn stream_f16(self, to: &mut [f16], v: Self::V) {
+        self.store_f16(to, v);
+    }
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`; rounded once where the processor can.
@@ -36,6 +49,39 @@ pub trait Simd: Copy {
 
 /// The most lanes that any [`Simd`] has.
 pub(crate) const MAX_LANES: usize = 16;
+
+/// Puts what was written past the caches before all that this thread writes later.
+pub(crate) fn fence() {
+    // SAFETY: every processor of this kind has the instruction.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
+/// `a · b + c` of single numbers, for loops of which the compiler makes vectors.
+#[inline(always)]
+pub(crate) fn fused<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    if S::FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// How far ahead memory is asked for that is read once, from one end to the other: a page, across whose end the processor
+/// does not look by itself.
+pub(crate) const AHEAD: usize = 4096;
+
+/// Asks for the memory that lies so many bytes behind `from`, which need not be there.
+#[inline(always)]
+pub(crate) fn prefetch<T>(from: &[T], bytes: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every processor of this kind has the instruction, which reads nothing and fails at no address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_byte_add(bytes).cast()) };
+    }
+    // Elsewhere Rust has no stable name for it.
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = (from, bytes);
+}
 
 /// A computation that can be compiled for any [`Simd`].
 pub(crate) trait Kernel {
@@ -72,6 +118,8 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     const LANES: usize = 8;
+    // Where a fused instruction may be missing, asking for one calls a slow function.
+    const FUSED: bool = cfg!(target_arch = "aarch64");
     type V = [f32; 8];
 
     #[inline(always)]
@@ -108,12 +156,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        // Where a fused instruction may be missing, asking for one calls a slow function.
-        if cfg!(target_arch = "aarch64") {
-            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
-        } else {
-            std::array::from_fn(|i| a[i] * b[i] + c[i])
-        }
+        std::array::from_fn(|i| fused::<Self>(a[i], b[i], c[i]))
     }
 
     #[inline(always)]
@@ -124,10 +167,9 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn transpose(self, rows: &mut [Self::V]) {
-        for i in 0..8 {
-            for j in 0..i {
-                (rows[i][j], rows[j][i]) = (rows[j][i], rows[i][j]);
-            }
+        let square: [Self::V; 8] = std::array::from_fn(|i| rows[i]);
+        for (j, row) in rows[..8].iter_mut().enumerate() {
+            *row = std::array::from_fn(|i| square[i][j]);
         }
     }
 }
@@ -178,6 +220,7 @@ mod x86 {
 
     impl Simd for Avx2 {
         const LANES: usize = 8;
+        const FUSED: bool = true;
         type V = __m256;
 
         #[inline(always)]
@@ -213,6 +256,24 @@ mod x86 {
             // SAFETY: as in `load`.
             unsafe {
                 _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+            }
+        }
+
+        #[inline(always)]
+        fn stream(self, to: &mut [f32], v: Self::V) {
+            let to = &mut to[..8];
+            assert!(to.as_ptr().addr().is_multiple_of(32), "a stream starts on a border");
+            // SAFETY: as in `load`; the border is what this store needs.
+            unsafe { _mm256_stream_ps(to.as_mut_ptr(), v) }
+        }
+
+        #[inline(always)]
+        fn stream_f16(self, to: &mut [f16], v: Self::V) {
+            let to = &mut to[..8];
+            assert!(to.as_ptr().addr().is_multiple_of(16), "a stream starts on a border");
+            // SAFETY: as in `stream`.
+            unsafe {
+                _mm_stream_si128(to.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
             }
         }
 
@@ -268,6 +329,7 @@ mod x86 {
 
     impl Simd for Avx512 {
         const LANES: usize = 16;
+        const FUSED: bool = true;
         type V = __m512;
 
         #[inline(always)]
@@ -303,6 +365,24 @@ mod x86 {
             // SAFETY: as in `load`.
             unsafe {
                 _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+            }
+        }
+
+        #[inline(always)]
+        fn stream(self, to: &mut [f32], v: Self::V) {
+            let to = &mut to[..16];
+            assert!(to.as_ptr().addr().is_multiple_of(64), "a stream starts on a border");
+            // SAFETY: as in `load`; the border is what this store needs.
+            unsafe { _mm512_stream_ps(to.as_mut_ptr(), v) }
+        }
+
+        #[inline(always)]
+        fn stream_f16(self, to: &mut [f16], v: Self::V) {
+            let to = &mut to[..16];
+            assert!(to.as_ptr().addr().is_multiple_of(32), "a stream starts on a border");
+            // SAFETY: as in `stream`.
+            unsafe {
+                _mm256_stream_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
             }
         }
 
@@ -388,6 +468,7 @@ mod arm {
 
     impl Simd for Neon {
         const LANES: usize = 8;
+        const FUSED: bool = true;
         type V = [float32x4_t; 2];
 
         #[inline(always)]

@@ -186,7 +186,7 @@ impl Pool {
 /// ```
 pub fn parallel_for(threads: usize, items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
     let grain = grain.max(1);
-    let workers = threads.min(items.div_ceil(grain));
+    let workers = if threads <= 1 { 1 } else { threads.min(items.div_ceil(grain)) };
     if workers <= 1 {
         if items > 0 {
             work(0..items);

@@ -20,6 +20,10 @@ pub(crate) const MOST_ROWS: usize = 12;
 /// The most columns of a panel.
 pub(crate) const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
 
+/// How many numbers the panels have together that rows meet at a time: so many that they stay in the second-level cache
+/// beside the rows.
+pub(crate) const GROUP: usize = 1 << 17;
+
 /// The columns of a panel on this processor.
 pub(crate) fn panel_width() -> usize {
     simd::dispatch(Width)
@@ -253,7 +257,7 @@ impl Ends for Added<'_> {
 
 /// Numbers of a row, and zeros where it ends before the panel.
 #[inline(always)]
-fn loaded<S: Simd>(simd: S, row: &[f32]) -> [S::V; 2] {
+pub(crate) fn loaded<S: Simd>(simd: S, row: &[f32]) -> [S::V; 2] {
     if row.len() >= 2 * S::LANES {
         return [simd.load(row), simd.load(&row[S::LANES..])];
     }
@@ -409,31 +413,45 @@ fn block<S: Simd, W: Float, const R: usize>(
     sums
 }
 
+/// From so many bytes on a panel that one row meets is asked for ahead: it comes from memory more often than not.
+const FAR: usize = 1 << 14;
+
 /// The sums of one row, in four parts, since one alone would wait for each addition.
 #[inline(always)]
 fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W], stride: usize) -> [[S::V; 2]; 1] {
     let width = 2 * S::LANES;
     assert!(panel.len() >= (x.len() - 1) * stride + width, "the panel has all of its columns");
     let mut parts = [[simd.splat(0.0); 2]; 4];
-    let step = |sums: &mut [S::V; 2], k: usize, x: f32| {
-        // SAFETY: `k < x.len()`, so that the assertion holds these numbers within the panel.
-        let weights = unsafe { panel.get_unchecked(k * stride..k * stride + width) };
-        let x = simd.splat(x);
-        sums[0] = simd.mul_add(x, W::load(simd, &weights[..S::LANES]), sums[0]);
-        sums[1] = simd.mul_add(x, W::load(simd, &weights[S::LANES..]), sums[1]);
-    };
     let (fours, ones) = x.as_chunks::<4>();
+    let far = size_of_val(panel) >= FAR;
     for (k, x) in fours.iter().enumerate() {
         for (i, parts) in parts.iter_mut().enumerate() {
-            step(parts, 4 * k + i, x[i]);
+            let first = (4 * k + i) * stride;
+            // SAFETY: `4 · k + i < x.len()`, so that the assertion holds these numbers within the panel.
+            let weights = unsafe { panel.get_unchecked(first..first + width) };
+            if far {
+                simd::prefetch(weights, simd::AHEAD);
+                if size_of_val(weights) > 64 {
+                    simd::prefetch(weights, simd::AHEAD + 64);
+                }
+            }
+            step(simd, parts, x[i], weights);
         }
     }
     for (k, &x) in ones.iter().enumerate() {
-        step(&mut parts[0], 4 * fours.len() + k, x);
+        step(simd, &mut parts[0], x, &panel[(4 * fours.len() + k) * stride..][..width]);
     }
     let [p, q, r, s] = parts;
     let add = |i: usize| simd.add(simd.add(p[i], q[i]), simd.add(r[i], s[i]));
     [[add(0), add(1)]]
+}
+
+/// Adds the numbers of one element of a panel, times `x`.
+#[inline(always)]
+fn step<S: Simd, W: Float>(simd: S, sums: &mut [S::V; 2], x: f32, weights: &[W]) {
+    let x = simd.splat(x);
+    sums[0] = simd.mul_add(x, W::load(simd, &weights[..S::LANES]), sums[0]);
+    sums[1] = simd.mul_add(x, W::load(simd, &weights[S::LANES..]), sums[1]);
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
     });
 }
 
+/// From so many bytes on a matrix is asked for ahead of its reading.
+const FAR: usize = 1 << 15;
+
 /// Adds to each `y` the dot product of `x` with a row of `b`.
 pub(crate) fn dot_rows<T: Float>(y: &mut [f32], x: &[T], b: &[T]) {
     let mut wide = scratch::floats(x.len());
@@ -79,28 +82,32 @@ impl<T: Float> Kernel for Dots<'_, T> {
     fn run<S: Simd>(self, simd: S) {
         let Self { y, x, b, stride } = self;
         let column = |j: usize| &b[j * stride..][..x.len()];
+        let far = size_of_val(b) >= FAR;
         let fours = y.len() / 4 * 4;
         for j in (0..fours).step_by(4) {
-            let sums = dots(simd, x, [column(j), column(j + 1), column(j + 2), column(j + 3)]);
+            let sums = dots(simd, x, [column(j), column(j + 1), column(j + 2), column(j + 3)], far);
             for (y, sum) in y[j..j + 4].iter_mut().zip(sums) {
                 *y += sum;
             }
         }
         for (y, j) in y[fours..].iter_mut().zip(fours..) {
-            *y += dots(simd, x, [column(j)])[0];
+            *y += dots(simd, x, [column(j)], far)[0];
         }
     }
 }
 
 /// The dot products of `x` with each of `columns`.
 #[inline(always)]
-fn dots<S: Simd, T: Float, const N: usize>(simd: S, x: &[f32], columns: [&[T]; N]) -> [f32; N] {
+fn dots<S: Simd, T: Float, const N: usize>(simd: S, x: &[f32], columns: [&[T]; N], far: bool) -> [f32; N] {
     // Two sums for each column: a processor adds to several at a time.
     let mut sums = [[simd.splat(0.0); 2]; N];
     let whole = x.len() / (2 * S::LANES) * (2 * S::LANES);
     for i in (0..whole).step_by(2 * S::LANES) {
         let (a, b) = (simd.load(&x[i..]), simd.load(&x[i + S::LANES..]));
         for (sums, column) in sums.iter_mut().zip(columns) {
+            if far {
+                simd::prefetch(&column[i..], simd::AHEAD);
+            }
             sums[0] = simd.mul_add(a, T::load(simd, &column[i..]), sums[0]);
             sums[1] = simd.mul_add(b, T::load(simd, &column[i + S::LANES..]), sums[1]);
         }
@@ -135,6 +142,7 @@ impl<T: Float> Kernel for Rows<'_, T> {
         let Self { y, x, b, stride } = self;
         let n = y.len();
         let row = |p: usize| &b[p * stride..][..n];
+        let far = size_of_val(b) >= FAR;
         let fours = x.len() / 4 * 4;
         let mut p = 0;
         while p < x.len() {
@@ -145,10 +153,11 @@ impl<T: Float> Kernel for Rows<'_, T> {
                     &mut *y,
                     [x[p], x[p + 1], x[p + 2], x[p + 3]],
                     [0, 1, 2, 3].map(|i| row(p + i)),
+                    far,
                 );
                 p += 4;
             } else {
-                add_rows(simd, &mut *y, [x[p]], [row(p)]);
+                add_rows(simd, &mut *y, [x[p]], [row(p)], far);
                 p += 1;
             }
         }
@@ -157,12 +166,21 @@ impl<T: Float> Kernel for Rows<'_, T> {
 
 /// Adds to `y` each of `rows` times its `x`.
 #[inline(always)]
-fn add_rows<S: Simd, T: Float, const N: usize>(simd: S, y: &mut [f32], x: [f32; N], rows: [&[T]; N]) {
+fn add_rows<S: Simd, T: Float, const N: usize>(
+    simd: S,
+    y: &mut [f32],
+    x: [f32; N],
+    rows: [&[T]; N],
+    far: bool,
+) {
     let wide = x.map(|x| simd.splat(x));
     let whole = y.len() / S::LANES * S::LANES;
     for j in (0..whole).step_by(S::LANES) {
         let mut sum = simd.load(&y[j..]);
         for n in 0..N {
+            if far {
+                simd::prefetch(&rows[n][j..], simd::AHEAD);
+            }
             sum = simd.mul_add(wide[n], T::load(simd, &rows[n][j..]), sum);
         }
         simd.store(&mut y[j..], sum);
