@@ -41,7 +41,7 @@ pub use foundation::Plist;
 pub use framework::{Finding, Framework, survey};
 pub use log::{Log, Sent};
 pub use message::{ClassRow, Confidence, Feature, Row};
-pub use metal::{MetalDevice, MetalEvent};
+pub use metal::{MetalBuffer, MetalDevice, MetalEvent};
 pub use pace::{AFTER_FAILURE, Clock};
 pub use recording::{Difference, Recording};
 pub use surface::{Claim, ClaimRead, ClaimWrite, MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};

@@ -1,4 +1,4 @@
-//! Metal, as far as it shares events with the engine.
+//! Metal, as far as it shares events and memory with the engine.
 //!
 //! Its objects are known by protocols: which class they are of is the system's business. So their messages are compared
 //! with the class of the object when they are sent, and not when the framework is opened.
@@ -7,10 +7,11 @@ use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 
 use crate::abi::Id;
-use crate::encoding::{Arguments, Encode, of_method};
+use crate::encoding::{Arguments, BlockRef, Encode, of_method};
 use crate::error::Error;
 use crate::framework::{Framework, Retained};
 use crate::neural::SharedEvent;
+use crate::surface::Surface;
 
 /// A message to objects that have a protocol, typed where it is written down.
 pub(crate) struct ProtocolMessage<A, R> {
@@ -45,6 +46,21 @@ pub(crate) const METAL_SIGNALED_VALUE: ProtocolMessage<(), u64> =
 /// Documented.
 pub(crate) const METAL_SET_SIGNALED_VALUE: ProtocolMessage<(u64,), ()> =
     ProtocolMessage::new("-[MTLSharedEvent setSignaledValue:]", c"setSignaledValue:");
+
+/// Documented.
+pub(crate) const DEVICE_NEW_BUFFER: ProtocolMessage<(*mut c_void, u64, u64, BlockRef), Id> =
+    ProtocolMessage::new(
+        "-[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:]",
+        c"newBufferWithBytesNoCopy:length:options:deallocator:",
+    );
+/// Documented.
+pub(crate) const BUFFER_CONTENTS: ProtocolMessage<(), *mut c_void> =
+    ProtocolMessage::new("-[MTLBuffer contents]", c"contents");
+
+/// `MTLResourceStorageModeShared`.
+const SHARED: u64 = 0;
+/// Buffers over memory that exists are of whole pages: those of Apple silicon.
+const PAGE: usize = 16 << 10;
 
 /// The GPU that the system prefers, as an `id<MTLDevice>`.
 #[derive(Clone, Debug)]
@@ -98,6 +114,30 @@ impl MetalDevice {
             Retained::own(framework, made)
         };
         event.map(MetalEvent).ok_or_else(|| Error::Unexpected { message: name, gave: "nil".into() })
+    }
+
+    /// A buffer over the memory of a surface, of whole pages: the GPU reads and writes it where it is.
+    ///
+    /// Nothing keeps the GPU from it while somebody has the surface locked, or while an evaluation uses it: that is for
+    /// events to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when the surface is memory of the host, begins within another one, or is in use;
+    /// [`Error::Drift`] when this macOS has no such message, [`Error::Unexpected`] when it makes none.
+    pub fn buffer(&self, surface: &Surface) -> Result<MetalBuffer, Error> {
+        let framework = self.0.framework();
+        let _pool = framework.pool();
+        let (address, bytes) = surface.pages(PAGE)?;
+        let arguments = (address, bytes as u64, SHARED, BlockRef(std::ptr::null()));
+        // SAFETY: the device is alive, and gives nil or an object with a count that is ours: the selector begins with
+        // `new`. The pages stay for as long as the buffer, which keeps the surface, and no block is called at its end.
+        let buffer = unsafe {
+            let made = framework.send_to_protocol(DEVICE_NEW_BUFFER, self.0.id(), arguments)?;
+            Retained::own(framework, made)
+        };
+        let none = || Error::Unexpected { message: DEVICE_NEW_BUFFER.name, gave: "nil".into() };
+        Ok(MetalBuffer { buffer: buffer.ok_or_else(none)?, surface: surface.clone() })
     }
 
     /// The framework that it was opened with.
@@ -160,5 +200,43 @@ impl MetalEvent {
     /// The object, for bindings of Metal; it is alive while this is.
     pub fn as_ptr(&self) -> *mut c_void {
         self.0.id().0
+    }
+}
+
+/// A buffer of Metal over the memory of a surface: an `id<MTLBuffer>`. It keeps the surface.
+#[derive(Clone, Debug)]
+pub struct MetalBuffer {
+    // The object goes before the memory.
+    buffer: Retained,
+    surface: Surface,
+}
+
+// SAFETY: Apple documents buffers as safe to be used from any thread; what their bytes may be used for is decided by who
+// has the GPU use them.
+unsafe impl Send for MetalBuffer {}
+// SAFETY: as above.
+unsafe impl Sync for MetalBuffer {}
+
+impl MetalBuffer {
+    /// The surface whose memory it is.
+    pub fn surface(&self) -> &Surface {
+        &self.surface
+    }
+
+    /// Where the CPU sees the memory, as Metal says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Drift`] when this macOS has no such message.
+    pub fn contents(&self) -> Result<*mut c_void, Error> {
+        let framework = self.buffer.framework();
+        let _pool = framework.pool();
+        // SAFETY: the buffer is alive.
+        unsafe { framework.send_to_protocol(BUFFER_CONTENTS, self.buffer.id(), ()) }
+    }
+
+    /// The object, for bindings of Metal; it is alive while this is, which has to be kept until the GPU is done with it.
+    pub fn as_ptr(&self) -> *mut c_void {
+        self.buffer.id().0
     }
 }

@@ -2,6 +2,7 @@
 
 mod claim;
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -381,6 +382,23 @@ impl Surface {
         };
         // SAFETY: it begins within the bytes of the surface.
         unsafe { base.add(self.start) }
+    }
+
+    /// Where a surface of the system lies, and its size in whole pages.
+    pub(crate) fn pages(&self, page: usize) -> Result<(*mut c_void, usize), Error> {
+        let (framework, surface) = self.system()?;
+        if self.start > 0 {
+            return Err(Error::Surface(
+                "a surface that begins within another one has no pages of its own".into(),
+            ));
+        }
+        // The address is asked for under a lock.
+        let held = self.read()?;
+        // SAFETY: we hold a count.
+        let bytes = unsafe { (framework.abi().io_surface_get_alloc_size)(surface) };
+        let address = self.address().cast();
+        drop(held);
+        Ok((address, bytes.next_multiple_of(page)))
     }
 
     /// The surface of the system, to bind it to a request.

@@ -38,9 +38,9 @@ pub mod telemetry;
 
 pub use chip::Chip;
 pub use client::{
-    Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetalDevice, MetalEvent, MetricSink, Model,
-    ModelType, Pipeline, PooledRequest, Request, RequestPool, SharedEvent, SharedEventEvalOptions,
-    StateHandle, StateSnapshot, WeightFile, probe,
+    Client, CompileOptions, CompileStats, DeviceInfo, Evaluation, MetalBuffer, MetalDevice, MetalEvent,
+    MetricSink, Model, ModelType, Pipeline, PooledRequest, Request, RequestPool, SharedEvent,
+    SharedEventEvalOptions, StateHandle, StateSnapshot, WeightFile, probe,
 };
 pub use device::ane::{QualityOfService, QualityOfService as NSQualityOfService};
 pub use error::{AneError, Error};

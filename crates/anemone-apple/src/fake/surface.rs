@@ -36,13 +36,33 @@ struct Locks {
 }
 
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes, 64).expect("a surface is small")
+    Layout::from_size_align(bytes, PAGE).expect("a surface is small")
 }
 
 /// Surfaces by number, for the whole process; each is alive.
 fn numbered() -> &'static Mutex<HashMap<u32, Kept<SurfaceRef>>> {
     static NUMBERED: OnceLock<Mutex<HashMap<u32, Kept<SurfaceRef>>>> = OnceLock::new();
     NUMBERED.get_or_init(Mutex::default)
+}
+
+/// The number of the surface of a world that lies at an address and has these pages.
+pub(super) fn behind(world: &Arc<World>, address: *mut c_void, length: u64) -> Option<u32> {
+    let numbered = lock(numbered());
+    let surfaces = numbered.values().filter_map(|kept| {
+        // SAFETY: who has a number is alive while the list is held.
+        unsafe { FakeSurface::of(kept.0) }
+    });
+    let found = surfaces.filter(|s| Arc::ptr_eq(&s.world, world) && s.address.cast() == address);
+    found.filter(|s| s.allocated as u64 == length).map(|s| s.id).next()
+}
+
+/// Where the surface of a number lies.
+pub(super) fn address_of(number: i64) -> *mut c_void {
+    let numbered = lock(numbered());
+    let kept = u32::try_from(number).ok().and_then(|n| numbered.get(&n));
+    // SAFETY: who has a number is alive while the list is held.
+    let surface = kept.and_then(|kept| unsafe { FakeSurface::of(kept.0) });
+    surface.map_or(std::ptr::null_mut(), |s| s.address.cast())
 }
 
 /// What a port leads to.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anemone_apple::fake::{Faults, Machine};
 use anemone_apple::neural::SharedEvent;
-use anemone_apple::{Error, MetalDevice};
+use anemone_apple::{Error, MetalDevice, Surface};
 
 use crate::engine::machine;
 use crate::scene::Scene;
@@ -29,6 +29,38 @@ fn an_event_is_one_for_both() {
     assert!(event.wait(6, Duration::ZERO));
     assert!(!of_metal.as_ptr().is_null());
     drop((device, of_metal, event));
+    scene.end();
+}
+
+/// Rows G27, J14: the GPU has the bytes of a surface where they are, and keeps them.
+#[test]
+fn a_buffer_is_the_memory_of_a_surface() {
+    let scene = Scene::new();
+    let device = MetalDevice::open(&scene.framework).unwrap();
+    // More than a page.
+    let surface = Surface::new(&scene.framework, 20_000).unwrap();
+    let buffer = device.buffer(&surface).unwrap();
+    assert!(!buffer.as_ptr().is_null() && *buffer.surface() == surface);
+    surface.write().unwrap()[19_999] = 7;
+    let bytes = buffer.contents().unwrap().cast::<u8>();
+    // SAFETY: nobody has the surface locked, which the buffer keeps.
+    let last = unsafe {
+        bytes.write(5);
+        bytes.add(19_999).read()
+    };
+    assert_eq!((last, surface.read().unwrap()[0]), (7, 5));
+    drop(surface);
+    // SAFETY: as above.
+    assert_eq!(unsafe { bytes.read() }, 5);
+
+    let whole = buffer.surface().clone();
+    let held = whole.write().unwrap();
+    assert!(matches!(device.buffer(&whole), Err(Error::Surface(_))), "it is in use");
+    drop(held);
+    for none in [whole.from_byte(64).unwrap(), Surface::host(64).unwrap()] {
+        assert!(matches!(device.buffer(&none), Err(Error::Surface(_))), "{none:?}");
+    }
+    drop((device, buffer, whole));
     scene.end();
 }
 

@@ -1,13 +1,15 @@
-//! The GPU, as far as it shares events with the engine.
+//! The GPU, as far as it shares events and memory with the engine.
 
-pub use anemone_apple::MetalEvent;
+pub use anemone_apple::{MetalBuffer, MetalEvent};
 
 use super::Client;
 use super::event::{Kind, SharedEvent};
+use super::model::Model;
+use super::request::Which;
 use crate::error::{Doing, Error};
-use crate::surface::frameworks;
+use crate::surface::{Surface, frameworks};
 
-/// The GPU that the system prefers: what shares events with the engine. What it does with them is told to Metal, by any of
+/// The GPU that the system prefers: what shares events and memory with the engine. What it does with them is told to Metal, by any of
 /// its bindings.
 ///
 /// ```
@@ -77,11 +79,55 @@ impl MetalDevice {
         }
     }
 
+    /// A buffer of Metal over the memory of a surface: the GPU reads and writes it where it is.
+    ///
+    /// Nothing keeps the GPU from it while somebody has the surface locked: [`Pipeline`](crate::Pipeline) keeps both in
+    /// order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Surface`] when the surface is memory of the host, begins within another one, or is in use;
+    /// [`Error::UnsupportedSelector`] when Metal makes no such buffer.
+    pub fn buffer(&self, surface: &Surface) -> Result<MetalBuffer, Error> {
+        self.0.buffer(surface.as_apple()).map_err(of_metal)
+    }
+
     /// Gives the device up, as dropping it does.
     pub fn close(self) {}
 
     /// The object, an `id<MTLDevice>`, for bindings of Metal; it is alive while this is.
     pub fn as_apple(&self) -> &anemone_apple::MetalDevice {
         &self.0
+    }
+}
+
+impl Model {
+    /// A buffer of Metal over the memory of an input: see [`MetalDevice::buffer`].
+    ///
+    /// ```
+    /// use anemone::{Error, MetalBuffer, MetalDevice, Model};
+    /// fn buffers(model: &Model, device: &MetalDevice) -> Result<[MetalBuffer; 2], Error> {
+    ///     Ok([model.metal_input_buffer(device, "x")?, model.metal_output_buffer(device, "y")?])
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when there is no such input; else as [`MetalDevice::buffer`].
+    pub fn metal_input_buffer(&self, device: &MetalDevice, input: impl Which) -> Result<MetalBuffer, Error> {
+        device.buffer(self.input_surface(input)?)
+    }
+
+    /// A buffer of Metal over the memory of an output: see [`MetalDevice::buffer`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when there is no such output; else as [`MetalDevice::buffer`].
+    pub fn metal_output_buffer(
+        &self,
+        device: &MetalDevice,
+        output: impl Which,
+    ) -> Result<MetalBuffer, Error> {
+        device.buffer(self.output_surface(output)?)
     }
 }

@@ -42,7 +42,7 @@ use anemone_apple::{Framework, neural};
 pub use evaluation::Evaluation;
 pub use event::{SharedEvent, SharedEventEvalOptions};
 pub use info::{DeviceInfo, probe};
-pub use metal::{MetalDevice, MetalEvent};
+pub use metal::{MetalBuffer, MetalDevice, MetalEvent};
 pub use model::Model;
 pub use options::{CompileOptions, CompileStats, MetricSink, ModelType, WeightFile};
 pub use pipeline::Pipeline;

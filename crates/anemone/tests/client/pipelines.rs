@@ -125,3 +125,26 @@ fn elsewhere_there_is_no_gpu() {
     assert!(matches!(MetalDevice::on(&Client::over(&fake.open().unwrap())), Err(Error::NoMetal)));
     check(fake, 0);
 }
+
+/// Rows G27, J14: the GPU's buffers over inputs and outputs are their memory; the software engine's are out of its reach.
+#[test]
+fn buffers_are_the_memory_of_inputs_and_outputs() {
+    let fake = Fake::new(crate::software::machine(anemone::device::Engine::Cpu));
+    let client = Client::over(&fake.open().unwrap());
+    let device = MetalDevice::on(&client).unwrap();
+    {
+        let mut model = increment(&client);
+        let input = model.metal_input_buffer(&device, 0).unwrap();
+        let output = model.metal_output_buffer(&device, 0).unwrap();
+        assert!(*input.surface() == *model.input_surface(0).unwrap().as_apple());
+        put(&mut model, 3.0);
+        model.eval().unwrap();
+        let numbers = |buffer: &anemone::MetalBuffer| buffer.surface().read().unwrap()[..2].to_vec();
+        assert_eq!((numbers(&input), numbers(&output)), (vec![0x00, 0x42], vec![0x00, 0x44]));
+        assert!(matches!(model.metal_input_buffer(&device, 1), Err(Error::Invalid(_))));
+        let elsewhere = increment(&Client::software(Chip::M4));
+        assert!(matches!(elsewhere.metal_output_buffer(&device, 0), Err(Error::Surface(_))));
+    }
+    drop((device, client));
+    check(fake, 0);
+}
