@@ -4,10 +4,12 @@
 //! convolution `[in, out / groups, kernel]`). Sums are carried in `f32` and rounded once to the dtype of the result;
 //! how far one is from the exact sum is bounded by `n · 2^-24 · Σ|x·w|` for the `n` products that it adds.
 
+mod plane;
 mod tiles;
 
 pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 
+use plane::Plane;
 use smallvec::SmallVec;
 
 use crate::gemm::{Bias, Matrix, add_product, gemm_batched};
@@ -222,11 +224,17 @@ impl Phases {
         Some(Self { lines, part, len, taps })
     }
 
-    /// Lays a plane out.
-    fn fill<T: Float>(&self, to: &mut [f32], plane: &[T], window: &Window) {
+    /// Lays a plane out; `wide` has room for it.
+    fn fill<T: Float>(&self, to: &mut [f32], plane: &[T], wide: &mut [f32], window: &Window) {
         to.fill(0.0);
+        let plane = match T::as_f32s(plane) {
+            Some(plane) => plane,
+            None => {
+                T::widen(wide, plane);
+                &*wide
+            }
+        };
         let [_, height, width] = window.input;
-        let mut line = scratch::floats(width);
         let (stride, before) = (window.strides[2], window.before[2]);
         let line_len = self.part * stride;
         for (i, to) in to.chunks_exact_mut(line_len).enumerate() {
@@ -238,19 +246,26 @@ impl Phases {
             if d >= window.input[0] || h >= height {
                 continue;
             }
-            let from = &plane[(d * height + h) * width..][..width];
-            let len = width.min(line_len.saturating_sub(before));
+            let line = &plane[(d * height + h) * width..][..width.min(line_len.saturating_sub(before))];
             if stride == 1 {
-                T::widen(&mut to[before.min(line_len)..][..len], &from[..len]);
+                to[before.min(line_len)..][..line.len()].copy_from_slice(line);
                 continue;
             }
-            T::widen(&mut line[..len], &from[..len]);
             for (phase, to) in to.chunks_exact_mut(self.part).enumerate() {
                 // The first element of this phase: w + before is phase, phase + stride, ….
                 let first = (phase + stride - before % stride) % stride;
-                let skip = (first + before) / stride;
-                let from = line[..len].get(first..).unwrap_or(&[]).iter().step_by(stride);
-                to.iter_mut().skip(skip).zip(from).for_each(|(to, &v)| *to = v);
+                let to = to.get_mut((first + before) / stride..).unwrap_or(&mut []);
+                let from = line.get(first..).unwrap_or(&[]);
+                if stride == 2 {
+                    // Pairs, of which the compiler makes vectors.
+                    let (pairs, last) = from.as_chunks::<2>();
+                    to.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+                    if let (Some(to), Some(last)) = (to.get_mut(pairs.len()), last.first()) {
+                        *to = *last;
+                    }
+                } else {
+                    to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &v)| *to = v);
+                }
             }
         }
     }
@@ -273,19 +288,26 @@ fn depthwise<T: Float, W: Float>(
     let grain = (1usize << 14).div_ceil(outputs.saturating_mul(taps));
     parallel_for(threads, conv.batch * conv.out_channels, grain, |planes| {
         let mut laid_out = scratch::floats(phases.len);
+        let together = Plane::of(window, phases.part);
         let mut line = scratch::floats(width.next_multiple_of(simd::MAX_LANES));
+        let mut wide_plane = scratch::floats(if T::as_f32s(&[]).is_some() { 0 } else { inputs });
         let mut wide = scratch::floats(taps);
         let mut held = None;
         for plane in planes {
             let (n, channel) = (plane / conv.out_channels, plane % conv.out_channels);
             let source = n * conv.in_channels + channel / conv.group_out();
             if held != Some(source) {
-                phases.fill(&mut laid_out, &x[source * inputs..][..inputs], window);
+                phases.fill(&mut laid_out, &x[source * inputs..][..inputs], &mut wide_plane, window);
                 held = Some(source);
             }
             W::widen(&mut wide, &weights[channel * taps..][..taps]);
             // SAFETY: a plane is in one task only.
             let y = unsafe { y.slice(plane * outputs..(plane + 1) * outputs) };
+            let bias = bias.map_or(0.0, |b| b[channel]);
+            if let Some(plane) = together {
+                plane.sum(y, &laid_out, &wide, bias);
+                continue;
+            }
             for (i, y) in y.chunks_exact_mut(width).enumerate() {
                 let (d, h) = (i / window.output[1], i % window.output[1]);
                 let first = (d * window.strides[0] * phases.lines[1] + h * window.strides[1])
@@ -295,7 +317,7 @@ fn depthwise<T: Float, W: Float>(
                     x: &laid_out[first..],
                     taps: &phases.taps,
                     weights: &wide,
-                    bias: bias.map_or(0.0, |b| b[channel]),
+                    bias,
                 });
                 T::narrow(y, &line[..width]);
             }
@@ -407,7 +429,9 @@ fn scatter(volume: &mut [f32], values: &[f32], window: &Window, tap: usize, wind
     let [kd, kh, kw] = window.tap(tap);
     let inside = window.inside(2, kw);
     window.lines(windows, |place, d, h, widths| {
-        let (Some(d), Some(h)) = (window.source(0, d, kd), window.source(1, h, kh)) else { return };
+        let (Some(d), Some(h)) = (window.source(0, d, kd), window.source(1, h, kh)) else {
+            return;
+        };
         let line = &mut volume[(d * height + h) * width..][..width];
         let from = inside.start.clamp(widths.start, widths.end);
         let end = inside.end.clamp(from, widths.end);
@@ -524,6 +548,9 @@ mod tests {
             // Depthwise.
             (Window::new([1, 11, 19], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]), 2, 5, 5, 5),
             (Window::new([1, 11, 40], [1, 5, 3], [1, 2, 2], [1, 1, 2], [0, 2, 1], [0, 2, 1]), 1, 4, 8, 4),
+            (Window::new([1, 13, 37], [1, 5, 5], one, one, [0, 2, 2], [0, 2, 2]), 1, 3, 3, 3),
+            (Window::new([1, 15, 30], [1, 3, 3], [1, 2, 2], one, [0, 1, 0], [0, 0, 1]), 2, 3, 6, 3),
+            (Window::new([1, 14, 15], [1, 5, 5], [1, 2, 2], one, [0, 2, 1], [0, 1, 3]), 1, 4, 4, 4),
             (Window::new([1, 1, 33], [1, 1, 31], [1, 1, 3], one, [0, 0, 15], [0, 0, 15]), 1, 6, 6, 6),
             (Window::new([5, 6, 7], [3, 3, 3], [2, 1, 1], one, [1, 1, 1], [1, 1, 1]), 1, 3, 3, 3),
         ];
