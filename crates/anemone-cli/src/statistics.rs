@@ -99,6 +99,18 @@ pub(crate) fn count(n: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// An amount of memory with three significant digits.
+pub(crate) fn bytes(n: usize) -> String {
+    let (value, unit) = match n as f64 {
+        n if n < 1e3 => return format!("{n} bytes"),
+        n if n < 1e6 => (n / 1e3, "kB"),
+        n if n < 1e9 => (n / 1e6, "MB"),
+        n => (n / 1e9, "GB"),
+    };
+    let digits = usize::from(value < 100.0) + usize::from(value < 10.0);
+    format!("{value:.digits$} {unit}")
+}
+
 /// An element of a tensor, as people read it.
 pub(crate) fn element(tensor: &Tensor, index: usize) -> String {
     let one = tensor.pick(&[], [index]).ok();

@@ -15,6 +15,7 @@ pub mod fp16;
 pub mod gemm;
 pub mod image;
 pub mod layout;
+pub mod limits;
 pub mod math;
 pub mod memory;
 pub mod norm;

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anemone::device::compare::{Tolerance, compare};
-use anemone::device::{self, Engine, Options, Outputs, multiply_adds};
+use anemone::device::{self, Engine, Options, Outputs};
+use anemone::plan::multiply_adds;
 use anemone::source::escape;
-use anemone::types::{DType, Datum, Tensor};
-use anemone::verify::{self, Function};
-use anemone::{bundle::Weights, text};
+use anemone::types::{Datum, Tensor};
+use anemone::verify::Function;
 use serde::Serialize;
 
 use crate::engine::{EngineArgs, Ready, Refusal};
@@ -26,8 +26,8 @@ Examples:
   anemone bench model.mlmodelc --threads 1 --iters 200 --json
   anemone bench huge.mlpackage --no-check    the reference takes its time
 
-Inputs are made as `anemone run` makes them. The machine's limit is what it reaches on a product of two fp32 \
-matrices of 1024 rows and columns, with as many threads.")]
+Inputs are made as `anemone run` makes them. The machine's limit is how many multiply-adds of fp32 it does in \
+registers, with as many threads.")]
 pub(crate) struct Args {
     /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
     #[arg(value_name = "PATH")]
@@ -108,7 +108,10 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let median = times[times.len() / 2];
     let work = multiply_adds(function).filter(|&n| n > 0);
     let gflops = work.map(|n| 2.0 * n as f64 / median.as_secs_f64().max(1e-9) / 1e9);
-    let limit = gflops.filter(|_| engine.is(Engine::Cpu)).and_then(|_| limit(&options, terminal));
+    let limit = gflops.filter(|_| engine.is(Engine::Cpu)).map(|_| {
+        let _progress = terminal.progress("measuring the machine", None);
+        device::limits(options.threads).operations / 1e9
+    });
     let ms = |d: Duration| d.as_secs_f64() * 1e3;
     let report = Report {
         path: &args.path,
@@ -195,29 +198,6 @@ fn time(
     }
     times.sort_unstable();
     Ok(times)
-}
-
-/// What this machine reaches on a matrix product, in 10^9 operations per second.
-fn limit(options: &Options, terminal: &mut Terminal) -> Option<f64> {
-    const N: usize = 1024;
-    let _progress = terminal.progress("measuring the machine", None);
-    let text = format!(
-        "program(1.3) {{ func main<ios18>(tensor<fp32, [{N}, {N}]> x, tensor<fp32, [{N}, {N}]> y) {{ \
-         tensor<fp32, [{N}, {N}]> z = matmul(x = x, y = y); }} -> (z); }}"
-    );
-    let verified = verify::verify(&text::parse(&text).ok()?, &Weights::none()).verified?;
-    let loaded = device::load(verified.main(), Engine::Cpu, options).ok()?;
-    let values: Vec<f64> = (0..N * N).map(|i| (i % 7) as f64 - 3.0).collect();
-    let matrix = Tensor::from_f64s(DType::Fp32, &[N, N], &values).ok()?;
-    let inputs = [("x", matrix.clone()), ("y", matrix)];
-    let states = loaded.new_states().ok()?;
-    let mut best = Duration::MAX;
-    for _ in 0..5 {
-        let start = Instant::now();
-        loaded.run(&inputs, &states).ok()?;
-        best = best.min(start.elapsed());
-    }
-    Some(2.0 * (N as f64).powi(3) / best.as_secs_f64() / 1e9)
 }
 
 fn print(r: &Report<'_>, terminal: &mut Terminal) -> Result<(), Failure> {

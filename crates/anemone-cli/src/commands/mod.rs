@@ -11,6 +11,7 @@ mod fmt;
 mod info;
 mod ops;
 mod print;
+mod profile;
 mod run;
 mod verify;
 
@@ -53,6 +54,7 @@ enum Command {
     Run(run::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Profile(profile::Args),
     Print(print::Args),
     Fmt(fmt::Args),
     Convert(convert::Args),
@@ -84,6 +86,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
         Command::Run(args) => run::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Bench(args) => bench::run(&args, terminal),
+        Command::Profile(args) => profile::run(&args, terminal),
         Command::Print(args) => print::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Convert(args) => convert::run(&args, terminal),

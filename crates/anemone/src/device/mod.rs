@@ -29,14 +29,12 @@ pub mod compare;
 mod load;
 mod observe;
 mod run;
-mod work;
 
 use std::collections::BTreeMap;
 
 pub use load::load;
 pub use observe::Observed;
 pub use run::Loaded;
-pub use work::multiply_adds;
 
 /// What the path to the hardware needs of this machine: see [`frameworks`].
 pub use anemone_apple::{Probe, SystemLibrary};
@@ -55,6 +53,28 @@ use crate::types::{Datum, State, Type};
 /// ```
 pub fn frameworks() -> Vec<Probe> {
     anemone_apple::probe()
+}
+
+/// What this machine can do at most: see [`limits`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Operations on single precision in a second, in registers: two for each multiplication with an addition.
+    pub operations: f64,
+    /// Bytes that are read in a second from memory which no cache holds.
+    pub read: f64,
+}
+
+/// Measures what this machine can do at most with so many threads. It takes about a tenth of a second.
+///
+/// ```
+/// let limits = anemone::device::limits(1);
+/// assert!(limits.operations > 1e8 && limits.read > 1e8);
+/// ```
+pub fn limits(threads: usize) -> Limits {
+    Limits {
+        operations: anemone_kernels::limits::operations(threads),
+        read: anemone_kernels::limits::read(threads),
+    }
 }
 
 /// An engine.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Bytes, Io, Place, Plan, Step};
+use super::{Bytes, Io, Place, Plan, Step, work};
 use crate::mil::op::{Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
@@ -71,19 +71,21 @@ impl Builder<'_> {
         self.results();
         let lives = self.lives(&kept)?;
         let mut free: Vec<usize> = Vec::new();
-        let mut held: Vec<(usize, usize)> = Vec::new();
+        // The last step that reads the value of a slot, the slot, the bytes of the value.
+        let mut held: Vec<(usize, usize, usize)> = Vec::new();
         for (at, step) in kept.iter().enumerate() {
             for &o in &step.outputs {
                 if !self.places.contains_key(&o) {
                     let life = lives.get(&o)?;
                     let slot = self.slot(&mut free, life.bytes);
-                    held.push((life.last.max(at), slot));
+                    held.push((life.last.max(at), slot, life.bytes));
                     self.places.insert(o, Place::Slot(slot));
                 }
             }
-            let planned = self.step(step)?;
+            let live = held.iter().map(|&(.., bytes)| bytes).sum();
+            let planned = self.step(step, live)?;
             self.plan.steps.push(planned);
-            held.retain(|&(last, slot)| {
+            held.retain(|&(last, slot, _)| {
                 if last <= at {
                     free.push(slot);
                 }
@@ -188,7 +190,7 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, step: &Checked) -> Option<Step> {
+    fn step(&mut self, step: &Checked, live: usize) -> Option<Step> {
         let function = self.function;
         let types: Vec<Type> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
         let arg = |v: ValueId| Arg { ty: &function.value(v).ty, value: self.constants[v.index()].as_ref() };
@@ -223,7 +225,22 @@ impl Builder<'_> {
             .map(|&o| Some(Bytes { place: self.places[&o], len: size(&function.value(o).ty)?.1 }))
             .collect::<Option<Vec<_>>>()?;
         let name = step.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
-        Some(Step { op, name, span: step.span, kernel, by_meaning, reads, writes })
+        let constants = step.inputs.iter().flat_map(Input::values);
+        let constants = constants.filter(|v| self.constants[v.index()].is_some());
+        let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
+        let multiply_adds = work::of_step(function, step).unwrap_or_default();
+        Some(Step {
+            op,
+            name,
+            span: step.span,
+            kernel,
+            by_meaning,
+            multiply_adds,
+            constants,
+            live,
+            reads,
+            writes,
+        })
     }
 
     /// A step without prepared kernels: it is computed on tensors, which are copied.

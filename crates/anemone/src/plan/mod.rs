@@ -9,8 +9,13 @@ mod build;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod work;
+
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
+
+pub use work::multiply_adds;
 
 use anemone_kernels::memory::Buffer;
 
@@ -71,6 +76,25 @@ pub struct Io {
     pub bytes: usize,
 }
 
+/// What a step of a plan does.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInfo<'p> {
+    /// The name of its first result.
+    pub name: &'p Name,
+    /// The op.
+    pub op: &'static str,
+    /// Whether the op's meaning computes it, for lack of a kernel: slowly, on copies.
+    pub by_meaning: bool,
+    /// The multiplications with an addition that products need; 0 for other ops.
+    pub multiply_adds: u64,
+    /// The bytes that it reads, constants included.
+    pub read: usize,
+    /// The bytes that it writes.
+    pub written: usize,
+    /// The bytes of the arena that hold a value while it runs.
+    pub live: usize,
+}
+
 /// A step of a plan.
 #[derive(Debug)]
 struct Step {
@@ -81,6 +105,11 @@ struct Step {
     kernel: Prepared,
     /// Whether the kernel is the op's meaning, on copies of its arguments.
     by_meaning: bool,
+    multiply_adds: u64,
+    /// The bytes of the constants that the kernel has taken in.
+    constants: usize,
+    /// The bytes of all slots that hold a value while it runs.
+    live: usize,
     /// Where each argument is; of a constant that the kernel has taken in nothing is read.
     reads: Vec<Option<Bytes>>,
     writes: Vec<Bytes>,
@@ -140,9 +169,27 @@ impl Plan {
         &self.outputs
     }
 
+    /// What it does, in order.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = StepInfo<'_>> {
+        self.steps.iter().map(|step| StepInfo {
+            name: &step.name,
+            op: step.op.name,
+            by_meaning: step.by_meaning,
+            multiply_adds: step.multiply_adds,
+            read: step.constants + step.reads.iter().flatten().map(|at| at.len).sum::<usize>(),
+            written: step.writes.iter().map(|at| at.len).sum(),
+            live: step.live,
+        })
+    }
+
     /// How many bytes the arena of a run has.
     pub fn arena_bytes(&self) -> usize {
         self.slots.iter().sum()
+    }
+
+    /// How many bytes of constants the steps read: weights above all.
+    pub fn constant_bytes(&self) -> usize {
+        self.steps.iter().map(|step| step.constants).sum()
     }
 
     /// Makes the memory for runs.
@@ -176,6 +223,44 @@ impl Plan {
         outputs: &mut [&mut [u8]],
         threads: usize,
     ) -> Result<(), Diagnostic> {
+        self.go(arena, inputs, outputs, threads, |_| {})
+    }
+
+    /// As [`run`](Plan::run), and says how long each step took, in the order of [`steps`](Plan::steps).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Plan::run).
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Plan::run), and when there are not as many times as steps.
+    pub fn run_timed(
+        &self,
+        arena: &mut Arena,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        threads: usize,
+        times: &mut [Duration],
+    ) -> Result<(), Diagnostic> {
+        assert_eq!(times.len(), self.steps.len(), "there is a time for each step");
+        let mut begin = Instant::now();
+        self.go(arena, inputs, outputs, threads, |step| {
+            let end = Instant::now();
+            times[step] = end - begin;
+            begin = end;
+        })
+    }
+
+    /// Runs the function, and tells of each step when it has been done.
+    fn go(
+        &self,
+        arena: &mut Arena,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        threads: usize,
+        mut done: impl FnMut(usize),
+    ) -> Result<(), Diagnostic> {
         assert_eq!(arena.slots.len(), self.slots.len(), "the arena is that of this plan");
         for (what, ios, lengths) in [
             ("inputs", &self.inputs, inputs.iter().map(|b| b.len()).collect::<SmallVec<[usize; 8]>>()),
@@ -183,8 +268,9 @@ impl Plan {
         ] {
             assert!(ios.iter().map(|io| io.bytes).eq(lengths), "the {what} are as long as their types say");
         }
-        for step in &self.steps {
+        for (i, step) in self.steps.iter().enumerate() {
             self.step(step, &mut arena.slots, inputs, outputs, threads)?;
+            done(i);
         }
         for &(from, to) in &self.copies {
             let to_bytes = std::mem::take(&mut outputs[to]);

@@ -22,8 +22,7 @@ use crate::verify::{Body, Content, Function, Input, Step, Value};
 pub fn multiply_adds(function: &Function) -> Option<u64> {
     let mut sum = 0u64;
     for step in &function.body.steps {
-        let of_step = Call { function, step }.multiply_adds()?;
-        sum = sum.saturating_add(of_step);
+        sum = sum.saturating_add(of_step(function, step)?);
         if step.blocks.iter().any(|b| has_products(function, b)) {
             return None;
         }
@@ -31,10 +30,14 @@ pub fn multiply_adds(function: &Function) -> Option<u64> {
     Some(sum)
 }
 
+/// The multiply-adds of one step, `None` when its shapes are not known.
+pub(super) fn of_step(function: &Function, step: &Step) -> Option<u64> {
+    Call { function, step }.multiply_adds()
+}
+
 fn has_products(function: &Function, body: &Body) -> bool {
     body.steps.iter().any(|step| {
-        Call { function, step }.multiply_adds() != Some(0)
-            || step.blocks.iter().any(|b| has_products(function, b))
+        of_step(function, step) != Some(0) || step.blocks.iter().any(|b| has_products(function, b))
     })
 }
 

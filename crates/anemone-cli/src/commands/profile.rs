@@ -1,0 +1,349 @@
+//! `anemone profile`.
+
+mod page;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anemone::device::{self, Engine, Options};
+use anemone::plan::{Io, Plan};
+use anemone::source::escape;
+use anemone::types::Tensor;
+use serde::Serialize;
+
+use crate::engine::Refusal;
+use crate::failure::Failure;
+use crate::inputs::{NamedFile, gather};
+use crate::model::{Model, refused_by_engine};
+use crate::output::write_file;
+use crate::statistics::{bytes, duration, short};
+use crate::table::{Align, Table};
+use crate::terminal::{Terminal, style};
+
+/// Time every step of a function on the software engine, and say what the machine's limit would be
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  anemone profile model.mlpackage
+  anemone profile model.mlmodelc --threads 1 --html profile.html
+  anemone profile layer.mil --trace profile.json    for ui.perfetto.dev
+
+A step cannot be faster than its multiply-adds at the speed of registers, or its bytes at the speed of memory; the \
+share of that limit is what it reaches. What lies in a cache is read faster, so that a small step may pass it.")]
+pub(crate) struct Args {
+    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// The function [default: the model's default, `main`, or the first]
+    #[arg(short, long, value_name = "FUNCTION")]
+    function: Option<String>,
+    /// An input; those that are not given are seeded random
+    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
+    inputs: Vec<NamedFile>,
+    /// The seed of the inputs that are not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How many runs to time [default: as many as take a second, at least 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    iters: Option<u32>,
+    /// How many threads to use [default: as many as the machine has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// How many of the slowest steps to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Write the steps of a run for ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Write a page with the time of each step, the slowest ones and the arena
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was measured of a function.
+#[derive(Serialize)]
+struct Report<'a> {
+    path: &'a str,
+    function: &'a str,
+    threads: usize,
+    iterations: usize,
+    /// The median of whole runs.
+    median_ms: f64,
+    gflops: f64,
+    /// What this machine reaches in registers, and reads from memory.
+    limit_gflops: f64,
+    limit_read_gb_s: f64,
+    arena_bytes: usize,
+    constant_bytes: usize,
+    peak_rss_bytes: Option<u64>,
+    steps: Vec<StepReport<'a>>,
+}
+
+/// What was measured of a step.
+#[derive(Serialize)]
+struct StepReport<'a> {
+    name: &'a str,
+    op: &'static str,
+    /// The median over the runs.
+    us: f64,
+    multiply_adds: u64,
+    read_bytes: usize,
+    written_bytes: usize,
+    arena_bytes: usize,
+    gflops: f64,
+    gb_s: f64,
+    /// The least time that the limits allow, over the time.
+    share_of_limit: f64,
+    by_meaning: bool,
+}
+
+pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    let default = Options::default();
+    let options = Options { threads: args.threads.map_or(default.threads, usize::from), ..default };
+    let (model, verified) = Model::open_verified(&args.path, terminal)?;
+    let function = model.function(&verified, args.function.as_deref())?;
+    let inputs = gather(&model, function, &args.inputs, args.seed)?;
+    let progress = terminal.progress(&format!("loading {}", args.path), None);
+    let loaded = device::load(function, Engine::Cpu, &options)
+        .map_err(|e| refused_by_engine(&Refusal::from(e), model.source.as_ref(), terminal))?;
+    drop(progress);
+    let plan = loaded.plan().ok_or_else(|| {
+        Failure::program(format!(
+            "`{}` has no plan whose steps could be timed: it has states, nested blocks, or shapes that depend on its \
+             inputs; `anemone bench` times whole runs",
+            escape(&function.name)
+        ))
+    })?;
+    let inputs: Vec<Tensor> = plan
+        .inputs()
+        .iter()
+        .filter_map(|io| inputs.iter().find(|i| *i.name == *io.name).map(|i| i.tensor.clone()))
+        .collect();
+    let progress = terminal.progress("timing", args.iters.map(u64::from));
+    let times = time(plan, &inputs, options.threads, args.iters, &|| progress.step())?;
+    drop(progress);
+    let progress = terminal.progress("measuring the machine", None);
+    let limits = device::limits(options.threads);
+    drop(progress);
+    let report = report(args, &function.name, plan, &times, options.threads, limits);
+    if let Some(path) = &args.trace {
+        write_file(path, trace::of(&report).as_bytes())?;
+        terminal.note(&format!("the trace is in {}", path.display()));
+    }
+    if let Some(path) = &args.html {
+        write_file(path, page::of(&report).as_bytes())?;
+        terminal.note(&format!("the page is {}", path.display()));
+    }
+    if args.json { terminal.json(&report) } else { print(&report, args.top, terminal) }
+}
+
+/// What each run took, step by step.
+fn time(
+    plan: &Plan,
+    inputs: &[Tensor],
+    threads: usize,
+    iterations: Option<u32>,
+    step: &dyn Fn(),
+) -> Result<Vec<Vec<Duration>>, Failure> {
+    const WHOLE: Duration = Duration::from_secs(1);
+    const FEWEST: usize = 5;
+    const MOST: usize = 10_000;
+    let inputs: Vec<&[u8]> = inputs.iter().map(Tensor::bytes).collect();
+    let zeros = |io: &Io| {
+        Tensor::zeros(io.ty.dtype, &io.ty.shape.known().unwrap_or_default())
+            .map_err(|e| Failure::program(format!("`{}` cannot be made: {e}", escape(&io.name))))
+    };
+    let mut outputs: Vec<Tensor> = plan.outputs().iter().map(zeros).collect::<Result<_, _>>()?;
+    // Nobody shares a tensor that was just made.
+    let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().filter_map(Tensor::bytes_mut).collect();
+    let mut arena = plan.arena();
+    let mut once = || {
+        let mut times = vec![Duration::ZERO; plan.steps().len()];
+        plan.run_timed(&mut arena, &inputs, &mut outputs, threads, &mut times)
+            .map(|()| times)
+            .map_err(|d| Failure::program(d.to_string()))
+    };
+    let start = Instant::now();
+    for _ in 0..3 {
+        once()?;
+        if start.elapsed() > WHOLE / 4 {
+            break;
+        }
+    }
+    let (mut all, start) = (Vec::new(), Instant::now());
+    loop {
+        let done = match iterations {
+            Some(n) => all.len() >= n as usize,
+            None => all.len() >= MOST || (all.len() >= FEWEST && start.elapsed() >= WHOLE),
+        };
+        if done {
+            return Ok(all);
+        }
+        all.push(once()?);
+        step();
+    }
+}
+
+/// The most memory that this process has had, where the system says so.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> f64 {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
+}
+
+fn report<'a>(
+    args: &'a Args,
+    function: &'a str,
+    plan: &'a Plan,
+    times: &[Vec<Duration>],
+    threads: usize,
+    limits: device::Limits,
+) -> Report<'a> {
+    let whole = median(times.iter().map(|run| run.iter().sum()));
+    let steps: Vec<StepReport<'a>> = plan
+        .steps()
+        .enumerate()
+        .map(|(i, step)| {
+            let seconds = median(times.iter().map(|run| run[i])).max(1e-9);
+            let operations = 2.0 * step.multiply_adds as f64;
+            let moved = (step.read + step.written) as f64;
+            let least = (operations / limits.operations).max(moved / limits.read);
+            StepReport {
+                name: step.name,
+                op: step.op,
+                us: seconds * 1e6,
+                multiply_adds: step.multiply_adds,
+                read_bytes: step.read,
+                written_bytes: step.written,
+                arena_bytes: step.live,
+                gflops: operations / seconds / 1e9,
+                gb_s: moved / seconds / 1e9,
+                share_of_limit: least / seconds,
+                by_meaning: step.by_meaning,
+            }
+        })
+        .collect();
+    let work: u64 = steps.iter().map(|s| s.multiply_adds).sum();
+    Report {
+        path: &args.path,
+        function,
+        threads,
+        iterations: times.len(),
+        median_ms: whole * 1e3,
+        gflops: 2.0 * work as f64 / whole.max(1e-9) / 1e9,
+        limit_gflops: limits.operations / 1e9,
+        limit_read_gb_s: limits.read / 1e9,
+        arena_bytes: plan.arena_bytes(),
+        constant_bytes: plan.constant_bytes(),
+        peak_rss_bytes: peak_memory(),
+        steps,
+    }
+}
+
+/// What all steps of an op took together.
+struct OpTotal {
+    op: &'static str,
+    count: usize,
+    us: f64,
+    multiply_adds: u64,
+    bytes: usize,
+}
+
+fn totals(report: &Report<'_>) -> Vec<OpTotal> {
+    let mut totals: BTreeMap<&str, OpTotal> = BTreeMap::new();
+    for s in &report.steps {
+        let zero = OpTotal { op: s.op, count: 0, us: 0.0, multiply_adds: 0, bytes: 0 };
+        let total = totals.entry(s.op).or_insert(zero);
+        total.count += 1;
+        total.us += s.us;
+        total.multiply_adds += s.multiply_adds;
+        total.bytes += s.read_bytes + s.written_bytes;
+    }
+    let mut totals: Vec<OpTotal> = totals.into_values().collect();
+    totals.sort_by(|a, b| b.us.total_cmp(&a.us));
+    totals
+}
+
+fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Failure> {
+    let name = terminal.paint(style::HEADING, &escape(r.function));
+    let threads = if r.threads == 1 { "1 thread".to_string() } else { format!("{} threads", r.threads) };
+    writeln!(terminal, "{name} on cpu, {threads}: {} (median of {})", duration(r.median_ms), r.iterations)?;
+    writeln!(
+        terminal,
+        "  {} GFLOP/s of this machine's {:.0}; it reads {:.0} GB/s",
+        short(r.gflops),
+        r.limit_gflops,
+        r.limit_read_gb_s
+    )?;
+    write!(terminal, "  {} of constants, an arena of {}", bytes(r.constant_bytes), bytes(r.arena_bytes))?;
+    match r.peak_rss_bytes {
+        Some(peak) => writeln!(terminal, ", {} of memory at most", bytes(peak as usize))?,
+        None => writeln!(terminal)?,
+    }
+    let all: f64 = r.steps.iter().map(|s| s.us).sum::<f64>().max(1e-9);
+    writeln!(terminal)?;
+    let right = Align::Right;
+    let mut table = Table::new(&[
+        ("op", Align::Left),
+        ("steps", right),
+        ("time", right),
+        ("share", right),
+        ("GFLOP/s", right),
+        ("GB/s", right),
+    ]);
+    let rate = |amount: f64, us: f64| {
+        if amount > 0.0 { format!("{:.1}", amount / us.max(1e-3) / 1e3) } else { String::new() }
+    };
+    for t in totals(r) {
+        table.row([
+            t.op.to_string(),
+            t.count.to_string(),
+            duration(t.us / 1e3),
+            format!("{:.1} %", t.us / all * 100.0),
+            rate(2.0 * t.multiply_adds as f64, t.us),
+            rate(t.bytes as f64, t.us),
+        ]);
+    }
+    table.print(terminal)?;
+    let mut slowest: Vec<&StepReport<'_>> = r.steps.iter().collect();
+    slowest.sort_by(|a, b| b.us.total_cmp(&a.us));
+    slowest.truncate(top);
+    if slowest.is_empty() {
+        return Ok(());
+    }
+    writeln!(terminal)?;
+    let mut table = Table::new(&[
+        ("slowest steps", Align::Left),
+        ("op", Align::Left),
+        ("time", right),
+        ("share", right),
+        ("GFLOP/s", right),
+        ("GB/s", right),
+        ("of the limit", right),
+    ]);
+    for s in slowest {
+        table.row([
+            s.name.to_string(),
+            if s.by_meaning { format!("{}, by its meaning", s.op) } else { s.op.to_string() },
+            duration(s.us / 1e3),
+            format!("{:.1} %", s.us / all * 100.0),
+            rate(2.0 * s.multiply_adds as f64, s.us),
+            rate((s.read_bytes + s.written_bytes) as f64, s.us),
+            format!("{:.0} %", s.share_of_limit * 100.0),
+        ]);
+    }
+    table.print(terminal)?;
+    Ok(())
+}
