@@ -1,6 +1,7 @@
 //! How long the kernels take, in shapes that models have.
 
 use anemone_kernels::conv::{Conv, ConvWeights, conv, conv_tiles, conv_transpose};
+use anemone_kernels::finish::Finish;
 use anemone_kernels::gemm::{Bias, Matrix, gemm};
 use anemone_kernels::math::Unary;
 use anemone_kernels::norm::{Affine, Lanes, layer_norm, softmax};
@@ -140,7 +141,7 @@ mod convolutions {
         let products = y.len() * c.in_channels / c.groups * c.window.kernel_len();
         bencher
             .counter(ItemsCount::new(products))
-            .bench_local(|| conv_tiles(N, &mut y, &x, &weights, None, None, &c));
+            .bench_local(|| conv_tiles(N, &mut y, &x, &weights, Finish::default(), &c));
     }
 
     #[divan::bench(args = CASES, consts = THREADS)]
@@ -151,7 +152,7 @@ mod convolutions {
         let mut y = vec![f16::ZERO; c.out_channels * c.window.output_len()];
         bencher
             .counter(ItemsCount::new(weights * c.window.output_len()))
-            .bench_local(|| conv(N, &mut y, &x, &w, None, &c));
+            .bench_local(|| conv(N, &mut y, &x, &w, Finish::default(), &c));
     }
 
     #[divan::bench(args = [[40, 128, 64, 1, 3, 2]], consts = THREADS)]
@@ -201,7 +202,7 @@ mod elementwise {
     fn unary_fp16(bencher: Bencher<'_, '_>, f: Unary) {
         let x = numbers::<f16>(1 << 16);
         let mut y = x.clone();
-        bencher.counter(ItemsCount::new(x.len())).bench_local(|| math::unary(1, &mut y, &x, f));
+        bencher.counter(ItemsCount::new(x.len())).bench_local(|| math::unary(1, &mut y, &x, f, &[]));
     }
 }
 
@@ -258,7 +259,7 @@ mod transposes {
 
 /// Layers of packed weights, `rows × inputs × outputs`; items are multiplications.
 mod packed {
-    use anemone_kernels::packed::{Finish, Packed, linear};
+    use anemone_kernels::packed::{Packed, linear};
 
     use super::*;
 

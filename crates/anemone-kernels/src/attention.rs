@@ -105,7 +105,7 @@ pub fn attention<T: Float>(
                 write_panels(&mut value_panels, panel, block.values(item));
             }
             // SAFETY: a block of queries is in one task only.
-            let results = unsafe { Rounded::new(&y, row * width, width, width, Bias::None, None) };
+            let results = unsafe { Rounded::new(&y, row * width, width, width, Bias::None, &[]) };
             block.several(row, count, &mut scores, [&key_panels, &value_panels], results);
         }
     });

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::Float;
+use crate::finish::{Finish, Stage};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 
@@ -73,14 +74,14 @@ impl<T> Operand<'_, T> {
     }
 }
 
-/// Writes `f` of the elements of `x` and `y` to `z`, whose dimensions are `shape`.
+/// Writes `f` of the elements of `x` and `y`, put through stages, to `z`, whose dimensions are `shape`.
 ///
 /// ```
 /// use anemone_kernels::binary::{Binary, Operand, binary};
 /// let x = Operand { data: &[1.0f32, 2.0, 3.0], strides: &[0, 1] };
 /// let y = Operand { data: &[10.0f32, 20.0], strides: &[1, 0] };
 /// let mut z = [0.0f32; 6];
-/// binary(1, &mut z, &[2, 3], x, y, Binary::Add);
+/// binary(1, &mut z, &[2, 3], x, y, Binary::Add, &[]);
 /// assert_eq!(z, [11.0, 12.0, 13.0, 21.0, 22.0, 23.0]);
 /// ```
 ///
@@ -94,10 +95,13 @@ pub fn binary<T: Float>(
     x: Operand<'_, T>,
     y: Operand<'_, T>,
     f: Binary,
+    stages: &[Stage<'_, T>],
 ) {
-    zip(threads, z, shape, x, y, |z, a, b| {
+    let finish = Finish { bias: None, stages };
+    finish.check(z.len());
+    zip(threads, z, shape, x, y, |at, z, a, b| {
         simd::dispatch(Apply { a: &mut *a, b, f });
-        T::narrow(z, a);
+        finish.write(z, a, at);
     });
 }
 
@@ -123,7 +127,7 @@ pub fn compare<T: Float>(
     y: Operand<'_, T>,
     f: Comparison,
 ) {
-    zip(threads, z, shape, x, y, |z, a, b| simd::dispatch(Compare { z, a, b, f }));
+    zip(threads, z, shape, x, y, |_, z, a, b| simd::dispatch(Compare { z, a, b, f }));
 }
 
 /// Writes any function of the elements of `x` and `y`, of any plain types, to `z`, whose dimensions are `shape`.
@@ -187,14 +191,14 @@ pub fn map<A: Copy + Sync, Z: Send>(
 /// How many elements are computed at a time.
 const BLOCK: usize = 1024;
 
-/// Calls `f` with runs of the result and the widened elements of both operands.
+/// Calls `f` with where a run of the result begins, the run, and the widened elements of both operands.
 fn zip<T: Float, R: Send>(
     threads: usize,
     z: &mut [R],
     shape: &[usize],
     x: Operand<'_, T>,
     y: Operand<'_, T>,
-    f: impl Fn(&mut [R], &mut [f32], &[f32]) + Sync,
+    f: impl Fn(usize, &mut [R], &mut [f32], &[f32]) + Sync,
 ) {
     x.check(shape);
     y.check(shape);
@@ -229,7 +233,7 @@ fn zip<T: Float, R: Send>(
             read(b, &y.data[j..], step_y);
             let start = line * inner + part;
             // SAFETY: a part of a line is in one task only.
-            f(unsafe { z.slice(start..start + n) }, a, b);
+            f(start, unsafe { z.slice(start..start + n) }, a, b);
         }
     });
 }
@@ -270,10 +274,10 @@ pub(crate) fn collapse<const N: usize>(shape: &[usize], strides: [&[usize]; N]) 
     (dims, over)
 }
 
-struct Apply<'a> {
-    a: &'a mut [f32],
-    b: &'a [f32],
-    f: Binary,
+pub(crate) struct Apply<'a> {
+    pub(crate) a: &'a mut [f32],
+    pub(crate) b: &'a [f32],
+    pub(crate) f: Binary,
 }
 
 impl Kernel for Apply<'_> {
@@ -375,7 +379,7 @@ mod tests {
                 (Binary::Min, f32::min),
                 (Binary::Pow, |x, y| f64::from(x).powf(f64::from(y)) as f32),
             ] {
-                binary(threads, &mut z, shape, a, b, f);
+                binary(threads, &mut z, shape, a, b, f, &[]);
                 let mut mapped = vec![T::zeroed(); n];
                 let of = |x: T, y: T| T::from_f32(exact(x.to_f32(), y.to_f32()));
                 map(threads, &mut mapped, shape, a, b, of);
@@ -429,6 +433,6 @@ mod tests {
     #[should_panic(expected = "an operand lies within its slice")]
     fn an_operand_that_reaches_past_its_slice_is_refused() {
         let x = Operand { data: &[1.0f32; 3], strides: &[1] };
-        binary(1, &mut [0.0; 4], &[4], x, x, Binary::Add);
+        binary(1, &mut [0.0; 4], &[4], x, x, Binary::Add, &[]);
     }
 }

@@ -12,6 +12,7 @@ pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 use plane::Plane;
 use smallvec::SmallVec;
 
+use crate::finish::Finish;
 use crate::gemm::{Bias, Matrix, add_product, gemm_batched};
 use crate::scratch::{Scratch, scratch};
 use crate::simd::{self, Kernel, Simd};
@@ -81,11 +82,11 @@ impl Conv {
 /// windows written out, block by block.
 ///
 /// ```
-/// use anemone_kernels::{Window, conv::{Conv, conv}};
+/// use anemone_kernels::{Window, conv::{Conv, conv}, finish::Finish};
 /// let window = Window::new([1, 1, 4], [1, 1, 3], [1; 3], [1; 3], [0, 0, 1], [0, 0, 1]).unwrap();
 /// let c = Conv { window, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
 /// let mut y = [0.0f32; 4];
-/// conv(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &[1.0f32, 0.0, -1.0], Some(&[10.0]), &c);
+/// conv(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &[1.0f32, 0.0, -1.0], Finish::bias(Some(&[10.0])), &c);
 /// assert_eq!(y, [8.0, 8.0, 8.0, 13.0]);
 /// ```
 ///
@@ -98,12 +99,13 @@ pub fn conv<T: Float, W: Float>(
     y: &mut [T],
     x: &[T],
     weights: &[W],
-    bias: Option<&[f32]>,
+    finish: Finish<'_, T>,
     conv: &Conv,
 ) {
     let (inputs, outputs) = (conv.window.input_len(), conv.window.output_len());
     let lengths = [x.len(), y.len(), weights.len()];
-    conv.check(inputs, outputs, lengths, [conv.out_channels, conv.group_in()], bias);
+    conv.check(inputs, outputs, lengths, [conv.out_channels, conv.group_in()], finish.bias);
+    finish.check(y.len());
     if y.is_empty() {
         return;
     }
@@ -112,13 +114,14 @@ pub fn conv<T: Float, W: Float>(
         let w = Matrix::new(weights, conv.out_channels, conv.in_channels);
         let x = Matrix::new(x, conv.in_channels, inputs);
         let items: SmallVec<[_; 16]> = (0..conv.batch).map(|n| (0, n * conv.in_channels * inputs)).collect();
-        gemm_batched(threads, y, w, x, &items, bias.map_or(Bias::None, Bias::Rows));
+        gemm_batched(threads, y, w, x, &items, finish.bias.map_or(Bias::None, Bias::Rows));
+        finish.after(threads, y);
     } else if let Some(plane) = Phases::of(&conv.window)
         && conv.group_in() == 1
     {
-        depthwise(threads, y, x, weights, bias, conv, &plane);
+        depthwise(threads, y, x, weights, finish, conv, &plane);
     } else {
-        by_blocks(threads, y, x, weights, bias, conv);
+        by_blocks(threads, y, x, weights, finish, conv);
     }
 }
 
@@ -131,7 +134,7 @@ fn by_blocks<T: Float, W: Float>(
     y: &mut [T],
     x: &[T],
     weights: &[W],
-    bias: Option<&[f32]>,
+    finish: Finish<'_, T>,
     conv: &Conv,
 ) {
     let window = &conv.window;
@@ -161,7 +164,7 @@ fn by_blocks<T: Float, W: Float>(
             let first = group * group_out;
             let sums = &mut sums[..channels.len() * width];
             for (sums, channel) in sums.chunks_exact_mut(width).zip(channels.clone()) {
-                sums.fill(bias.map_or(0.0, |b| b[first + channel]));
+                sums.fill(finish.bias.map_or(0.0, |b| b[first + channel]));
             }
             let x = &x[(n * conv.in_channels + group * group_in) * inputs..][..group_in * inputs];
             let w = Matrix::new(&weights[first * depth..][..group_out * depth], group_out, depth);
@@ -179,10 +182,10 @@ fn by_blocks<T: Float, W: Float>(
                     Matrix::new(written, end - start, width),
                 );
             }
-            for (sums, channel) in sums.chunks_exact(width).zip(channels) {
-                let start = (n * conv.out_channels + first + channel) * outputs;
+            for (sums, channel) in sums.chunks_exact_mut(width).zip(channels) {
+                let start = (n * conv.out_channels + first + channel) * outputs + windows.start;
                 // SAFETY: a block of windows and channels is in one task only.
-                T::narrow(unsafe { y.slice(start + windows.start..start + windows.end) }, sums);
+                finish.write(unsafe { y.slice(start..start + width) }, sums, start);
             }
         }
     });
@@ -277,14 +280,16 @@ fn depthwise<T: Float, W: Float>(
     y: &mut [T],
     x: &[T],
     weights: &[W],
-    bias: Option<&[f32]>,
+    finish: Finish<'_, T>,
     conv: &Conv,
     phases: &Phases,
 ) {
     let window = &conv.window;
     let (inputs, outputs, taps) = (window.input_len(), window.output_len(), window.kernel_len());
     let width = window.output[2];
-    let y = Shared::new(y);
+    let whole = finish;
+    let (finish, left) = whole.split();
+    let all = Shared::new(&mut *y);
     let grain = (1usize << 14).div_ceil(outputs.saturating_mul(taps));
     parallel_for(threads, conv.batch * conv.out_channels, grain, |planes| {
         let mut laid_out = scratch::floats(phases.len);
@@ -302,10 +307,11 @@ fn depthwise<T: Float, W: Float>(
             }
             W::widen(&mut wide, &weights[channel * taps..][..taps]);
             // SAFETY: a plane is in one task only.
-            let y = unsafe { y.slice(plane * outputs..(plane + 1) * outputs) };
-            let bias = bias.map_or(0.0, |b| b[channel]);
+            let y = unsafe { all.slice(plane * outputs..(plane + 1) * outputs) };
+            let bias = finish.bias.map_or(0.0, |b| b[channel]);
+            let at = plane * outputs;
             if let Some(plane) = together {
-                plane.sum(y, &laid_out, &wide, bias);
+                plane.sum(y, &laid_out, &wide, bias, finish, at);
                 continue;
             }
             for (i, y) in y.chunks_exact_mut(width).enumerate() {
@@ -319,10 +325,13 @@ fn depthwise<T: Float, W: Float>(
                     weights: &wide,
                     bias,
                 });
-                T::narrow(y, &line[..width]);
+                finish.write(y, &mut line[..width], at + i * width);
             }
         }
     });
+    if left {
+        whole.after(threads, y);
+    }
 }
 
 /// One line of a depthwise convolution.
@@ -448,6 +457,9 @@ fn scatter(volume: &mut [f32], values: &[f32], window: &Window, tap: usize, wind
 
 #[cfg(test)]
 mod tests {
+    use crate::binary::Binary;
+    use crate::finish::Stage;
+    use crate::math::Unary;
     use half::f16;
 
     use super::*;
@@ -502,13 +514,25 @@ mod tests {
                 exact[o].1 += product.abs();
             });
             let mut y = vec![T::zeroed(); exact.len()];
-            super::conv(1, &mut y, &x, &weights, bias, conv);
+            super::conv(1, &mut y, &x, &weights, Finish::bias(bias), conv);
             compare(&y, &exact, &format!("{conv:?}"));
             let mut two = y.clone();
-            super::conv(2, &mut two, &x, &weights, bias, conv);
+            super::conv(2, &mut two, &x, &weights, Finish::bias(bias), conv);
             assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&two));
-            by_blocks(1, &mut two, &x, &weights, bias, conv);
+            by_blocks(1, &mut two, &x, &weights, Finish::bias(bias), conv);
             compare(&two, &exact, &format!("by blocks {conv:?}"));
+            // Stages change no bit, whichever way computes the sums, in registers and behind them.
+            let add = Stage::Binary { f: Binary::Add, other: &y, swapped: false };
+            let clip = Stage::Unary(Unary::Clip { low: -0.5, high: 0.75 });
+            let below = Stage::Binary { f: Binary::Sub, other: &y, swapped: true };
+            let mut staged = y.clone();
+            super::conv(2, &mut staged, &x, &weights, Finish { bias, stages: &[add, clip] }, conv);
+            let doubled = |y: &T| T::from_f32(T::from_f32(2.0 * y.to_f32()).to_f32().clamp(-0.5, 0.75));
+            assert!(staged.iter().copied().eq(y.iter().map(doubled)), "{conv:?}");
+            let stages = [Stage::Unary(Unary::Relu), below];
+            super::conv(2, &mut staged, &x, &weights, Finish { bias, stages: &stages }, conv);
+            let below = y.iter().map(|y| T::from_f32(y.to_f32().min(0.0)));
+            assert!(staged.iter().copied().eq(below), "{conv:?}");
         }
 
         // The transpose: the channels change their parts, and so do the input and the result.
@@ -569,7 +593,7 @@ mod tests {
             Window::new([1, 1, 1], [1, 1, 1], [1, far, far], [1; 3], [0, far, far], [0, far, far]).unwrap();
         let conv = Conv { window: w, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
         let mut y = [9.0f32; 9];
-        super::conv(2, &mut y, &[3.0], &[2.0f32], None, &conv);
+        super::conv(2, &mut y, &[3.0], &[2.0f32], Finish::default(), &conv);
         assert_eq!(y, [0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
     }
 }

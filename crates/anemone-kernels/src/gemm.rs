@@ -261,7 +261,7 @@ fn tiles_batched<A: Float, B: Float, C: Float>(
             let start = (item * m + first) * n + columns.start;
             let bias = bias.of(first..first + taken, columns.clone());
             // SAFETY: these rows and columns of an item are in one task only.
-            let ends = unsafe { Rounded::new(&c, start, n, columns.len(), bias, None) };
+            let ends = unsafe { Rounded::new(&c, start, n, columns.len(), bias, &[]) };
             // A few rows read panels where they are, as soon as they would write them.
             if m <= FEW_ROWS && b.column_stride == 1 && columns.len().is_multiple_of(width) {
                 let count = columns.len() / width;

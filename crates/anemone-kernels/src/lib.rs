@@ -10,6 +10,7 @@
 pub mod attention;
 pub mod binary;
 pub mod conv;
+pub mod finish;
 mod float;
 pub mod fp16;
 pub mod gemm;

@@ -6,6 +6,7 @@
 //!
 //! Infinities and NaNs give what the exact function gives; results below 2^-126 keep the digits that `f32` has.
 
+use crate::finish::{Finish, Stage};
 use crate::simd::{self, Kernel, Simd, fused};
 use crate::threads::parallel_chunks;
 use crate::{Float, binary};
@@ -115,20 +116,20 @@ pub enum Unary {
     },
 }
 
-/// Writes `f` of each element of `x` to `y`.
+/// Writes `f` of each element of `x`, put through stages, to `y`.
 ///
 /// ```
 /// use anemone_kernels::math::{Unary, unary};
 /// let mut y = [0.0f32; 3];
-/// unary(1, &mut y, &[-1.0, 0.0, 2.0], Unary::Relu);
+/// unary(1, &mut y, &[-1.0, 0.0, 2.0], Unary::Relu, &[]);
 /// assert_eq!(y, [0.0, 0.0, 2.0]);
 /// ```
 ///
 /// # Panics
 ///
 /// When the slices have different lengths.
-pub fn unary<T: Float>(threads: usize, y: &mut [T], x: &[T], f: Unary) {
-    in_blocks(threads, y, x, |block| simd::dispatch(Apply { block, f }));
+pub fn unary<T: Float>(threads: usize, y: &mut [T], x: &[T], f: Unary, stages: &[Stage<'_, T>]) {
+    in_blocks(threads, y, x, stages, |block| simd::dispatch(Apply { block, f }));
 }
 
 /// Writes any function of each element of `x` to `y`: for those that are not worth a vector form.
@@ -143,14 +144,22 @@ pub fn unary<T: Float>(threads: usize, y: &mut [T], x: &[T], f: Unary) {
 ///
 /// When the slices have different lengths.
 pub fn map<T: Float>(threads: usize, y: &mut [T], x: &[T], f: impl Fn(f32) -> f32 + Sync) {
-    in_blocks(threads, y, x, |block| block.iter_mut().for_each(|v| *v = f(*v)));
+    in_blocks(threads, y, x, &[], |block| block.iter_mut().for_each(|v| *v = f(*v)));
 }
 
 /// How many elements are computed at a time: they stay in the first-level cache.
 const BLOCK: usize = 1024;
 
 /// Calls `f` with blocks of the elements of `x`, widened, and writes what it leaves there to `y`.
-fn in_blocks<T: Float>(threads: usize, y: &mut [T], x: &[T], f: impl Fn(&mut [f32]) + Sync) {
+fn in_blocks<T: Float>(
+    threads: usize,
+    y: &mut [T],
+    x: &[T],
+    stages: &[Stage<'_, T>],
+    f: impl Fn(&mut [f32]) + Sync,
+) {
+    let finish = Finish { bias: None, stages };
+    finish.check(y.len());
     assert_eq!(y.len(), x.len(), "an elementwise function gives as many elements as it takes");
     parallel_chunks(threads, y, BLOCK, 16, |i, y| {
         let x = &x[i * BLOCK..][..y.len()];
@@ -158,18 +167,13 @@ fn in_blocks<T: Float>(threads: usize, y: &mut [T], x: &[T], f: impl Fn(&mut [f3
         let wide = &mut wide[..y.len()];
         T::widen(wide, x);
         f(wide);
-        T::narrow(y, wide);
+        finish.write(y, wide, i * BLOCK);
     });
 }
 
-/// Puts each element through `f`.
-pub(crate) fn in_place(block: &mut [f32], f: Unary) {
-    simd::dispatch(Apply { block, f });
-}
-
-struct Apply<'a> {
-    block: &'a mut [f32],
-    f: Unary,
+pub(crate) struct Apply<'a> {
+    pub(crate) block: &'a mut [f32],
+    pub(crate) f: Unary,
 }
 
 impl Kernel for Apply<'_> {
@@ -642,7 +646,7 @@ mod tests {
         let mut y = vec![0.0; x.len()];
         let mut bad = String::new();
         for &(f, exact, bound) in CASES {
-            unary(2, &mut y, &x, f);
+            unary(2, &mut y, &x, f, &[]);
             let mut worst = (0.0, 0.0, 0.0);
             for (&x, &y) in x.iter().zip(&y) {
                 let ulps = ulps(y, exact(x.into()));
@@ -668,7 +672,7 @@ mod tests {
         let x: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
         let mut y = vec![f16::ZERO; x.len()];
         for &(f, exact, _) in CASES {
-            unary(1, &mut y, &x, f);
+            unary(1, &mut y, &x, f, &[]);
             let mut off = 0;
             for (&x, &y) in x.iter().zip(&y) {
                 // By way of f32, as the kernel does. What `f16::from_f64` gives depends on the processor.

@@ -10,8 +10,8 @@
 use std::ops::Range;
 
 use crate::Float;
+use crate::finish::Finish;
 use crate::gemm::Bias;
-use crate::math::Unary;
 use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
@@ -80,22 +80,13 @@ impl<W: Float> Packed<W> {
     }
 }
 
-/// What becomes of a sum.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Finish<'a> {
-    /// What is added: one number for each output.
-    pub bias: Option<&'a [f32]>,
-    /// What the rounded sum is put through; the result is rounded again.
-    pub activation: Option<Unary>,
-}
-
 /// Computes a row of outputs for each row of inputs.
 ///
 /// ```
-/// use anemone_kernels::packed::{Finish, Packed, linear};
+/// use anemone_kernels::{finish::Finish, packed::{Packed, linear}};
 /// let weights = Packed::new(&[1.0f32, 2.0, 10.0, 20.0], 2);
 /// let mut y = [0.0f32; 2];
-/// linear(1, &mut y, &[1.0, 1.0], &weights, Finish { bias: Some(&[0.5, 0.0]), activation: None });
+/// linear(1, &mut y, &[1.0, 1.0], &weights, Finish::bias(Some(&[0.5, 0.0])));
 /// assert_eq!(y, [3.5, 30.0]);
 /// ```
 ///
@@ -107,7 +98,7 @@ pub fn linear<T: Float, W: Float>(
     y: &mut [T],
     x: &[T],
     weights: &Packed<W>,
-    finish: Finish<'_>,
+    finish: Finish<'_, T>,
 ) {
     let (inputs, outputs) = (weights.inputs, weights.outputs);
     if y.is_empty() {
@@ -118,6 +109,7 @@ pub fn linear<T: Float, W: Float>(
     if let Some(bias) = finish.bias {
         assert_eq!(bias.len(), outputs, "a bias has one number for each output");
     }
+    finish.check(y.len());
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
     if let Some(x) = T::as_f32s(x) {
@@ -135,7 +127,7 @@ fn tiles<T: Float, W: Float>(
     x: &[f32],
     rows: usize,
     weights: &Packed<W>,
-    finish: Finish<'_>,
+    finish: Finish<'_, T>,
 ) {
     let (inputs, outputs, width) = (weights.inputs, weights.outputs, weights.width);
     let panels = weights.count;
@@ -160,7 +152,7 @@ fn tiles<T: Float, W: Float>(
             let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[columns.clone()]));
             let start = first * outputs + columns.start;
             // SAFETY: rows of a band and columns of a group are in one task only.
-            let ends = unsafe { Rounded::new(&y, start, outputs, columns.len(), bias, finish.activation) };
+            let ends = unsafe { Rounded::new(&y, start, outputs, columns.len(), bias, finish.stages) };
             let x = Lines { data: x, stride: inputs }.from(first);
             let taken = band.min(rows - first);
             if widens {
@@ -183,7 +175,8 @@ mod tests {
     use half::f16;
 
     use super::*;
-    use crate::math::unary;
+    use crate::finish::Stage;
+    use crate::math::{Unary, unary};
     use crate::testing::{close, floats};
 
     fn check<T: Float, W: Float>(rows: usize, inputs: usize, outputs: usize) {
@@ -193,7 +186,7 @@ mod tests {
         assert_eq!((packed.inputs(), packed.outputs()), (inputs, outputs));
         let given = [1, 2, 4].map(|threads| {
             let mut y = vec![T::from_f32(f32::NAN); rows * outputs];
-            linear(threads, &mut y, &x, &packed, Finish { bias: Some(&bias), activation: None });
+            linear(threads, &mut y, &x, &packed, Finish::bias(Some(&bias)));
             y
         });
         assert!(
@@ -217,10 +210,10 @@ mod tests {
             }
         }
         let mut active = vec![T::from_f32(0.0); rows * outputs];
-        let finish = Finish { bias: Some(&bias), activation: Some(Unary::Gelu) };
+        let finish = Finish { bias: Some(&bias), stages: &[Stage::Unary(Unary::Gelu)] };
         linear(2, &mut active, &x, &packed, finish);
         let mut apart = active.clone();
-        unary(1, &mut apart, &given[0], Unary::Gelu);
+        unary(1, &mut apart, &given[0], Unary::Gelu, &[]);
         assert_eq!(active, apart, "an activation gives the bits that it gives by itself");
     }
 
@@ -239,13 +232,7 @@ mod tests {
     fn nothing_gives_nothing() {
         linear(1, &mut [] as &mut [f32], &[], &Packed::<f32>::new(&[], 0), Finish::default());
         let mut y = [7.0f32; 2];
-        linear(
-            1,
-            &mut y,
-            &[],
-            &Packed::<f32>::new(&[], 2),
-            Finish { bias: Some(&[1.0, 2.0]), activation: None },
-        );
+        linear(1, &mut y, &[], &Packed::<f32>::new(&[], 2), Finish::bias(Some(&[1.0, 2.0])));
         assert_eq!(y, [1.0, 2.0]);
     }
 }

@@ -5,8 +5,8 @@
 //! within blocks of 512 elements (of a single row in four interleaved parts), and block after block. What is computed
 //! in which order depends on the number of rows of the band alone.
 
+use crate::finish::{Finish, Stage};
 use crate::gemm::{Bias, Matrix};
-use crate::math::{Unary, in_place};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::Shared;
 use crate::{Float, scratch};
@@ -154,17 +154,6 @@ fn transposed<S: Simd, T: Float>(simd: S, to: &mut [f32], stride: usize, from: M
     }
 }
 
-/// Rounds sums to where they belong, and puts them through an activation.
-pub(crate) fn rounded<T: Float>(y: &mut [T], sums: &mut [f32], activation: Option<Unary>) {
-    T::narrow(y, sums);
-    if let Some(f) = activation {
-        T::widen(sums, y);
-        // A call, since the code of all activations is too much to stand in each kind of tile.
-        in_place(sums, f);
-        T::narrow(y, sums);
-    }
-}
-
 /// What is added to the sums of a row and a panel, and what becomes of them.
 pub(crate) trait Ends {
     fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2];
@@ -178,7 +167,7 @@ pub(crate) struct Rounded<'a, T> {
     stride: usize,
     columns: usize,
     bias: Bias<'a>,
-    activation: Option<Unary>,
+    stages: &'a [Stage<'a, T>],
 }
 
 impl<'a, T> Rounded<'a, T> {
@@ -194,9 +183,9 @@ impl<'a, T> Rounded<'a, T> {
         stride: usize,
         columns: usize,
         bias: Bias<'a>,
-        activation: Option<Unary>,
+        stages: &'a [Stage<'a, T>],
     ) -> Self {
-        Self { y, start, stride, columns, bias, activation }
+        Self { y, start, stride, columns, bias, stages }
     }
 }
 
@@ -217,11 +206,13 @@ impl<T: Float> Ends for Rounded<'_, T> {
         let start = self.start + row * self.stride + first;
         // SAFETY: who made this promised that nothing else refers to these elements.
         let y = unsafe { self.y.slice(start..start + columns) };
-        if columns == 2 * S::LANES && self.activation.is_none() {
+        if columns == 2 * S::LANES && self.stages.is_empty() {
             T::store(simd, y, sums[0]);
             T::store(simd, &mut y[S::LANES..], sums[1]);
         } else {
-            rounded(y, &mut stored(simd, sums)[..columns], self.activation);
+            // A call, since the code of all stages is too much to stand in each kind of tile.
+            let finish = Finish { bias: None, stages: self.stages };
+            finish.write(y, &mut stored(simd, sums)[..columns], start);
         }
     }
 }

@@ -81,6 +81,6 @@ fn elsewhere(args: &Args<'_>, compute: Compute, numbers: &mut Numbers) -> Option
         }
     });
     let (op, opset, edition) = (args.op, args.opset, args.edition);
-    let args = Args { op, opset, edition, slots: slots.collect(), declared: args.declared };
+    let args = Args { op, opset, edition, slots: slots.collect(), declared: args.declared, after: &[] };
     compute(&args, &(op.infer)(&args).ok()?).ok()
 }

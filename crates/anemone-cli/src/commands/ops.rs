@@ -99,7 +99,9 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Fast::Prepared(_) => writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?,
+        Fast::Prepared(_) | Fast::Finishing(_) => {
+            writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?
+        }
         Fast::Alias | Fast::Meaning => {
             writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
         }

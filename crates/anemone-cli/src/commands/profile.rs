@@ -89,7 +89,8 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct StepReport<'a> {
     name: &'a str,
-    op: &'static str,
+    /// The op, and those that its kernel does after it.
+    op: String,
     /// The median over the runs.
     us: f64,
     multiply_adds: u64,
@@ -222,7 +223,10 @@ fn report<'a>(
             let least = (operations / limits.operations).max(moved / limits.read);
             StepReport {
                 name: step.name,
-                op: step.op,
+                op: std::iter::once(step.op)
+                    .chain(step.after.iter().map(|op| op.name))
+                    .collect::<Vec<_>>()
+                    .join(" + "),
                 us: seconds * 1e6,
                 multiply_adds: step.multiply_adds,
                 read_bytes: step.read,
@@ -253,25 +257,25 @@ fn report<'a>(
 }
 
 /// What all steps of an op took together.
-struct OpTotal {
-    op: &'static str,
+struct OpTotal<'r> {
+    op: &'r str,
     count: usize,
     us: f64,
     multiply_adds: u64,
     bytes: usize,
 }
 
-fn totals(report: &Report<'_>) -> Vec<OpTotal> {
-    let mut totals: BTreeMap<&str, OpTotal> = BTreeMap::new();
+fn totals<'r>(report: &'r Report<'_>) -> Vec<OpTotal<'r>> {
+    let mut totals: BTreeMap<&str, OpTotal<'_>> = BTreeMap::new();
     for s in &report.steps {
-        let zero = OpTotal { op: s.op, count: 0, us: 0.0, multiply_adds: 0, bytes: 0 };
-        let total = totals.entry(s.op).or_insert(zero);
+        let zero = OpTotal { op: &s.op, count: 0, us: 0.0, multiply_adds: 0, bytes: 0 };
+        let total = totals.entry(&s.op).or_insert(zero);
         total.count += 1;
         total.us += s.us;
         total.multiply_adds += s.multiply_adds;
         total.bytes += s.read_bytes + s.written_bytes;
     }
-    let mut totals: Vec<OpTotal> = totals.into_values().collect();
+    let mut totals: Vec<OpTotal<'_>> = totals.into_values().collect();
     totals.sort_by(|a, b| b.us.total_cmp(&a.us));
     totals
 }
@@ -336,7 +340,7 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
     for s in slowest {
         table.row([
             s.name.to_string(),
-            if s.by_meaning { format!("{}, by its meaning", s.op) } else { s.op.to_string() },
+            if s.by_meaning { format!("{}, by its meaning", s.op) } else { s.op.clone() },
             duration(s.us / 1e3),
             format!("{:.1} %", s.us / all * 100.0),
             rate(2.0 * s.multiply_adds as f64, s.us),

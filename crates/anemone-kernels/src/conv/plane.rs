@@ -1,5 +1,6 @@
 //! One plane of a depthwise convolution with a small square kernel, some lines at a time.
 
+use crate::finish::Finish;
 use crate::simd::{self, Kernel, Simd};
 use crate::{Float, Window};
 
@@ -34,14 +35,23 @@ impl Plane {
         })
     }
 
-    /// Writes the sums of all lines, each from that of the first tap to that of the last, rounded.
-    pub(super) fn sum<T: Float>(&self, y: &mut [T], x: &[f32], weights: &[f32], bias: f32) {
+    /// Writes the sums of all lines, each from that of the first tap to that of the last, rounded and put through stages
+    /// that are done in registers; they lie from `start` on among all results.
+    pub(super) fn sum<T: Float>(
+        &self,
+        y: &mut [T],
+        x: &[f32],
+        weights: &[f32],
+        bias: f32,
+        finish: Finish<'_, T>,
+        start: usize,
+    ) {
         let plane = *self;
         match (self.kernel, self.stride) {
-            (3, 1) => simd::dispatch(Sum::<T, 3, 1> { plane, y, x, weights, bias }),
-            (3, _) => simd::dispatch(Sum::<T, 3, 2> { plane, y, x, weights, bias }),
-            (_, 1) => simd::dispatch(Sum::<T, 5, 1> { plane, y, x, weights, bias }),
-            _ => simd::dispatch(Sum::<T, 5, 2> { plane, y, x, weights, bias }),
+            (3, 1) => simd::dispatch(Sum::<T, 3, 1> { plane, y, x, weights, bias, finish, start }),
+            (3, _) => simd::dispatch(Sum::<T, 3, 2> { plane, y, x, weights, bias, finish, start }),
+            (_, 1) => simd::dispatch(Sum::<T, 5, 1> { plane, y, x, weights, bias, finish, start }),
+            _ => simd::dispatch(Sum::<T, 5, 2> { plane, y, x, weights, bias, finish, start }),
         }
     }
 }
@@ -52,6 +62,8 @@ struct Sum<'a, T, const K: usize, const STRIDE: usize> {
     x: &'a [f32],
     weights: &'a [f32],
     bias: f32,
+    finish: Finish<'a, T>,
+    start: usize,
 }
 
 impl<T: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_, T, K, STRIDE> {
@@ -101,14 +113,9 @@ impl<T: Float, const K: usize, const STRIDE: usize> Sum<'_, T, K, STRIDE> {
                 }
             }
             for (r, sum) in sums.into_iter().enumerate() {
-                let y = &mut self.y[(line + r) * width..][..width];
-                if width >= S::LANES {
-                    T::store(simd, &mut y[at..], sum);
-                } else {
-                    let mut all = [T::zeroed(); simd::MAX_LANES];
-                    T::store(simd, &mut all, sum);
-                    y.copy_from_slice(&all[..width]);
-                }
+                let from = (line + r) * width + at;
+                let y = &mut self.y[from..][..width.min(S::LANES)];
+                self.finish.write_vectors(simd, y, [sum], self.start + from);
             }
         }
         R

@@ -9,11 +9,11 @@ use smallvec::SmallVec;
 
 use super::Conv;
 use crate::Float;
-use crate::math::Unary;
+use crate::finish::Finish;
 use crate::scratch::{Scratch, floats, scratch};
 use crate::simd::{self, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width, rounded, stored};
+use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width, stored};
 
 /// The weights of a convolution, widened: a row for each output channel.
 #[derive(Debug)]
@@ -71,15 +71,17 @@ impl Planes {
     }
 }
 
-/// Computes the convolution of planes, each result with the bias of its channel, rounded, and put through an activation.
+/// Computes the convolution of planes, each result with the bias of its channel, rounded, and put through stages.
 ///
 /// ```
-/// use anemone_kernels::{Window, conv::{Conv, ConvWeights, conv_tiles}, math::Unary};
+/// use anemone_kernels::{Window, conv::{Conv, ConvWeights, conv_tiles}};
+/// use anemone_kernels::{finish::{Finish, Stage}, math::Unary};
 /// let window = Window::new([1, 1, 4], [1, 1, 3], [1; 3], [1; 3], [0, 0, 1], [0, 0, 1]).unwrap();
 /// let c = Conv { window, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
 /// let weights = ConvWeights::new(&[1.0f32, 0.0, -1.0]);
 /// let mut y = [0.0f32; 4];
-/// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, Some(&[1.5]), Some(Unary::Relu), &c);
+/// let finish = Finish { bias: Some(&[1.5]), stages: &[Stage::Unary(Unary::Relu)] };
+/// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, finish, &c);
 /// assert_eq!(y, [0.0, 0.0, 0.0, 4.5]);
 /// ```
 ///
@@ -91,17 +93,17 @@ pub fn conv_tiles<T: Float>(
     y: &mut [T],
     x: &[T],
     weights: &ConvWeights,
-    bias: Option<&[f32]>,
-    activation: Option<Unary>,
+    finish: Finish<'_, T>,
     conv: &Conv,
 ) {
     let w = &conv.window;
     assert!(w.input[0] == 1 && w.kernel[0] == 1 && w.output[0] == 1, "the convolution is one of planes");
     let (inputs, outputs) = (w.input_len(), w.output_len());
     let lengths = [x.len(), y.len(), weights.0.len()];
-    conv.check(inputs, outputs, lengths, [conv.out_channels, conv.group_in()], bias);
+    conv.check(inputs, outputs, lengths, [conv.out_channels, conv.group_in()], finish.bias);
+    finish.check(y.len());
     if y.is_empty() || conv.group_in() == 0 {
-        return bare(y, bias, activation, conv);
+        return bare(y, finish, conv);
     }
     let threads = conv.threads(threads);
     let [_, height, width] = w.input;
@@ -110,7 +112,7 @@ pub fn conv_tiles<T: Float>(
     let as_it_is = w.before == [0; 3] && rows <= height && row <= width;
     if let (true, Some(x)) = (as_it_is, T::as_f32s(x)) {
         let planes = Planes::new(conv, width, height * width);
-        return panels(threads, y, x, &planes, &weights.0, bias, activation, conv);
+        return panels(threads, y, x, &planes, &weights.0, finish, conv);
     }
     // Rows are as long as windows reach; what they do not reach is left out.
     let planes = Planes::new(conv, row, rows * row);
@@ -130,29 +132,28 @@ pub fn conv_tiles<T: Float>(
             to[left + taken..].fill(0.0);
         }
     });
-    panels(threads, y, &padded, &planes, &weights.0, bias, activation, conv);
+    panels(threads, y, &padded, &planes, &weights.0, finish, conv);
 }
 
 /// The results of a convolution without input channels.
-fn bare<T: Float>(y: &mut [T], bias: Option<&[f32]>, activation: Option<Unary>, conv: &Conv) {
-    for (i, y) in y.chunks_mut(conv.window.output_len().max(1)).enumerate() {
-        let mut sums = vec![bias.map_or(0.0, |b| b[i % conv.out_channels]); y.len()];
-        rounded(y, &mut sums, activation);
+fn bare<T: Float>(y: &mut [T], finish: Finish<'_, T>, conv: &Conv) {
+    let len = conv.window.output_len().max(1);
+    for (i, y) in y.chunks_mut(len).enumerate() {
+        let mut sums = vec![finish.bias.map_or(0.0, |b| b[i % conv.out_channels]); y.len()];
+        finish.write(y, &mut sums, i * len);
     }
 }
 
 /// How many output channels a task computes at least: so many that the making of a panel does not matter.
 const CHANNELS: usize = 192;
 
-#[allow(clippy::too_many_arguments)] // A call from one place, of what it has.
 fn panels<T: Float>(
     threads: usize,
     y: &mut [T],
     x: &[f32],
     planes: &Planes,
     weights: &[f32],
-    bias: Option<&[f32]>,
-    activation: Option<Unary>,
+    finish: Finish<'_, T>,
     conv: &Conv,
 ) {
     let (width, outputs) = (panel_width(), conv.window.output_len());
@@ -190,14 +191,14 @@ fn panels<T: Float>(
                 inputs,
                 panels: Panels::written(&panel, inputs, width, width),
                 ends: Windows {
-                    bias: bias.map(|bias| &bias[channel..]),
-                    activation,
+                    finish,
+                    channel,
                     cover: &cover,
-                    write: |row: usize, part: &Part| {
-                        let from = (sample * conv.out_channels + channel + row) * outputs + part.result;
-                        // SAFETY: a window and a channel are in one task only.
-                        unsafe { y.slice(from..from + part.len) }
+                    place: |row: usize, part: &Part| {
+                        (sample * conv.out_channels + channel + row) * outputs + part.result
                     },
+                    // SAFETY: a window and a channel are in one task only.
+                    write: |from, len| unsafe { y.slice(from..from + len) },
                 },
             });
         }
@@ -205,33 +206,39 @@ fn panels<T: Float>(
 }
 
 /// A bias for each row, and results that lie apart.
-struct Windows<'a, F> {
-    bias: Option<&'a [f32]>,
-    activation: Option<Unary>,
+struct Windows<'a, T, P, F> {
+    finish: Finish<'a, T>,
+    /// The channel of the first row.
+    channel: usize,
     cover: &'a [Part],
-    /// The results of a part of a row.
+    /// Where the results of a part of a row lie.
+    place: P,
+    /// So many results from a place on.
     write: F,
 }
 
-impl<'y, T: Float, F: Fn(usize, &Part) -> &'y mut [T]> Ends for Windows<'_, F> {
+impl<'y, T: Float, P: Fn(usize, &Part) -> usize, F: Fn(usize, usize) -> &'y mut [T]> Ends
+    for Windows<'_, T, P, F>
+{
     #[inline(always)]
     fn bias<S: Simd>(&self, simd: S, row: usize, _: usize) -> [S::V; 2] {
-        [simd.splat(self.bias.map_or(0.0, |bias| bias[row])); 2]
+        [simd.splat(self.finish.bias.map_or(0.0, |bias| bias[self.channel + row])); 2]
     }
 
     #[inline(always)]
     fn end<S: Simd>(&mut self, simd: S, row: usize, _: usize, sums: [S::V; 2]) {
-        if let (None, [part]) = (self.activation, self.cover)
+        if let ([], [part]) = (self.finish.stages, self.cover)
             && part.len == 2 * S::LANES
         {
-            let y = (self.write)(row, part);
+            let y = (self.write)((self.place)(row, part), part.len);
             T::store(simd, y, sums[0]);
             T::store(simd, &mut y[S::LANES..], sums[1]);
             return;
         }
         let mut sums = stored(simd, sums);
         for part in self.cover {
-            rounded((self.write)(row, part), &mut sums[part.from..part.from + part.len], self.activation);
+            let at = (self.place)(row, part);
+            self.finish.write((self.write)(at, part.len), &mut sums[part.from..part.from + part.len], at);
         }
     }
 }
@@ -297,6 +304,8 @@ mod tests {
 
     use super::*;
     use crate::Window;
+    use crate::finish::Stage;
+    use crate::math::Unary;
     use crate::testing::{self, close};
 
     fn check<T: Float>(conv: &Conv) {
@@ -307,11 +316,11 @@ mod tests {
         let bias = testing::floats::<f32>(conv.out_channels, 3);
         let mut exact = vec![0.0f32; conv.batch * conv.out_channels * w.output_len()];
         let wide: [Vec<f32>; 2] = [&x, &weights].map(|v| v.iter().map(|v| v.to_f32()).collect());
-        super::super::conv(1, &mut exact, &wide[0], &wide[1], Some(&bias), conv);
+        super::super::conv(1, &mut exact, &wide[0], &wide[1], Finish::bias(Some(&bias)), conv);
         let ready = ConvWeights::new(&weights);
         let given = [1, 3].map(|threads| {
             let mut y = vec![T::from_f32(f32::NAN); exact.len()];
-            conv_tiles(threads, &mut y, &x, &ready, Some(&bias), None, conv);
+            conv_tiles(threads, &mut y, &x, &ready, Finish::bias(Some(&bias)), conv);
             y
         });
         assert_eq!(
@@ -324,9 +333,10 @@ mod tests {
             close(y, exact.into(), bound, &format!("{conv:?}: {i}"));
         }
         let mut active = vec![T::from_f32(0.0); exact.len()];
-        conv_tiles(1, &mut active, &x, &ready, Some(&bias), Some(Unary::Relu), conv);
+        let finish = Finish { bias: Some(&bias), stages: &[Stage::Unary(Unary::Relu)] };
+        conv_tiles(1, &mut active, &x, &ready, finish, conv);
         let mut apart = active.clone();
-        crate::math::unary(1, &mut apart, &given[0], Unary::Relu);
+        crate::math::unary(1, &mut apart, &given[0], Unary::Relu, &[]);
         assert_eq!(active, apart);
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::observe::{Before, Observed};
 use super::{Engine, Error, Feature, Options, Outputs, States};
 use crate::mil::Name;
-use crate::mil::op::{Arg, Args, Control, Fast, Fault, Meaning, Prepared};
+use crate::mil::op::{Arg, Args, Control, Fault, Meaning, Prepared};
 use crate::plan::{self, Arena, Plan};
 use crate::source::{Diagnostic, codes, suggest};
 use crate::types::{Datum, State, Tensor, Type};
@@ -494,8 +494,8 @@ impl Loaded {
         values: &Values<'_>,
     ) -> Result<Option<Vec<Datum>>, Fault> {
         let threads = self.options.threads;
-        let prepared = match (planned.fixed, planned.step.op.fast) {
-            (true, Fast::Prepared(prepare)) => planned.prepared.get_or_init(|| {
+        let prepared = match planned.step.op.fast.prepare().filter(|_| planned.fixed) {
+            Some(prepare) => planned.prepared.get_or_init(|| {
                 let arg = |v: ValueId| Arg {
                     ty: &self.function.value(v).ty,
                     value: values.constants[v.index()].as_ref(),
@@ -503,7 +503,7 @@ impl Loaded {
                 // What needs a value that is not constant is prepared at every run.
                 prepare(&planned.step.args(&planned.types, arg), types).ok().flatten()
             }),
-            _ => &None,
+            None => &None,
         };
         let Some(prepared) = prepared else { return args.op.fast_results(args, types, threads) };
         let given: Vec<&[u8]> = planned

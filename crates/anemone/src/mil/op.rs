@@ -9,6 +9,9 @@ mod prepared;
 
 pub use prepared::{Prepared, Reader, Run};
 
+use anemone_kernels::binary::Binary;
+use anemone_kernels::math::Unary;
+
 use super::Opset;
 use crate::source::{Code, codes};
 use crate::types::{DType, DTypes, Datum, Tensor, TensorError, TensorType, Type};
@@ -82,6 +85,8 @@ pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 pub enum Fast {
     /// With kernels that are prepared once.
     Prepared(Prepare),
+    /// With kernels that are prepared once, and also do what comes [after](Args::after) before they write.
+    Finishing(Prepare),
     /// Its only result has the elements of its first argument, which need not be moved.
     Alias,
     /// By its meaning, which is as fast as it gets: the op only names or shares values, so that no element is copied
@@ -96,7 +101,15 @@ pub enum Fast {
 impl Fast {
     /// Whether it has kernels.
     pub fn has_kernels(self) -> bool {
-        matches!(self, Fast::Prepared(_))
+        self.prepare().is_some()
+    }
+
+    /// What prepares its kernels.
+    pub fn prepare(self) -> Option<Prepare> {
+        match self {
+            Fast::Prepared(prepare) | Fast::Finishing(prepare) => Some(prepare),
+            Fast::Alias | Fast::Meaning | Fast::None => None,
+        }
     }
 
     /// Whether there is a fast way.
@@ -297,12 +310,8 @@ impl Op {
         types: &[Type],
         threads: usize,
     ) -> Result<Option<Vec<Datum>>, Fault> {
-        match self.fast {
-            Fast::Prepared(prepare) => {
-                prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
-            }
-            Fast::Alias | Fast::Meaning | Fast::None => Ok(None),
-        }
+        let Some(prepare) = self.fast.prepare() else { return Ok(None) };
+        prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
     }
 
     /// The first opset that has the op.
@@ -442,6 +451,26 @@ pub struct Args<'a> {
     pub slots: Vec<Slot<'a>>,
     /// The declared types of the results.
     pub declared: &'a [Type],
+    /// What the kernel does with its only result before it writes it.
+    pub after: &'a [After],
+}
+
+/// An elementwise op that follows another one, whose kernel does it too; each rounds, so that no bit changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum After {
+    /// A function of the result.
+    Unary(Unary),
+    /// The result times a function of itself.
+    Gate(Unary),
+    /// A function of the result and of another tensor of its shape.
+    Binary {
+        /// The function.
+        f: Binary,
+        /// Where the other tensor is among what the kernel is given when it runs.
+        other: usize,
+        /// Whether the other tensor is the first argument.
+        swapped: bool,
+    },
 }
 
 impl<'a> Args<'a> {

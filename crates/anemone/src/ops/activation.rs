@@ -276,7 +276,7 @@ fn fast_clamped_relu(args: &Args<'_>, _: &[Type]) -> Ready {
 fn fast_prelu(args: &Args<'_>, _: &[Type]) -> Ready {
     let alpha = singles(args.tensor("alpha")?).into_owned();
     for_float!(args.ty("x")?.dtype, T => by_channels(args, move |y: &mut [T], x, c| {
-        math::unary(1, y, x, Unary::LeakyRelu { alpha: alpha[c] });
+        math::unary(1, y, x, Unary::LeakyRelu { alpha: alpha[c] }, &[]);
     }))
 }
 

@@ -6,8 +6,9 @@
 mod tests;
 
 use anemone_kernels::conv as kernels;
+use anemone_kernels::finish::Finish;
 
-use super::fast::{Ready, Singles, dims, elements, for_float, idle, nothing, ready};
+use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::shape_of;
 use super::row::*;
 use super::window::{
@@ -525,19 +526,29 @@ fn with_kernels(
         out_channels: shape[1],
         groups: layer.groups as usize,
     };
-    let (x, bias) = (args.reader("x")?, Singles::opt(args, "bias")?);
+    let (x, bias, following) = (args.reader("x")?, Singles::opt(args, "bias")?, Following::of(args));
     for_float!(dtype, X => for_float!(weight_dtype, W => {
         if let (false, true, Reader::Constant(weight)) = (transposed, kernels::fits_tiles(&conv), &weight) {
             let ready_weights = kernels::ConvWeights::new(elements::<W>(weight));
             return ready(move |run| {
-                let (x, bias) = (run.read::<X>(&x), bias.as_ref().map(|b| b.read(run)));
-                kernels::conv_tiles(run.threads, run.write(0), x, &ready_weights, bias.as_deref(), None, &conv);
+                let (x, stages) = (run.read::<X>(&x), following.stages(run));
+                let bias = bias.as_ref().map(|b| b.read(run));
+                let finish = Finish { bias: bias.as_deref(), stages: &stages };
+                kernels::conv_tiles(run.threads, run.write(0), x, &ready_weights, finish, &conv);
             });
         }
-        let way = if transposed { kernels::conv_transpose::<X, W> } else { kernels::conv::<X, W> };
+        if transposed {
+            return ready(move |run| {
+                let (x, weight) = (run.read::<X>(&x), run.read::<W>(&weight));
+                let bias = bias.as_ref().map(|b| b.read(run));
+                kernels::conv_transpose(run.threads, run.write(0), x, weight, bias.as_deref(), &conv);
+            });
+        }
         ready(move |run| {
-            let (x, weight, bias) = (run.read(&x), run.read(&weight), bias.as_ref().map(|b| b.read(run)));
-            way(run.threads, run.write(0), x, weight, bias.as_deref(), &conv);
+            let (x, weight) = (run.read::<X>(&x), run.read::<W>(&weight));
+            let (bias, stages) = (bias.as_ref().map(|b| b.read(run)), following.stages(run));
+            let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            kernels::conv(run.threads, run.write(0), x, weight, finish, &conv);
         })
     }))
 }
@@ -549,7 +560,7 @@ const fn convolution(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Prepare,
+    fast: Fast,
 ) -> Op {
     Op {
         name,
@@ -558,7 +569,7 @@ const fn convolution(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Prepared(fast),
+        fast,
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),
@@ -573,7 +584,7 @@ pub(super) static OPS: &[Op] = &[
         CONV,
         infer_conv,
         compute_conv,
-        fast_conv,
+        Fast::Finishing(fast_conv),
     ),
     convolution(
         "conv_transpose",
@@ -581,7 +592,7 @@ pub(super) static OPS: &[Op] = &[
         CONV_TRANSPOSE,
         infer_conv_transpose,
         compute_conv_transpose,
-        fast_conv_transpose,
+        Fast::Prepared(fast_conv_transpose),
     ),
     convolution(
         "conv_quantized",
@@ -589,6 +600,6 @@ pub(super) static OPS: &[Op] = &[
         CONV_QUANTIZED,
         infer_conv_quantized,
         compute_conv_quantized,
-        fast_conv_quantized,
+        Fast::Prepared(fast_conv_quantized),
     ),
 ];

@@ -7,10 +7,14 @@ use std::borrow::Cow;
 use std::ops::Deref;
 
 use anemone_kernels::Float;
+use anemone_kernels::finish::Stage;
 use anemone_kernels::norm::Lanes;
 use anemone_kernels::scratch::{Scratch, scratch};
 
+use smallvec::SmallVec;
+
 use super::row::*;
+use crate::mil::op::After;
 use crate::types::f16;
 
 /// Evaluates an expression with `$type` standing for the Rust type of a float dtype. Where the dtype is another, the
@@ -75,6 +79,33 @@ pub(super) fn ready_if(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Sen
 /// The elements of a constant, which are of the type that its dtype says.
 pub(super) fn elements<T: crate::types::Element>(x: &Tensor) -> &[T] {
     x.as_slice().expect("the caller has chosen the type by the dtype, and tensors are aligned for it")
+}
+
+/// What comes after a step, and where it finds other tensors.
+pub(super) struct Following(SmallVec<[(After, Reader); 2]>);
+
+impl Following {
+    /// What comes after this one.
+    pub(super) fn of(args: &Args<'_>) -> Self {
+        let reader = |after: &After| match after {
+            After::Binary { other, .. } => Reader::Given(*other),
+            After::Unary(_) | After::Gate(_) => Reader::Given(0),
+        };
+        Self(args.after.iter().map(|after| (*after, reader(after))).collect())
+    }
+
+    /// The stages of a run.
+    pub(super) fn stages<'b, 'd: 'b, T: bytemuck::Pod>(
+        &'b self,
+        run: &Run<'_, 'd>,
+    ) -> SmallVec<[Stage<'b, T>; 2]> {
+        let stage = |(after, reader): &'b (After, Reader)| match *after {
+            After::Unary(f) => Stage::Unary(f),
+            After::Gate(f) => Stage::Gate(f),
+            After::Binary { f, swapped, .. } => Stage::Binary { f, other: run.read(reader), swapped },
+        };
+        self.0.iter().map(stage).collect()
+    }
 }
 
 /// A step that has nothing to write.

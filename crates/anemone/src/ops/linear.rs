@@ -8,12 +8,13 @@ mod tests;
 use std::num::Wrapping;
 use std::ops::{Add, Mul};
 
+use anemone_kernels::finish::Finish;
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
-use anemone_kernels::packed::{Finish, Packed, linear as packed_linear};
+use anemone_kernels::packed::{Packed, linear as packed_linear};
 use anemone_kernels::scratch::scratch;
 
-use super::fast::{Ready, Singles, dims, elements, for_float, idle, nothing, ready};
+use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::{broadcast, shape_of, stretched, walk};
 use super::row::*;
 use super::window::{not_known, room, zeros};
@@ -181,13 +182,19 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         return idle();
     }
     let rows = shape[..shape.len() - 1].iter().product();
+    let following = Following::of(args);
     for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
     if let Reader::Constant(weight) = &weight {
         let packed = Packed::new(elements::<W>(weight), outputs);
         return ready(move |run| {
-            let (x, bias) = (run.read::<X>(&x), bias.as_ref().map(|b| b.read(run)));
-            packed_linear(run.threads, run.write(0), x, &packed, Finish { bias: bias.as_deref(), activation: None });
+            let (x, stages) = (run.read::<X>(&x), following.stages(run));
+            let bias = bias.as_ref().map(|b| b.read(run));
+            let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            packed_linear(run.threads, run.write(0), x, &packed, finish);
         });
+    }
+    if !args.after.is_empty() {
+        return Ok(None);
     }
     ready(move |run| {
         let bias = bias.as_ref().map(|b| b.read(run));
@@ -537,7 +544,7 @@ const fn product(
     editions: &'static [Edition],
     infer: Infer,
     compute: Compute,
-    fast: Prepare,
+    fast: Fast,
 ) -> Op {
     Op {
         name,
@@ -546,7 +553,7 @@ const fn product(
         results: Results::Exactly(1),
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Prepared(fast),
+        fast,
         // What f32 loses in a sum grows slowly with its terms, since lanes and blocks are summed apart: with the
         // thousands of terms that layers have, it stays within a few epsilons of the largest result.
         tolerance: Tolerance::Sum(8),
@@ -561,7 +568,7 @@ pub(super) static OPS: &[Op] = &[
         LINEAR,
         infer_linear,
         compute_linear,
-        fast_linear,
+        Fast::Finishing(fast_linear),
     ),
     product(
         "matmul",
@@ -569,7 +576,7 @@ pub(super) static OPS: &[Op] = &[
         MATMUL,
         infer_matmul,
         compute_matmul,
-        fast_matmul,
+        Fast::Prepared(fast_matmul),
     ),
     product(
         "einsum",
@@ -577,6 +584,6 @@ pub(super) static OPS: &[Op] = &[
         EINSUM,
         infer_einsum,
         compute_einsum,
-        fast_einsum,
+        Fast::Prepared(fast_einsum),
     ),
 ];

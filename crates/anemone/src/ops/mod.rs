@@ -42,6 +42,7 @@ mod state;
 mod testing;
 mod window;
 
+pub(crate) use elementwise::{Function, function};
 pub use lowered::{LOWERED, Lowered, lowered};
 
 use std::collections::HashMap;
@@ -146,7 +147,7 @@ pub fn evaluate(op: &'static Op, opset: Opset, arguments: &[(&str, Datum)]) -> R
             }
         })
         .collect();
-    let args = Args { op, opset, edition, slots, declared: &[] };
+    let args = Args { op, opset, edition, slots, declared: &[], after: &[] };
     let types = (op.infer)(&args)?;
     match op.meaning {
         Meaning::Compute(compute) => compute(&args, &types),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::device::compare::agree;
 use crate::mil::Opset;
-use crate::mil::op::{Arg, Args, Fast, Fault, Kind, Meaning, Op, Slot};
+use crate::mil::op::{Arg, Args, Fault, Kind, Meaning, Op, Slot};
 use crate::types::{DType, Datum, Shape, Tensor, Type, f16};
 
 /// A tensor of dtype fp32.
@@ -153,7 +153,7 @@ fn with<R>(
             }
         })
         .collect();
-    f(&Args { op, opset, edition, slots, declared })
+    f(&Args { op, opset, edition, slots, declared, after: &[] })
 }
 
 /// Computes one op, and asserts that what inference says before and during the run fits what the meaning gives.
@@ -251,7 +251,7 @@ pub(super) fn infer(
                 }
             })
             .collect();
-        (args.op.infer)(&Args { op: args.op, opset, edition: args.edition, slots, declared: &[] })
+        (args.op.infer)(&Args { op: args.op, opset, edition: args.edition, slots, declared: &[], after: &[] })
     })
 }
 
@@ -341,7 +341,7 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
 /// What the kernels of an op give as in plans, where they are prepared with some values and read the others when they
 /// run: with those of constants, and with all but those of one parameter. What cannot be prepared so is left out.
 fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
-    let Fast::Prepared(prepare) = args.op.fast else { return Vec::new() };
+    let Some(prepare) = args.op.fast.prepare() else { return Vec::new() };
     let later: Vec<&str> = args.edition.params.iter().filter(|p| !p.constant).map(|p| p.name).collect();
     let given = args.edition.params.iter().flat_map(|p| args.many(p.name));
     let given: Vec<&[u8]> =
@@ -356,7 +356,8 @@ fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
             slot => slot.clone(),
         });
         let (op, opset, edition) = (args.op, args.opset, args.edition);
-        match prepare(&Args { op, opset, edition, slots: slots.collect(), declared: &[] }, types) {
+        match prepare(&Args { op, opset, edition, slots: slots.collect(), declared: &[], after: &[] }, types)
+        {
             Ok(None) => {}
             Ok(Some(prepared)) => {
                 let results = prepared.results(&given, types, 2);

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::fuse::{Fuse, Group};
 use super::{Bytes, Io, Place, Plan, Step, work};
-use crate::mil::op::{Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
+use crate::mil::op::{After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
 
@@ -35,6 +36,13 @@ impl Plan {
             constants: Vec::new(),
         }
     }
+}
+
+/// A group with its kernel.
+struct Work<'s> {
+    group: Group<'s>,
+    kernel: Prepared,
+    by_meaning: bool,
 }
 
 struct Builder<'a> {
@@ -69,12 +77,13 @@ impl Builder<'_> {
         }
         let kept = self.kept(steps);
         self.results();
-        let lives = self.lives(&kept)?;
+        let work = self.work(kept)?;
+        let lives = self.lives(&work)?;
         let mut free: Vec<usize> = Vec::new();
         // The last step that reads the value of a slot, the slot, the bytes of the value.
         let mut held: Vec<(usize, usize, usize)> = Vec::new();
-        for (at, step) in kept.iter().enumerate() {
-            for &o in &step.outputs {
+        for (at, work) in work.into_iter().enumerate() {
+            for &o in &work.group.last().outputs {
                 if !self.places.contains_key(&o) {
                     let life = lives.get(&o)?;
                     let slot = self.slot(&mut free, life.bytes);
@@ -83,7 +92,7 @@ impl Builder<'_> {
                 }
             }
             let live = held.iter().map(|&(.., bytes)| bytes).sum();
-            let planned = self.step(step, live)?;
+            let planned = self.step(work, live)?;
             self.plan.steps.push(planned);
             held.retain(|&(last, slot, _)| {
                 if last <= at {
@@ -154,17 +163,53 @@ impl Builder<'_> {
         place
     }
 
+    /// Fuses steps, and prepares their kernels; a group whose kernel does not take in what follows falls apart.
+    fn work<'s>(&self, steps: Vec<&'s Checked>) -> Option<Vec<Work<'s>>> {
+        let fuse = Fuse { function: self.function, constants: self.constants, base: &|v| self.base(v) };
+        let mut work = Vec::new();
+        for group in fuse.groups(steps) {
+            if let Some(kernel) = self.prepared(&group) {
+                work.push(Work { group, kernel, by_meaning: false });
+                continue;
+            }
+            for group in group.apart() {
+                let prepared = self.prepared(&group);
+                let by_meaning = prepared.is_none();
+                let types = self.types(group.head);
+                let kernel = prepared.map_or_else(|| self.unprepared(group.head, &types), Some)?;
+                work.push(Work { group, kernel, by_meaning });
+            }
+        }
+        Some(work)
+    }
+
+    fn types(&self, step: &Checked) -> Vec<Type> {
+        step.outputs.iter().map(|&o| self.function.value(o).ty.clone()).collect()
+    }
+
+    /// The kernel of a group.
+    fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
+        let prepare = group.head.op.fast.prepare()?;
+        let types = self.types(group.head);
+        let arg =
+            |v: ValueId| Arg { ty: &self.function.value(v).ty, value: self.constants[v.index()].as_ref() };
+        let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
+        let args = Args { after: &after, ..group.head.args(&types, arg) };
+        // What is refused may be known when it runs; else it is refused again then, with its place.
+        prepare(&args, &types).ok().flatten()
+    }
+
     /// How long the results of steps are needed.
-    fn lives(&self, steps: &[&Checked]) -> Option<HashMap<ValueId, Life>> {
+    fn lives(&self, work: &[Work<'_>]) -> Option<HashMap<ValueId, Life>> {
         let mut lives = HashMap::new();
-        for (at, step) in steps.iter().enumerate() {
-            for v in step.inputs.iter().flat_map(Input::values) {
-                if let Some(life) = lives.get_mut(&self.base(*v)) {
+        for (at, Work { group, .. }) in work.iter().enumerate() {
+            for v in group.reads() {
+                if let Some(life) = lives.get_mut(&self.base(v)) {
                     let life: &mut Life = life;
                     life.last = at;
                 }
             }
-            for &o in &step.outputs {
+            for &o in &group.last().outputs {
                 let (_, bytes) = size(&self.function.value(o).ty)?;
                 lives.insert(o, Life { bytes, last: at });
             }
@@ -190,26 +235,13 @@ impl Builder<'_> {
         }
     }
 
-    fn step(&mut self, step: &Checked, live: usize) -> Option<Step> {
+    fn step(&mut self, work: Work<'_>, live: usize) -> Option<Step> {
         let function = self.function;
-        let types: Vec<Type> = step.outputs.iter().map(|&o| function.value(o).ty.clone()).collect();
-        let arg = |v: ValueId| Arg { ty: &function.value(v).ty, value: self.constants[v.index()].as_ref() };
-        let op = step.op;
-        let args = step.args(&types, arg);
-        let prepared = match op.fast {
-            // What is refused may be known when it runs; else it is refused again then, with its place.
-            Fast::Prepared(prepare) => prepare(&args, &types).ok().flatten(),
-            _ => None,
-        };
-        let by_meaning = prepared.is_none();
-        let kernel = match prepared {
-            Some(kernel) => kernel,
-            None => self.unprepared(step, &types)?,
-        };
-        let values: Vec<ValueId> = step.inputs.iter().flat_map(Input::values).copied().collect();
+        let Work { group, kernel, by_meaning } = work;
+        let values: Vec<ValueId> = group.reads().collect();
         let reads = values
-            .into_iter()
-            .map(|v| {
+            .iter()
+            .map(|&v| {
                 let base = self.base(v);
                 // Constants were taken in.
                 if self.constants[v.index()].is_some() {
@@ -219,20 +251,24 @@ impl Builder<'_> {
                 Some(Some(Bytes { place: self.place(base), len }))
             })
             .collect::<Option<Vec<_>>>()?;
-        let writes = step
+        let last = group.last();
+        let writes = last
             .outputs
             .iter()
             .map(|&o| Some(Bytes { place: self.places[&o], len: size(&function.value(o).ty)?.1 }))
             .collect::<Option<Vec<_>>>()?;
-        let name = step.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
-        let constants = step.inputs.iter().flat_map(Input::values);
-        let constants = constants.filter(|v| self.constants[v.index()].is_some());
+        let op = group.head.op;
+        let name = last.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
+        let constants = values.iter().filter(|v| self.constants[v.index()].is_some());
         let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
-        let multiply_adds = work::of_step(function, step).unwrap_or_default();
+        let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
+        let after = group.tail.iter().map(|f| f.step.op).collect();
+        let span = group.head.span;
         Some(Step {
             op,
+            after,
             name,
-            span: step.span,
+            span,
             kernel,
             by_meaning,
             multiply_adds,
@@ -311,7 +347,7 @@ impl Builder<'_> {
                     }
                 })
                 .collect();
-            let args = Args { op, opset, edition, slots, declared: &types };
+            let args = Args { op, opset, edition, slots, declared: &types, after: &[] };
             let found = op.fast_results(&args, &types, run.threads)?;
             let results = found.map_or_else(|| compute(&args, &types), Ok)?;
             for (i, result) in results.iter().enumerate() {

@@ -6,6 +6,7 @@
 //! lock, looks at no name, and infers nothing.
 
 mod build;
+mod fuse;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,8 @@ pub struct StepInfo<'p> {
     pub name: &'p Name,
     /// The op.
     pub op: &'static str,
+    /// The ops that the same kernel does after it, in order.
+    pub after: &'p [&'static Op],
     /// Whether the op's meaning computes it, for lack of a kernel: slowly, on copies.
     pub by_meaning: bool,
     /// The multiplications with an addition that products need; 0 for other ops.
@@ -99,6 +102,8 @@ pub struct StepInfo<'p> {
 #[derive(Debug)]
 struct Step {
     op: &'static Op,
+    /// The ops that the kernel does after it.
+    after: Vec<&'static Op>,
     /// The name of its first result.
     name: Name,
     span: Span,
@@ -174,6 +179,7 @@ impl Plan {
         self.steps.iter().map(|step| StepInfo {
             name: &step.name,
             op: step.op.name,
+            after: &step.after,
             by_meaning: step.by_meaning,
             multiply_adds: step.multiply_adds,
             read: step.constants + step.reads.iter().flatten().map(|at| at.len).sum::<usize>(),

@@ -32,9 +32,10 @@ impl fmt::Display for Plan {
                 places.map(|b| b.place.to_string()).collect::<Vec<_>>().join(", ")
             };
             let by = if step.by_meaning { ", by its meaning" } else { "" };
+            let after: String = step.after.iter().map(|op| format!(", {}", op.name)).collect();
             writeln!(
                 f,
-                "{}: {} of {} to {}{by}",
+                "{}: {}{after} of {} to {}{by}",
                 step.name,
                 step.op.name,
                 list(&mut step.reads.iter().flatten()),

@@ -64,14 +64,13 @@ fn a_plan_says_what_it_does() {
     let shown = loaded(&text).plan().unwrap().to_string();
     assert_eq!(
         shown,
-        "4 steps, an arena of 36 bytes in 3 slots\n\
+        "3 steps, an arena of 24 bytes in 2 slots\n\
          input 0: x tensor<fp16, [2, 3]>, 12 bytes\n\
          output 0: e tensor<fp16, [3, 2]>, 12 bytes\n\
-         slot 0: 12 bytes\nslot 1: 12 bytes\nslot 2: 12 bytes\n\
+         slot 0: 12 bytes\nslot 1: 12 bytes\n\
          a: relu of input 0 to slot 0\n\
          c: exp of slot 0 to slot 1\n\
-         d: mul of slot 1 to slot 2\n\
-         e: add of slot 2, slot 0 to output 0\n"
+         e: mul, add of slot 1, slot 0 to output 0\n"
     );
 }
 
@@ -80,7 +79,7 @@ fn slots_take_turns() {
     let mut body = String::new();
     let mut last = "x".to_string();
     for i in 0..20 {
-        body += &format!("tensor<fp16, [2, 3]> v{i} = sin(x = {last});\n");
+        body += &format!("tensor<fp16, [2, 3]> v{i} = softmax(x = {last}, axis = int32(0));\n");
         last = format!("v{i}");
     }
     let text = function(X, &body, "v19");
@@ -129,4 +128,90 @@ fn what_cannot_be_planned_is_run_step_by_step() {
     assert!(loaded(&open).plan().is_none());
     let state = function("state<tensor<fp16, [2]>> s", "tensor<fp16, [2]> v = read_state(input = s);", "v");
     assert!(loaded(&state).plan().is_none());
+}
+
+/// What a plan of a body does, a line for each step: its ops, and what it reads.
+fn steps(body: &str, results: &str) -> Vec<String> {
+    let weights =
+        "tensor<fp16, [3, 3]> w = const()[val = tensor<fp16, [3, 3]>([[1, 2, 3], [4, 5, 6], [7, 8, 9]])];";
+    let params = format!("{X}, tensor<fp16, [2, 3]> r, tensor<fp16, [3]> b");
+    let text = function(&params, &format!("{weights} {body}"), results);
+    let b = Tensor::from_f64s(DType::Fp16, &[3], &[0.5, -2.0, 3.0]).unwrap();
+    check(&text, &[("x", x(&[2, 3])), ("r", x(&[2, 3])), ("b", b)]);
+    let model = loaded(&text);
+    let plan = model.plan().unwrap();
+    let names = |step: crate::plan::StepInfo<'_>| {
+        std::iter::once(step.op).chain(step.after.iter().map(|op| op.name)).collect::<Vec<_>>().join(" ")
+    };
+    plan.steps().map(names).collect()
+}
+
+const LINEAR: &str = "tensor<fp16, [2, 3]> l = linear(x = x, weight = w);";
+
+#[test]
+fn what_follows_a_kernel_is_done_by_it() {
+    let with = |rest: &str, results: &str| steps(&format!("{LINEAR} {rest}"), results);
+    // Activations, a residual on either side, several in a row.
+    let relu = "tensor<fp16, [2, 3]> a = relu(x = l);";
+    assert_eq!(with(relu, "a"), ["linear relu"]);
+    let residual = "tensor<fp16, [2, 3]> a = sub(x = r, y = l); tensor<fp16, [2, 3]> c = tanh(x = a);";
+    assert_eq!(with(residual, "c"), ["linear sub tanh"]);
+    // Also where the residual is made in between.
+    let later = "tensor<fp16, [2, 3]> e = exp(x = r); tensor<fp16, [2, 3]> a = add(x = l, y = e);";
+    assert_eq!(with(later, "a"), ["linear", "exp add"]);
+    let earlier = format!(
+        "tensor<fp16, [2, 3]> e = softmax(x = r, axis = int32(1)); {LINEAR} tensor<fp16, [2, 3]> a = add(x = l, y = e);"
+    );
+    assert_eq!(steps(&earlier, "a"), ["softmax", "linear add"]);
+    // What lies under another shape has the same elements.
+    let flat = "tensor<fp16, [6]> f = reshape(x = l, shape = tensor<int32, [1]>([6])); tensor<fp16, [6]> a = relu(x = f);";
+    assert_eq!(with(flat, "a"), ["linear relu"]);
+    // A gate, and one of the kernel's own.
+    let gate = "tensor<fp16, [2, 3]> g = sigmoid(x = l); tensor<fp16, [2, 3]> a = mul(x = l, y = g);";
+    assert_eq!(with(gate, "a"), ["linear mul"]);
+    let chain = "tensor<fp16, [2, 3]> a = add(x = x, y = r); tensor<fp16, [2, 3]> c = mul(x = a, y = x); tensor<fp16, [2, 3]> d = relu(x = c);";
+    assert_eq!(steps(chain, "d"), ["add mul relu"]);
+}
+
+#[test]
+fn what_others_read_is_written() {
+    let with = |rest: &str, results: &str| steps(&format!("{LINEAR} {rest}"), results);
+    // A result of the function, and one that is read twice.
+    let relu = "tensor<fp16, [2, 3]> a = relu(x = l);";
+    assert_eq!(with(relu, "l, a"), ["linear", "relu"]);
+    let twice = "tensor<fp16, [2, 3]> a = relu(x = l); tensor<fp16, [2, 3]> c = add(x = l, y = a); tensor<fp16, [2, 3]> d = sub(x = l, y = c);";
+    assert_eq!(with(twice, "d"), ["linear", "relu add sub"]);
+    let square = "tensor<fp16, [2, 3]> a = mul(x = l, y = l);";
+    assert_eq!(with(square, "a"), ["linear", "mul"]);
+    // Broadcasting, and a gate that is read elsewhere.
+    let broadcast = "tensor<fp16, [2, 3]> a = add(x = l, y = b);";
+    assert_eq!(with(broadcast, "a"), ["linear", "add"]);
+    let gate = "tensor<fp16, [2, 3]> g = sigmoid(x = l); tensor<fp16, [2, 3]> a = mul(x = l, y = g);";
+    assert_eq!(with(gate, "a, g"), ["linear", "sigmoid", "mul"]);
+    // A kernel that takes in nothing, and one that does not know the function.
+    let moved = "tensor<fp16, [3, 2]> t = transpose(x = x, perm = tensor<int32, [2]>([1, 0])); tensor<fp16, [3, 2]> a = relu(x = t);";
+    assert_eq!(steps(moved, "a"), ["transpose", "relu"]);
+    let unknown = "tensor<fp16, [2, 3]> a = atan(x = l);";
+    assert_eq!(with(unknown, "a"), ["linear", "atan"]);
+}
+
+#[test]
+fn convolutions_finish_whichever_way_they_go() {
+    for (channels, groups) in [(1, 1), (8, 1), (8, 8), (16, 2)] {
+        let each = channels / groups;
+        let nest = |count: usize, inner: &str| format!("[{}]", vec![inner; count].join(", "));
+        let weights = nest(channels, &nest(each, &nest(3, &nest(3, "0.5"))));
+        let body = format!(
+            "tensor<fp16, [{channels}, {each}, 3, 3]> w = const()[val = tensor<fp16, [{channels}, {each}, 3, 3]>({weights})];
+             tensor<fp16, [1, {channels}, 5, 7]> y = conv(x = x, weight = w, pad_type = string(\"same\"), groups = int32({groups}),
+                 strides = tensor<int32, [2]>([1, 1]), dilations = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]));
+             tensor<fp16, [1, {channels}, 5, 7]> a = add(x = y, y = x);
+             tensor<fp16, [1, {channels}, 5, 7]> g = sigmoid_hard(x = a, alpha = fp16(0.2), beta = fp16(0.5));
+             tensor<fp16, [1, {channels}, 5, 7]> z = mul(x = g, y = a);"
+        );
+        let text = function(&format!("tensor<fp16, [1, {channels}, 5, 7]> x"), &body, "z");
+        check(&text, &[("x", x(&[1, channels, 5, 7]))]);
+        let model = loaded(&text);
+        assert_eq!(model.plan().unwrap().steps().len(), 1, "{}", model.plan().unwrap());
+    }
 }

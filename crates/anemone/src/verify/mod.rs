@@ -280,7 +280,7 @@ impl Step {
             Input::Many(v) => Slot::Many(v.iter().map(|&v| arg(v)).collect()),
         };
         let slots = self.inputs.iter().map(slot).collect();
-        Args { op: self.op, opset: self.opset, edition: self.edition, slots, declared }
+        Args { op: self.op, opset: self.opset, edition: self.edition, slots, declared, after: &[] }
     }
 
     /// Every value that the step reads, those that its blocks read from outside included.

@@ -102,8 +102,8 @@ pub(super) fn of(report: &Report<'_>) -> String {
                 "<tr><td>{}<td class=\"left\"><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{}<td>{}<td>{}\
                  <td class=\"left share\">{share:.0} %<b style=\"width:{:.1}%\"></b></tr>",
                 text(s.name),
-                colour(s.op),
-                if s.by_meaning { format!("{}, by its meaning", text(s.op)) } else { text(s.op) },
+                colour(&s.op),
+                if s.by_meaning { format!("{}, by its meaning", text(&s.op)) } else { text(&s.op) },
                 duration(s.us / 1e3),
                 if s.multiply_adds > 0 { count(s.multiply_adds) } else { String::new() },
                 bytes(s.read_bytes + s.written_bytes),
@@ -145,8 +145,8 @@ fn timeline(report: &Report<'_>, colour: &dyn Fn(&str) -> &'static str) -> Strin
             "<rect x=\"{x:.2}\" y=\"8\" width=\"{:.2}\" height=\"56\" fill=\"{}\"><title>{} of {}: {}, {:.0} % of \
              the limit</title></rect>",
             (width - gap).max(0.05),
-            colour(s.op),
-            text(s.op),
+            colour(&s.op),
+            text(&s.op),
             text(s.name),
             duration(s.us / 1e3),
             s.share_of_limit * 100.0,

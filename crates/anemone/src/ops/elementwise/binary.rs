@@ -28,7 +28,7 @@ pub(super) const fn binary(
         results: Results::Exactly(1),
         infer: infer_number,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Prepared(fast::binary),
+        fast: Fast::Finishing(fast::binary),
         tolerance,
         scalar: Scalar::Binary(f, g),
     }

@@ -7,7 +7,7 @@ use anemone_kernels::math::{Unary, map, unary as apply_unary};
 use anemone_kernels::threads::parallel_chunks;
 use anemone_kernels::{Float as _, layout};
 
-use crate::ops::fast::{Ready, dims, for_bits, for_float, ready};
+use crate::ops::fast::{Following, Ready, dims, for_bits, for_float, ready};
 use crate::ops::loops::{number, shape_of, stretched};
 use crate::ops::row::*;
 use crate::types::f16;
@@ -59,14 +59,17 @@ fn kernel(args: &Args<'_>) -> Result<Option<Unary>, Fault> {
 pub(in crate::ops) fn unary(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, x) = (args.ty("x")?.dtype, args.reader("x")?);
     if dtype == Int32 {
-        return unary_of_ints(args, x);
+        return if args.after.is_empty() { unary_of_ints(args, x) } else { Ok(None) };
     }
     for_float!(dtype, T => match (kernel(args)?, args.op.scalar) {
-        (Some(f), _) => ready(move |run| {
-            let x: &[T] = run.read(&x);
-            apply_unary(run.threads, run.write(0), x, f);
-        }),
-        (None, Scalar::Unary(f)) => ready(move |run| {
+        (Some(f), _) => {
+            let following = Following::of(args);
+            ready(move |run| {
+                let (x, stages) = (run.read::<T>(&x), following.stages(run));
+                apply_unary(run.threads, run.write(0), x, f, &stages);
+            })
+        }
+        (None, Scalar::Unary(f)) if args.after.is_empty() => ready(move |run| {
             let x: &[T] = run.read(&x);
             map(run.threads, run.write(0), x, |v| f(f64::from(v)) as f32);
         }),
@@ -158,13 +161,9 @@ pub(super) fn not(args: &Args<'_>, _: &[Type]) -> Ready {
     by_blocks(args.reader("x")?, each(|x: u8| u8::from(x == 0)))
 }
 
-/// An op of `x` and `y`.
-pub(super) fn binary(args: &Args<'_>, types: &[Type]) -> Ready {
-    let dtype = args.ty("x")?.dtype;
-    if dtype == Int32 {
-        return binary_of_ints(args, types);
-    }
-    let f = match args.op.name {
+/// The kernel of an op of `x` and `y`.
+fn binary_kernel(args: &Args<'_>) -> Option<Binary> {
+    Some(match args.op.name {
         "add" => Binary::Add,
         "maximum" => Binary::Max,
         "minimum" => Binary::Min,
@@ -172,23 +171,54 @@ pub(super) fn binary(args: &Args<'_>, types: &[Type]) -> Ready {
         "pow" => Binary::Pow,
         "real_div" => Binary::Div,
         "sub" => Binary::Sub,
-        _ => return divided(args, types),
+        _ => return None,
+    })
+}
+
+/// What the kernel of another op can do after it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Function {
+    /// A function of `x`, which is the only argument that is not constant.
+    Unary(Unary),
+    /// A function of `x` and `y`.
+    Binary(Binary),
+}
+
+/// The function of an elementwise op of floats, if a kernel has it.
+pub(crate) fn function(args: &Args<'_>) -> Option<Function> {
+    let floats = args.ty("x").is_ok_and(|ty| matches!(ty.dtype, Fp16 | Fp32));
+    if !floats || !matches!(args.op.fast, Fast::Finishing(_)) {
+        return None;
+    }
+    let unary = kernel(args).ok().flatten().map(Function::Unary);
+    unary.or_else(|| binary_kernel(args).map(Function::Binary))
+}
+
+/// An op of `x` and `y`.
+pub(super) fn binary(args: &Args<'_>, types: &[Type]) -> Ready {
+    let dtype = args.ty("x")?.dtype;
+    if dtype == Int32 {
+        return if args.after.is_empty() { binary_of_ints(args, types) } else { Ok(None) };
+    }
+    let Some(f) = binary_kernel(args) else {
+        return if args.after.is_empty() { divided(args, types) } else { Ok(None) };
     };
     let shape = shape_of(&types[0]);
     let two = |t: &Tensor| t.len() == 1 && t.to_f64s()[0] == 2.0;
     // By far the most powers are squares.
     let squares = f == Binary::Pow && args.value("y").is_some_and(two) && dims(args, "x")? == shape;
     let (x, y) = (Stretched::of(args, "x", &shape)?, Stretched::of(args, "y", &shape)?);
+    let following = Following::of(args);
     for_float!(dtype, T => {
         if squares {
             return ready(move |run| {
-                let x: &[T] = run.read(&x.reader);
-                apply_unary(run.threads, run.write(0), x, Unary::Square);
+                let (x, stages) = (run.read::<T>(&x.reader), following.stages(run));
+                apply_unary(run.threads, run.write(0), x, Unary::Square, &stages);
             });
         }
         ready(move |run| {
-            let (x, y) = (x.read::<T>(run), y.read(run));
-            apply_binary(run.threads, run.write(0), &shape, x, y, f);
+            let (x, y, stages) = (x.read::<T>(run), y.read(run), following.stages(run));
+            apply_binary(run.threads, run.write(0), &shape, x, y, f, &stages);
         })
     })
 }

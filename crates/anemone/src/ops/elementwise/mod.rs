@@ -15,6 +15,8 @@ use binary::{binary, compare, floor_div, int_div, int_floor_div, int_modulo, int
 use choice::{CAST, LOGICAL_NOT, SELECT, THRESHOLD, infer_clip};
 use unary::{map_either, with_ints};
 
+pub(crate) use fast::{Function, function};
+
 pub(super) use binary::{larger, smaller};
 pub(super) use erf::erfc;
 pub(super) use unary::{map, parametric, same_as_x_with_scalars, unary};

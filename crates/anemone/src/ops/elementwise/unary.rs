@@ -41,7 +41,7 @@ pub(in crate::ops) const fn parametric(
         results: Results::Exactly(1),
         infer: same_as_x_with_scalars,
         meaning: Meaning::Compute(compute),
-        fast: Fast::Prepared(super::fast::unary),
+        fast: Fast::Finishing(super::fast::unary),
         tolerance,
         scalar: Scalar::None,
     }

@@ -1,0 +1,201 @@
+//! What becomes of sums before they are results.
+
+use crate::binary::{self, Binary};
+use crate::math::{self, Unary};
+use crate::simd::{self, Kernel, Simd};
+use crate::threads::parallel_chunks;
+use crate::{Float, scratch};
+
+/// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
+/// would give.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a, T> {
+    /// A function of the result.
+    Unary(Unary),
+    /// The result times a function of itself.
+    Gate(Unary),
+    /// A function of the result and the element of another tensor that lies where the result does.
+    Binary {
+        /// The function.
+        f: Binary,
+        /// The other tensor, which has as many elements as all results.
+        other: &'a [T],
+        /// Whether the element of the other tensor is the first argument.
+        swapped: bool,
+    },
+}
+
+/// What becomes of a sum: what is added to it, and the stages that it goes through after it was rounded.
+#[derive(Clone, Copy, Debug)]
+pub struct Finish<'a, T> {
+    /// What is added: one number for each output.
+    pub bias: Option<&'a [f32]>,
+    /// In order.
+    pub stages: &'a [Stage<'a, T>],
+}
+
+impl<T> Default for Finish<'_, T> {
+    fn default() -> Self {
+        Self { bias: None, stages: &[] }
+    }
+}
+
+impl<'a, T: Float> Finish<'a, T> {
+    /// A bias and no stages.
+    pub fn bias(bias: Option<&'a [f32]>) -> Self {
+        Self { bias, stages: &[] }
+    }
+
+    /// Checks that other tensors have as many elements as the result.
+    pub(crate) fn check(&self, results: usize) {
+        for stage in self.stages {
+            if let Stage::Binary { other, .. } = stage {
+                assert_eq!(other.len(), results, "the other tensor is as large as the result");
+            }
+        }
+    }
+
+    /// Rounds sums, and puts them through the stages. The results lie from `at` on among all of them.
+    pub(crate) fn write(&self, y: &mut [T], sums: &mut [f32], at: usize) {
+        assert_eq!(y.len(), sums.len(), "each sum gives a result");
+        if self.stages.is_empty() {
+            T::narrow(y, sums);
+        } else {
+            simd::dispatch(Stages { y, sums, at, stages: self.stages });
+        }
+    }
+
+    /// Puts results through the stages that a product has left as they are.
+    pub(crate) fn after(&self, threads: usize, y: &mut [T]) {
+        const BLOCK: usize = 1 << 12;
+        if self.stages.is_empty() {
+            return;
+        }
+        parallel_chunks(threads, y, BLOCK, 1, |i, y| {
+            let mut sums = scratch::floats(y.len());
+            T::widen(&mut sums, y);
+            self.write(y, &mut sums, i * BLOCK);
+        });
+    }
+}
+
+struct Stages<'a, T> {
+    y: &'a mut [T],
+    sums: &'a mut [f32],
+    at: usize,
+    stages: &'a [Stage<'a, T>],
+}
+
+impl<T: Float> Kernel for Stages<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        const BLOCK: usize = 256;
+        let mut at = self.at;
+        for (y, sums) in self.y.chunks_mut(BLOCK).zip(self.sums.chunks_mut(BLOCK)) {
+            let mut other = [0.0; BLOCK];
+            let other = &mut other[..y.len()];
+            for stage in self.stages {
+                round::<T, S>(simd, y, sums);
+                match stage {
+                    Stage::Unary(f) => math::Apply { block: &mut *sums, f: *f }.run(simd),
+                    Stage::Gate(f) => {
+                        other.copy_from_slice(sums);
+                        math::Apply { block: &mut *other, f: *f }.run(simd);
+                        round::<T, S>(simd, y, other);
+                        binary::Apply { a: &mut *sums, b: other, f: Binary::Mul }.run(simd);
+                    }
+                    Stage::Binary { f, other: whole, swapped } => {
+                        widen(simd, other, &whole[at..at + y.len()]);
+                        if *swapped {
+                            other.swap_with_slice(sums);
+                        }
+                        binary::Apply { a: &mut *sums, b: other, f: *f }.run(simd);
+                    }
+                }
+            }
+            narrow(simd, y, sums);
+            at += y.len();
+        }
+    }
+}
+
+/// Rounds numbers to the type of the results.
+#[inline(always)]
+fn round<T: Float, S: Simd>(simd: S, y: &mut [T], numbers: &mut [f32]) {
+    if T::as_f32s(&[]).is_none() {
+        narrow(simd, y, numbers);
+        widen(simd, numbers, y);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn widen<T: Float, S: Simd>(simd: S, to: &mut [f32], from: &[T]) {
+    let whole = from.len() / S::LANES * S::LANES;
+    for i in (0..whole).step_by(S::LANES) {
+        simd.store(&mut to[i..], T::load(simd, &from[i..]));
+    }
+    for (to, from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to = from.to_f32();
+    }
+}
+
+#[inline(always)]
+pub(crate) fn narrow<T: Float, S: Simd>(simd: S, to: &mut [T], from: &[f32]) {
+    let whole = from.len() / S::LANES * S::LANES;
+    for i in (0..whole).step_by(S::LANES) {
+        T::store(simd, &mut to[i..], simd.load(&from[i..]));
+    }
+    for (to, &from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to = T::from_f32(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+    use crate::binary::Operand;
+    use crate::testing::floats;
+
+    /// Stages give the bits that kernels of their own give.
+    fn check<T: Float>(len: usize) {
+        let (sums, other) = (floats::<f32>(len, 1), floats::<T>(len + 5, 2));
+        let mut expected = vec![T::from_f32(0.0); len];
+        T::narrow(&mut expected, &sums);
+        let binary = |x: &[T], y: &[T], f| {
+            let mut z = vec![T::from_f32(0.0); len];
+            let operand = |data| Operand { data, strides: &[1] };
+            crate::binary::binary(1, &mut z, &[len], operand(x), operand(y), f, &[]);
+            z
+        };
+        let unary = |x: &[T], f| {
+            let mut y = x.to_vec();
+            crate::math::unary(1, &mut y, x, f, &[]);
+            y
+        };
+        expected = unary(&expected, Unary::Gelu);
+        expected = binary(&expected, &other[5..], Binary::Add);
+        expected = binary(&expected, &unary(&expected, Unary::Sigmoid), Binary::Mul);
+        expected = binary(&other[5..], &expected, Binary::Sub);
+        let stages = [
+            Stage::Unary(Unary::Gelu),
+            Stage::Binary { f: Binary::Add, other: &other, swapped: false },
+            Stage::Gate(Unary::Sigmoid),
+            Stage::Binary { f: Binary::Sub, other: &other, swapped: true },
+        ];
+        let mut y = vec![T::from_f32(f32::NAN); len];
+        Finish { bias: None, stages: &stages }.write(&mut y, &mut sums.clone(), 5);
+        assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&expected), "{len}");
+    }
+
+    #[test]
+    fn stages_change_no_bit() {
+        for len in [1, 7, 16, 33, 64, 65, 200] {
+            check::<f32>(len);
+            check::<f16>(len);
+        }
+    }
+}
