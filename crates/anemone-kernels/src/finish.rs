@@ -4,6 +4,7 @@ use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::parallel_chunks;
+use crate::tile::MOST_COLUMNS;
 use crate::{Float, scratch};
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
@@ -53,6 +54,74 @@ impl<'a, T: Float> Finish<'a, T> {
                 assert_eq!(other.len(), results, "the other tensor is as large as the result");
             }
         }
+    }
+
+    /// Whether all stages are so simple that [`Finish::write_vectors`] does them in registers.
+    pub(crate) fn in_registers(&self) -> bool {
+        self.stages.iter().all(|stage| {
+            matches!(
+                stage,
+                Stage::Unary(Unary::Relu | Unary::Clip { .. }) | Stage::Binary { f: Binary::Add, .. }
+            )
+        })
+    }
+
+    /// A kernel's part of the work: what is done in its registers, and whether stages are left for
+    /// [`after`](Finish::after).
+    pub(crate) fn split(self) -> (Self, bool) {
+        if self.in_registers() { (self, false) } else { (Self { stages: &[], ..self }, true) }
+    }
+
+    /// Puts vectors of sums through stages that are [done in registers](Finish::in_registers), and rounds them; `of` writes
+    /// the elements of another tensor that lie where the sums do.
+    ///
+    /// No closure here takes or gives a vector: one that is not inlined would not be compiled for this processor.
+    #[inline(always)]
+    pub(crate) fn vectors<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        mut sums: [S::V; N],
+        of: impl Fn(&[T], &mut [T; MOST_COLUMNS]),
+        results: &mut [T],
+    ) {
+        for stage in self.stages {
+            let mut others = [T::zeroed(); MOST_COLUMNS];
+            if let Stage::Binary { other, .. } = stage {
+                of(other, &mut others);
+            }
+            for i in 0..N {
+                let sum = T::round(simd, sums[i]);
+                sums[i] = match stage {
+                    Stage::Unary(Unary::Clip { low, high }) => {
+                        simd.minimum(simd.maximum(sum, simd.splat(*low)), simd.splat(*high))
+                    }
+                    Stage::Binary { .. } => simd.add(sum, T::load(simd, &others[i * S::LANES..])),
+                    Stage::Unary(_) | Stage::Gate(_) => simd.maximum(sum, simd.splat(0.0)),
+                };
+            }
+        }
+        for i in 0..N {
+            T::store(simd, &mut results[i * S::LANES..], sums[i]);
+        }
+    }
+
+    /// Writes sums that lie side by side: those of `y`, of which the vectors may have more.
+    #[inline(always)]
+    pub(crate) fn write_vectors<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        y: &mut [T],
+        sums: [S::V; N],
+        at: usize,
+    ) {
+        let len = y.len();
+        let of = |other: &[T], to: &mut [T; MOST_COLUMNS]| to[..len].copy_from_slice(&other[at..at + len]);
+        if len == N * S::LANES {
+            return self.vectors(simd, sums, of, y);
+        }
+        let mut all = [T::zeroed(); MOST_COLUMNS];
+        self.vectors(simd, sums, of, &mut all);
+        y.copy_from_slice(&all[..len]);
     }
 
     /// Rounds sums, and puts them through the stages. The results lie from `at` on among all of them.

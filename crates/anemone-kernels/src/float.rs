@@ -7,11 +7,13 @@ use crate::fp16;
 mod sealed {
     use half::f16;
 
-    use crate::simd::Simd;
+    use crate::simd::{self, Simd};
 
     pub trait Sealed: Sized {
         /// The first elements as a vector.
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V;
+        /// Rounds each lane.
+        fn round<S: Simd>(simd: S, v: S::V) -> S::V;
         /// Writes a vector to the first elements, rounded.
         fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V);
     }
@@ -20,6 +22,11 @@ mod sealed {
         #[inline(always)]
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load(from)
+        }
+
+        #[inline(always)]
+        fn round<S: Simd>(_: S, v: S::V) -> S::V {
+            v
         }
 
         #[inline(always)]
@@ -32,6 +39,13 @@ mod sealed {
         #[inline(always)]
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load_f16(from)
+        }
+
+        #[inline(always)]
+        fn round<S: Simd>(simd: S, v: S::V) -> S::V {
+            let mut halves = [f16::ZERO; simd::MAX_LANES];
+            simd.store_f16(&mut halves, v);
+            simd.load_f16(&halves)
         }
 
         #[inline(always)]

@@ -110,14 +110,22 @@ pub fn linear<T: Float, W: Float>(
         assert_eq!(bias.len(), outputs, "a bias has one number for each output");
     }
     finish.check(y.len());
+    let whole = finish;
+    let (finish, left) = whole.split();
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
     if let Some(x) = T::as_f32s(x) {
-        return tiles(threads, y, x, rows, weights, finish);
+        tiles(threads, y, x, rows, weights, finish);
+    } else {
+        let mut wide = scratch::floats(x.len());
+        parallel_chunks(threads, &mut wide, 1 << 14, 4, |i, wide| {
+            T::widen(wide, &x[i << 14..][..wide.len()])
+        });
+        tiles(threads, y, &wide, rows, weights, finish);
     }
-    let mut wide = scratch::floats(x.len());
-    parallel_chunks(threads, &mut wide, 1 << 14, 4, |i, wide| T::widen(wide, &x[i << 14..][..wide.len()]));
-    tiles(threads, y, &wide, rows, weights, finish);
+    if left {
+        whole.after(threads, y);
+    }
 }
 
 /// Some panels after the others, met by one band of rows after the other, so that both stay in the second-level cache.
@@ -175,6 +183,7 @@ mod tests {
     use half::f16;
 
     use super::*;
+    use crate::binary::Binary;
     use crate::finish::Stage;
     use crate::math::{Unary, unary};
     use crate::testing::{close, floats};
@@ -215,6 +224,11 @@ mod tests {
         let mut apart = active.clone();
         unary(1, &mut apart, &given[0], Unary::Gelu, &[]);
         assert_eq!(active, apart, "an activation gives the bits that it gives by itself");
+        let stages =
+            [Stage::Unary(Unary::Relu), Stage::Binary { f: Binary::Add, other: &given[0], swapped: false }];
+        linear(2, &mut active, &x, &packed, Finish { bias: Some(&bias), stages: &stages });
+        let expected = given[0].iter().map(|y| T::from_f32(y.to_f32().max(0.0) + y.to_f32()));
+        assert!(active.into_iter().eq(expected), "a residual gives the bits that it gives by itself");
     }
 
     #[test]

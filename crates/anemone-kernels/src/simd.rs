@@ -41,6 +41,10 @@ pub trait Simd: Copy {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`; rounded once where the processor can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a` where it is larger or NaN, else `b`.
+    fn maximum(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a` where it is smaller or NaN, else `b`.
+    fn minimum(self, a: Self::V, b: Self::V) -> Self::V;
     /// The sum of the lanes, halves first.
     fn sum(self, v: Self::V) -> f32;
     /// Exchanges the rows and columns of a square of `LANES` vectors.
@@ -157,6 +161,16 @@ impl Simd for Portable {
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| fused::<Self>(a[i], b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| crate::binary::maximum(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn minimum(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| crate::binary::minimum(a[i], b[i]))
     }
 
     #[inline(always)]
@@ -290,6 +304,24 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let taken = _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+                _mm256_blendv_ps(b, a, taken)
+            }
+        }
+
+        #[inline(always)]
+        fn minimum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let taken = _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+                _mm256_blendv_ps(b, a, taken)
+            }
+        }
+
+        #[inline(always)]
         fn sum(self, v: Self::V) -> f32 {
             // SAFETY: as in `splat`.
             unsafe {
@@ -396,6 +428,24 @@ mod x86 {
         fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             // SAFETY: as in `splat`.
             unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let taken = _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) | _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+                _mm512_mask_blend_ps(taken, b, a)
+            }
+        }
+
+        #[inline(always)]
+        fn minimum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let taken = _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ) | _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+                _mm512_mask_blend_ps(taken, b, a)
+            }
         }
 
         #[inline(always)]
@@ -524,6 +574,22 @@ mod arm {
         fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             // SAFETY: as in `splat`.
             unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            let half =
+                |a, b| unsafe { vbslq_f32(vorrq_u32(vcgtq_f32(a, b), vmvnq_u32(vceqq_f32(a, a))), a, b) };
+            [half(a[0], b[0]), half(a[1], b[1])]
+        }
+
+        #[inline(always)]
+        fn minimum(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as in `splat`.
+            let half =
+                |a, b| unsafe { vbslq_f32(vorrq_u32(vcltq_f32(a, b), vmvnq_u32(vceqq_f32(a, a))), a, b) };
+            [half(a[0], b[0]), half(a[1], b[1])]
         }
 
         #[inline(always)]

@@ -167,6 +167,7 @@ pub(crate) struct Rounded<'a, T> {
     stride: usize,
     columns: usize,
     bias: Bias<'a>,
+    /// Only such as are done in registers.
     stages: &'a [Stage<'a, T>],
 }
 
@@ -206,14 +207,8 @@ impl<T: Float> Ends for Rounded<'_, T> {
         let start = self.start + row * self.stride + first;
         // SAFETY: who made this promised that nothing else refers to these elements.
         let y = unsafe { self.y.slice(start..start + columns) };
-        if columns == 2 * S::LANES && self.stages.is_empty() {
-            T::store(simd, y, sums[0]);
-            T::store(simd, &mut y[S::LANES..], sums[1]);
-        } else {
-            // A call, since the code of all stages is too much to stand in each kind of tile.
-            let finish = Finish { bias: None, stages: self.stages };
-            finish.write(y, &mut stored(simd, sums)[..columns], start);
-        }
+        let finish = Finish { bias: None, stages: self.stages };
+        finish.write_vectors(simd, y, sums, start);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::finish::Finish;
 use crate::scratch::{Scratch, floats, scratch};
 use crate::simd::{self, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width, stored};
+use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width};
 
 /// The weights of a convolution, widened: a row for each output channel.
 #[derive(Debug)]
@@ -164,7 +164,9 @@ fn panels<T: Float>(
     let parts = if images * count >= 8 { 1 } else { group_out.div_ceil(CHANNELS) };
     let channels = group_out.div_ceil(parts).next_multiple_of(4);
     let inputs = planes.taps.len();
-    let y = Shared::new(y);
+    let whole = finish;
+    let (finish, left) = whole.split();
+    let all = Shared::new(&mut *y);
     parallel_for(threads, images * count * parts, 1, |tasks| {
         let mut panel = floats(inputs * width);
         let mut held = None;
@@ -198,11 +200,14 @@ fn panels<T: Float>(
                         (sample * conv.out_channels + channel + row) * outputs + part.result
                     },
                     // SAFETY: a window and a channel are in one task only.
-                    write: |from, len| unsafe { y.slice(from..from + len) },
+                    write: |from, len| unsafe { all.slice(from..from + len) },
                 },
             });
         }
     });
+    if left {
+        whole.after(threads, y);
+    }
 }
 
 /// A bias for each row, and results that lie apart.
@@ -227,18 +232,21 @@ impl<'y, T: Float, P: Fn(usize, &Part) -> usize, F: Fn(usize, usize) -> &'y mut 
 
     #[inline(always)]
     fn end<S: Simd>(&mut self, simd: S, row: usize, _: usize, sums: [S::V; 2]) {
-        if let ([], [part]) = (self.finish.stages, self.cover)
-            && part.len == 2 * S::LANES
-        {
-            let y = (self.write)((self.place)(row, part), part.len);
-            T::store(simd, y, sums[0]);
-            T::store(simd, &mut y[S::LANES..], sums[1]);
-            return;
+        if let [part @ Part { from: 0, .. }] = self.cover {
+            let at = (self.place)(row, part);
+            return self.finish.write_vectors(simd, (self.write)(at, part.len), sums, at);
         }
-        let mut sums = stored(simd, sums);
+        let mut all = [T::zeroed(); MOST_COLUMNS];
+        let of = |other: &[T], to: &mut [T; MOST_COLUMNS]| {
+            for part in self.cover {
+                let at = (self.place)(row, part);
+                to[part.from..part.from + part.len].copy_from_slice(&other[at..at + part.len]);
+            }
+        };
+        self.finish.vectors(simd, sums, of, &mut all);
         for part in self.cover {
             let at = (self.place)(row, part);
-            self.finish.write((self.write)(at, part.len), &mut sums[part.from..part.from + part.len], at);
+            (self.write)(at, part.len).copy_from_slice(&all[part.from..part.from + part.len]);
         }
     }
 }
