@@ -6,6 +6,7 @@ mod convert;
 mod docs;
 mod general;
 mod models;
+mod profile;
 mod run;
 mod text;
 mod verify;
