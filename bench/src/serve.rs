@@ -56,7 +56,7 @@ pub(crate) fn serve(options: &[String]) -> Result<(), Failure> {
     // What belongs to the harness is read before the clock runs.
     let case = Case::open(folder)?;
     let begin = Instant::now();
-    let opened = bundle::open(&crate::package(folder))?;
+    let opened = bundle::open(crate::package(folder))?;
     let report = anemone::verify::verify(&opened.program, &opened.weights);
     let verified = report.verified.ok_or_else(|| report.diagnostics.to_string())?;
     let loaded = device::load(verified.main(), Engine::Cpu, &Options { threads, ..Options::default() })?;

@@ -5,6 +5,7 @@
 
 mod aarch64;
 mod api;
+mod bench;
 mod corpus;
 mod fuzz;
 mod golden;
@@ -33,6 +34,10 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Measures whole models beside other runtimes, in one run, and prints tables.
+    ///
+    /// Needs the harness that runs the others, and a quiet machine: it takes some minutes.
+    Bench(bench::Args),
     /// Checks, prints and runs every model below a folder, and writes a table of what came of it.
     ///
     /// Models that the folder's INDEX.tsv marks as drafts (column `parses` = n) and models of the old kinds must be
@@ -125,6 +130,7 @@ impl From<String> for Stop {
 fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Api { write } => api::run(write),
+        Task::Bench(args) => bench::run(&args),
         Task::Corpus { folder, output, only } => {
             corpus::run(&folder, output.as_deref(), only.as_deref()).map_err(Stop::from)
         }
