@@ -150,10 +150,12 @@ fn the_fast_products_agree() {
 }
 
 #[test]
-fn what_the_kernels_do_not_compute_has_no_fast_way() {
-    for (x, y, has) in [([2, 0], [0, 2], false), ([0, 2], [2, 2], true)] {
-        let arguments = [("x", count(Fp32, &x)), ("y", count(Fp32, &y))];
-        assert_eq!(fast_agrees("matmul", Ios15, &arguments), has, "{x:?} {y:?}");
+fn sums_of_nothing_are_fast_and_integers_are_not() {
+    for (x, y) in [([2, 0], [0, 2]), ([0, 2], [2, 2])] {
+        assert!(
+            fast_agrees("matmul", Ios15, &[("x", count(Fp32, &x)), ("y", count(Fp32, &y))]),
+            "{x:?} {y:?}"
+        );
     }
     assert!(!fast_agrees("matmul", Ios15, &[("x", count(Int32, &[2])), ("y", count(Int32, &[2]))]));
 }
