@@ -1,9 +1,6 @@
 //! Layers whose weights are given when they run.
 
-use std::hash::RandomState;
-use std::sync::Arc;
-
-use super::cache::Cache;
+use super::programs::Programs;
 use super::{CallStats, Cancel, Options, Shape, Stats, length};
 use crate::client::Client;
 use crate::dynamic_matmul::{self, DynamicMatmul, EvalStats};
@@ -25,17 +22,7 @@ use crate::error::Error;
 /// # Ok::<(), anemone::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct DynamicExecutor {
-    inner: Arc<Inner>,
-    cancel: Cancel,
-}
-
-#[derive(Debug)]
-struct Inner {
-    client: Client,
-    qos: u32,
-    products: Cache<Shape, DynamicMatmul>,
-}
+pub struct DynamicExecutor(Programs<Shape, DynamicMatmul>);
 
 impl DynamicExecutor {
     /// An executor for a client's engine.
@@ -44,15 +31,13 @@ impl DynamicExecutor {
     ///
     /// [`Error::Invalid`] when the quality of service is none.
     pub fn new(client: &Client, options: Options) -> Result<Self, Error> {
-        let products = Cache::with_hasher(RandomState::new());
-        let inner = Inner { client: client.clone(), qos: options.check()?, products };
-        Ok(Self { inner: Arc::new(inner), cancel: Cancel::new() })
+        Programs::new(client, options).map(Self)
     }
 
     /// The same executor, whose calls can be cancelled.
     #[must_use]
     pub fn with_cancel(&self, cancel: &Cancel) -> Self {
-        Self { inner: self.inner.clone(), cancel: cancel.clone() }
+        Self(self.0.with_cancel(cancel))
     }
 
     /// `x · wᵀ`.
@@ -124,9 +109,7 @@ impl DynamicExecutor {
         inputs: usize,
         outputs: usize,
     ) -> Result<CallStats, Error> {
-        let shape = Shape::new(batch, inputs, outputs)?;
-        shape.check(x, w)?;
-        length("y", shape.results(), y.len())?;
+        let shape = Shape::of(y, x, w, batch, inputs, outputs)?;
         self.call(shape, |product| product.eval_oi(y, x, w, true))
     }
 
@@ -144,9 +127,7 @@ impl DynamicExecutor {
         inputs: usize,
         outputs: usize,
     ) -> Result<CallStats, Error> {
-        let shape = Shape::new(batch, inputs, outputs)?;
-        shape.check(x, w)?;
-        length("y", shape.results(), y.len())?;
+        let shape = Shape::of(y, x, w, batch, inputs, outputs)?;
         self.call(shape, |product| product.eval_rows(y, x, w, true))
     }
 
@@ -215,12 +196,12 @@ impl DynamicExecutor {
 
     /// What was done so far, and what is kept.
     pub fn stats(&self) -> Stats {
-        self.inner.products.stats()
+        self.0.stats()
     }
 
     /// Unloads all programs. Calls afterwards compile theirs anew.
     pub fn close(&self) {
-        self.inner.products.clear();
+        self.0.clear();
     }
 
     /// Lends the program of a shape.
@@ -229,20 +210,16 @@ impl DynamicExecutor {
         shape: Shape,
         run: impl FnOnce(&mut DynamicMatmul) -> Result<EvalStats, Error>,
     ) -> Result<CallStats, Error> {
-        self.cancel.check()?;
-        self.inner.products.with(
+        let called = self.0.call(
             shape,
             |key, shape| key == shape,
             |shape| shape,
-            |&Shape { batch, inputs, outputs }| {
-                let options = dynamic_matmul::Options { qos: self.inner.qos, tile_out: 0 };
-                DynamicMatmul::new(&self.inner.client, batch, inputs, outputs, options)
+            |&Shape { batch, inputs, outputs }, client, qos| {
+                let options = dynamic_matmul::Options { qos, tile_out: 0 };
+                DynamicMatmul::new(client, batch, inputs, outputs, options)
             },
-            |product, compiled| {
-                self.cancel.check()?;
-                let EvalStats { hw_execution_ns } = run(product)?;
-                Ok(CallStats { compiled, hw_execution_ns })
-            },
-        )
+            |product| run(product).map(|EvalStats { hw_execution_ns }| (hw_execution_ns, ())),
+        );
+        called.map(|(stats, ())| stats)
     }
 }

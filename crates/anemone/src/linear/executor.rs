@@ -1,9 +1,6 @@
 //! Layers whose weights are baked in.
 
-use std::hash::RandomState;
-use std::sync::Arc;
-
-use super::cache::Cache;
+use super::programs::Programs;
 use super::{CallStats, Cancel, Options, Shape, Stats, length};
 use crate::client::Client;
 use crate::client::kernel::{Kernel, RowProgram};
@@ -28,17 +25,7 @@ use crate::surface::{gather_transposed, scatter_transposed};
 /// # Ok::<(), anemone::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Executor {
-    inner: Arc<Inner>,
-    cancel: Cancel,
-}
-
-#[derive(Debug)]
-struct Inner {
-    client: Client,
-    qos: u32,
-    kernels: Cache<Key, Kernel>,
-}
+pub struct Executor(Programs<Key, Kernel>);
 
 /// What a program is made for.
 #[derive(Debug)]
@@ -54,15 +41,13 @@ impl Executor {
     ///
     /// [`Error::Invalid`] when the quality of service is none.
     pub fn new(client: &Client, options: Options) -> Result<Self, Error> {
-        let kernels = Cache::with_hasher(RandomState::new());
-        let inner = Inner { client: client.clone(), qos: options.check()?, kernels };
-        Ok(Self { inner: Arc::new(inner), cancel: Cancel::new() })
+        Programs::new(client, options).map(Self)
     }
 
     /// The same executor, whose calls can be cancelled.
     #[must_use]
     pub fn with_cancel(&self, cancel: &Cancel) -> Self {
-        Self { inner: self.inner.clone(), cancel: cancel.clone() }
+        Self(self.0.with_cancel(cancel))
     }
 
     /// `x · wᵀ`.
@@ -131,9 +116,7 @@ impl Executor {
         inputs: usize,
         outputs: usize,
     ) -> Result<CallStats, Error> {
-        let shape = Shape::new(batch, inputs, outputs)?;
-        shape.check(x, w)?;
-        length("y", shape.results(), y.len())?;
+        let shape = Shape::of(y, x, w, batch, inputs, outputs)?;
         self.call(shape, w, |kernel| Ok((run(kernel, shape, x, y, true)?, ()))).map(|(stats, ())| stats)
     }
 
@@ -150,12 +133,12 @@ impl Executor {
 
     /// What was done so far, and what is kept.
     pub fn stats(&self) -> Stats {
-        self.inner.kernels.stats()
+        self.0.stats()
     }
 
     /// Unloads all programs. Calls afterwards compile theirs anew.
     pub fn close(&self) {
-        self.inner.kernels.clear();
+        self.0.clear();
     }
 
     /// Lends the program of a shape and matrix.
@@ -165,22 +148,17 @@ impl Executor {
         w: &[f32],
         run: impl FnOnce(&mut Kernel) -> Result<(Option<u64>, R), Error>,
     ) -> Result<(CallStats, R), Error> {
-        self.cancel.check()?;
         let bits: &[u32] = bytemuck::cast_slice(w);
-        self.inner.kernels.with(
+        self.0.call(
             (shape, bits),
             |key, (shape, bits)| key.shape == *shape && bytemuck::cast_slice::<_, u32>(&key.weights) == *bits,
             |_| Key { shape, weights: w.into() },
-            |key| {
+            |key, client, qos| {
                 let Shape { batch, inputs, outputs } = key.shape;
                 let built = generate::conv_fp16_io(inputs, outputs, batch, &key.weights)?;
-                RowProgram::new(&self.inner.client, built, self.inner.qos)?.kernel()
+                RowProgram::new(client, built, qos)?.kernel()
             },
-            |kernel, compiled| {
-                self.cancel.check()?;
-                let (hw_execution_ns, result) = run(kernel)?;
-                Ok((CallStats { compiled, hw_execution_ns }, result))
-            },
+            run,
         )
     }
 }

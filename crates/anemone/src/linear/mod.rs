@@ -18,6 +18,7 @@
 mod cache;
 mod dynamic;
 mod executor;
+mod programs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,6 +145,21 @@ impl Shape {
             )));
         }
         Ok(Self { batch, inputs, outputs })
+    }
+
+    /// The shape, if these are its matrices.
+    fn of(
+        y: &[f32],
+        x: &[f32],
+        w: &[f32],
+        batch: usize,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, Error> {
+        let shape = Self::new(batch, inputs, outputs)?;
+        shape.check(x, w)?;
+        length("y", shape.results(), y.len())?;
+        Ok(shape)
     }
 
     fn weights(self) -> usize {

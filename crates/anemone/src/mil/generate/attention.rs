@@ -1,7 +1,7 @@
 //! Attention and its gradients.
 
-use super::norm::normal;
-use super::{built, made, of_channels, parts, program, refused, turned, weights};
+use super::norm::normed;
+use super::{built, made, parts, program, refused, turned, weights};
 use crate::graph::{Built, Graph, Shape, Tensor};
 use crate::source::{Diagnostics, codes};
 use crate::types::DType;
@@ -97,8 +97,7 @@ fn mask(seq: usize) -> Result<Vec<f32>, Diagnostics> {
 
 /// The projections of the norm of `x`.
 fn project(g: &mut Graph, x: Tensor, dim: usize, w: &QkvWeights<'_>) -> [Tensor; 3] {
-    let norm = of_channels(g, w.norm, dim);
-    let x = normal(g, x, norm);
+    let x = normed(g, x, w.norm, dim);
     [w.wq, w.wk, w.wv].map(|w| g.inner_product(x, w, dim, dim))
 }
 

@@ -1,7 +1,7 @@
 //! Feed-forward layers and their gradients.
 
-use super::norm::normal;
-use super::{of_channels, parts, program, turned};
+use super::norm::normed;
+use super::{parts, program, turned};
 use crate::graph::{Built, Graph, Tensor};
 use crate::source::Diagnostics;
 
@@ -84,8 +84,7 @@ pub fn ffn_forward_rms(
     weights: &FfnWeights<'_>,
 ) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "y", |g, x| {
-        let norm = of_channels(g, norm, dim);
-        let x = normal(g, x, norm);
+        let x = normed(g, x, norm, dim);
         gated(g, x, dim, hidden, weights)[0]
     })
 }
@@ -111,8 +110,7 @@ pub fn ffn_forward_taps(
     weights: &FfnWeights<'_>,
 ) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "out", |g, x| {
-        let norm = of_channels(g, norm, dim);
-        let x = normal(g, x, norm);
+        let x = normed(g, x, norm, dim);
         let all = gated(g, x, dim, hidden, weights);
         g.concat(&all, 1)
     })
@@ -210,8 +208,7 @@ pub fn ffn_forward_rms_relu2(
     w2: &[f32],
 ) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "y", |g, x| {
-        let norm = of_channels(g, norm, dim);
-        let x = normal(g, x, norm);
+        let x = normed(g, x, norm, dim);
         squared(g, x, dim, hidden, [w1, w2])[0]
     })
 }
@@ -241,8 +238,7 @@ pub fn ffn_forward_taps_relu2(
     w2: &[f32],
 ) -> Result<Built, Diagnostics> {
     program("x", dim, seq, "out", |g, x| {
-        let norm = of_channels(g, norm, dim);
-        let x = normal(g, x, norm);
+        let x = normed(g, x, norm, dim);
         let all = squared(g, x, dim, hidden, [w1, w2]);
         g.concat(&all, 1)
     })

@@ -57,8 +57,14 @@ pub(super) fn reciprocal_rms(g: &mut Graph, x: Tensor) -> Tensor {
     g.pow(mean, -0.5)
 }
 
-/// The norm with these weights.
-pub(super) fn normal(g: &mut Graph, x: Tensor, w: Tensor) -> Tensor {
+/// The norm with these weights, one for each channel.
+pub(super) fn normed(g: &mut Graph, x: Tensor, weights: &[f32], channels: usize) -> Tensor {
+    let w = of_channels(g, weights, channels);
+    normal(g, x, w)
+}
+
+/// The norm with weights that are a tensor.
+fn normal(g: &mut Graph, x: Tensor, w: Tensor) -> Tensor {
     let factor = reciprocal_rms(g, x);
     let y = g.multiplication(x, factor);
     g.multiplication(y, w)
@@ -83,10 +89,7 @@ pub(super) fn normal(g: &mut Graph, x: Tensor, w: Tensor) -> Tensor {
 /// ```
 #[track_caller]
 pub fn final_rms_norm(dim: usize, seq: usize, weights: &[f32]) -> Result<Built, Diagnostics> {
-    program("x", dim, seq, "y", |g, x| {
-        let w = of_channels(g, weights, dim);
-        normal(g, x, w)
-    })
+    program("x", dim, seq, "y", |g, x| normed(g, x, weights, dim))
 }
 
 /// [`final_rms_norm`] with weights that are given when the program runs.
