@@ -24,10 +24,11 @@ use std::path::{Path, PathBuf};
 
 use anemone::bundle::{self, Weights};
 use anemone::device::{self, Engine, Options, compare};
+use anemone::mil::{self, Value};
 use anemone::source::{Diagnostic, Diagnostics, Label, Place, Source, codes, render};
+use anemone::text;
 use anemone::types::{DType, Datum, Tensor, TensorType, Type};
 use anemone::verify::{Function, Verified, verify};
-use anemone::{mil, text};
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus")
@@ -606,4 +607,22 @@ fn layout(code: &str, page: &str, failures: &mut Failures) {
     if !said.iter().any(|s| page.contains(s)) {
         failures.push(code, format!("its page has none of the messages of its files:\n{}", said.join("\n")));
     }
+}
+
+/// Row N16: what Core ML's compiler says of each op: who could run it, who does and how long that takes, why another does
+/// not.
+#[test]
+fn the_notes_of_the_segmenter_are_read() {
+    let program = fs::read_to_string(corpus().join("right/segmenter.mil")).unwrap();
+    let program = text::parse(&program).unwrap();
+    let [view, tanh] = &program.functions[0].body.calls[..] else { panic!("the program has two calls") };
+    let note = |call: &mil::Call, name: &str| call.attribute(name).unwrap().value.clone();
+    let string = |text: &str| Value::string(text);
+    let Value::List(_, backends) = note(view, "BackendSupport") else { panic!("it is a list") };
+    assert_eq!(backends, ["bnns", "classic_cpu", "ane"].map(string));
+    assert_eq!(note(view, "SelectedBackend"), string("bnns"));
+    let Value::Dict(_, times) = note(view, "EstimatedRuntime") else { panic!("it is a dictionary") };
+    assert_eq!(times[1], (string("bnns"), Value::Float(DType::Fp64, 6.311_080_318_275_018e-6)));
+    let Value::Dict(_, why) = note(tanh, "ValidationMessage") else { panic!("it is a dictionary") };
+    assert_eq!(why, [(string("ane"), string("Unsupported MIL operation \"gru\"."))]);
 }
