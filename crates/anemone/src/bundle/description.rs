@@ -127,6 +127,13 @@ pub enum FeatureKind {
 }
 
 /// What a dictionary is keyed by, or a sequence made of.
+///
+/// ```
+/// use anemone::bundle::{FeatureKind, Key};
+/// // A classifier gives the probability of each class by its name.
+/// let probabilities = FeatureKind::Dictionary(Key::String);
+/// assert!(matches!(probabilities, FeatureKind::Dictionary(Key::String)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Whole numbers.
@@ -136,6 +143,12 @@ pub enum Key {
 }
 
 /// An image.
+///
+/// ```
+/// use anemone::bundle::{Colour, Flexibility, ImageFeature};
+/// let camera = ImageFeature { height: 224, width: 224, colour: Colour::Rgb, sizes: Flexibility::Fixed };
+/// assert_eq!(camera.height * camera.width, 50_176);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageFeature {
     /// The height in pixels.
@@ -149,6 +162,16 @@ pub struct ImageFeature {
 }
 
 /// The order and number of an image's channels.
+///
+/// ```
+/// use anemone::bundle::Colour;
+/// let channels = |colour| match colour {
+///     Colour::Grayscale | Colour::GrayscaleFp16 => Some(1),
+///     Colour::Rgb | Colour::Bgr => Some(3),
+///     Colour::Unknown => None,
+/// };
+/// assert_eq!(channels(Colour::Bgr), Some(3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
     /// One channel of bytes.

@@ -143,6 +143,15 @@ pub struct Stage {
 }
 
 /// The program of a stage.
+///
+/// ```
+/// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
+/// let model = anemone::bundle::open(digits)?;
+/// // Only pipelines have stages, each with a program if it is one.
+/// let programs = model.stages.iter().filter_map(|stage| stage.program.as_ref());
+/// assert_eq!(programs.map(|p| p.program.functions.len()).sum::<usize>(), 0);
+/// # Ok::<(), anemone::bundle::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StageProgram {
     /// The program.

@@ -56,6 +56,14 @@ pub fn frameworks() -> Vec<Probe> {
 }
 
 /// What this machine can do at most: see [`limits`].
+///
+/// ```
+/// use anemone::device::Limits;
+/// // A step that multiplies 1e9 times and reads 1 MB takes at least as long as either takes.
+/// let limits = Limits { operations: 200e9, read: 40e9 };
+/// let least = (2e9 / limits.operations).max(1e6 / limits.read);
+/// assert_eq!(least, 0.01);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Operations on single precision in a second, in registers: two for each multiplication with an addition.

@@ -119,6 +119,12 @@ impl Fast {
 }
 
 /// What an op means.
+///
+/// ```
+/// use anemone::{mil::op::Meaning, ops};
+/// assert!(matches!(ops::find("relu").unwrap().meaning, Meaning::Compute(_)));
+/// assert!(matches!(ops::find("cond").unwrap().meaning, Meaning::Control(_)));
+/// ```
 #[derive(Clone, Copy)]
 pub enum Meaning {
     /// A function of its arguments.
@@ -130,6 +136,12 @@ pub enum Meaning {
 }
 
 /// The ops that run blocks.
+///
+/// ```
+/// use anemone::{mil::op::{Control, Meaning}, ops};
+/// let Meaning::Control(control) = ops::find("while_loop").unwrap().meaning else { panic!() };
+/// assert_eq!(control, Control::While);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// `cond`: runs the first block if `pred` is true, else the second.
@@ -139,6 +151,12 @@ pub enum Control {
 }
 
 /// The scalar function of an elementwise op.
+///
+/// ```
+/// use anemone::{mil::op::Scalar, ops};
+/// let Scalar::Binary(floats, ints) = ops::find("sub").unwrap().scalar else { panic!() };
+/// assert_eq!((floats(1.5, 2.0), ints(7, 9)), (-0.5, -2));
+/// ```
 #[derive(Clone, Copy)]
 pub enum Scalar {
     /// The op is not elementwise.
@@ -223,6 +241,13 @@ pub enum Kind {
 }
 
 /// What a parameter is when it is not given.
+///
+/// ```
+/// use anemone::{mil::{Opset, op::Default}, ops};
+/// let edition = ops::find("leaky_relu").unwrap().edition(Opset::Ios18).unwrap();
+/// let parameter = |name| edition.params.iter().find(|p| p.name == name).unwrap();
+/// assert_eq!(parameter("x").default, Default::Required);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Default {
     /// It must be given.
@@ -420,6 +445,15 @@ pub struct Arg<'a> {
 }
 
 /// What a parameter is bound to in one call.
+///
+/// ```
+/// use anemone::mil::op::{Arg, Slot};
+/// use anemone::types::{DType, Type};
+/// let ty = Type::tensor(DType::Fp16, &[1, 4][..]);
+/// // `concat` has a parameter to which several arguments are bound.
+/// let values = Slot::Many(vec![Arg { ty: &ty, value: None }; 2]);
+/// assert!(matches!(values, Slot::Many(all) if all.len() == 2));
+/// ```
 #[derive(Clone)]
 pub enum Slot<'a> {
     /// Nothing: its default applies.
@@ -456,6 +490,14 @@ pub struct Args<'a> {
 }
 
 /// An elementwise op that follows another one, whose kernel does it too; each rounds, so that no bit changes.
+///
+/// ```
+/// use anemone::mil::op::After;
+/// use anemone_kernels::{binary::Binary, math::Unary};
+/// // A residual, which the kernel of a layer is given behind x, weight and bias, and an activation.
+/// let after = [After::Binary { f: Binary::Add, other: 3, swapped: false }, After::Unary(Unary::Relu)];
+/// assert_ne!(after[0], after[1]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum After {
     /// A function of the result.

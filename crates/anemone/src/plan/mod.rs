@@ -78,6 +78,19 @@ pub struct Io {
 }
 
 /// What a step of a plan does.
+///
+/// ```
+/// use anemone::device::{self, Engine, Options};
+/// use anemone::{Graph, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// let h = g.inner_product(x, &[0.5; 32], 4, 8);
+/// g.relu(h);
+/// let model = device::load(g.build()?.verified.main(), Engine::Cpu, &Options::default())?;
+/// let step = model.plan().unwrap().steps().next().unwrap();
+/// assert_eq!((step.op, step.after[0].name, step.multiply_adds), ("conv", "relu", 4 * 8 * 64));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StepInfo<'p> {
     /// The name of its first result.

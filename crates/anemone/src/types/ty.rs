@@ -45,6 +45,18 @@ impl std::fmt::Display for TensorType {
 }
 
 /// A strided view of an input or output, as the segmenter behind Core ML writes it.
+///
+/// ```
+/// use anemone::types::{BufferType, DType, Shape};
+/// let rows = BufferType {
+///     dtype: DType::Fp16,
+///     shape: [1u64, 5].into_iter().collect::<Shape>(),
+///     // Rows that begin at multiples of 64 bytes.
+///     strides: vec![32, 1],
+///     interleave_factors: vec![1, 1],
+/// };
+/// assert_eq!(rows.strides[0] * 2, 64);
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BufferType {
     /// The type of the elements.

@@ -68,6 +68,12 @@ impl std::fmt::Debug for Prepared {
 }
 
 /// Where a kernel finds the elements of an argument.
+///
+/// ```
+/// use anemone::mil::op::{Reader, Run};
+/// let run = Run::new(1, &[&[1, 2], &[3]], &mut []);
+/// assert_eq!(run.read::<u8>(&Reader::Given(1)), [3]);
+/// ```
 #[derive(Clone, Debug)]
 pub enum Reader {
     /// Among what it is given when it runs, at this place.
