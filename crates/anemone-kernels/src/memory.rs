@@ -151,3 +151,25 @@ impl Deref for Mapped {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "large buffers are mapped by the system")]
+    fn buffers_of_every_size_are_zeroed_aligned_and_copied() {
+        for len in [0, 1, 64, 65, PAGES - 1, PAGES, PAGES + 4097] {
+            let mut buffer = Buffer::zeroed(len);
+            assert_eq!((buffer.len(), buffer.is_empty()), (len, len == 0));
+            assert!(buffer.bytes().len() == len && buffer.bytes().iter().all(|&b| b == 0));
+            assert!(buffer.bytes().as_ptr().addr().is_multiple_of(64));
+            if let Some(last) = buffer.bytes_mut().last_mut() {
+                *last = 7;
+            }
+            let copy = buffer.clone();
+            assert!(copy.bytes() == buffer.bytes() && Buffer::copy_of(copy.bytes()).bytes() == copy.bytes());
+            assert!(len == 0 || copy.bytes().as_ptr() != buffer.bytes().as_ptr());
+        }
+    }
+}

@@ -12,11 +12,11 @@ use crate::verify::{Body, Content, Function, Input, Step, Value};
 /// `None` when they depend on the inputs: when a shape is not known, or a product stands in a nested block.
 ///
 /// ```
-/// use anemone::{Graph, Shape, device};
+/// use anemone::{Graph, Shape, plan};
 /// let mut g = Graph::new();
 /// let x = g.placeholder(Shape::spatial(4, 1, 64));
 /// g.inner_product(x, &[0.5; 32], 4, 8);
-/// assert_eq!(device::multiply_adds(g.build()?.verified.main()), Some(4 * 8 * 64));
+/// assert_eq!(plan::multiply_adds(g.build()?.verified.main()), Some(4 * 8 * 64));
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 pub fn multiply_adds(function: &Function) -> Option<u64> {
