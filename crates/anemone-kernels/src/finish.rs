@@ -2,7 +2,7 @@
 
 use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
-use crate::simd::{self, Kernel, Simd};
+use crate::simd::{self, Simd};
 use crate::threads::parallel_chunks;
 use crate::tile::MOST_COLUMNS;
 use crate::{Float, scratch};
@@ -95,8 +95,11 @@ impl<'a, T: Float> Finish<'a, T> {
                     Stage::Unary(Unary::Clip { low, high }) => {
                         simd.minimum(simd.maximum(sum, simd.splat(*low)), simd.splat(*high))
                     }
-                    Stage::Binary { .. } => simd.add(sum, T::load(simd, &others[i * S::LANES..])),
-                    Stage::Unary(_) | Stage::Gate(_) => simd.maximum(sum, simd.splat(0.0)),
+                    Stage::Unary(Unary::Relu) => simd.maximum(sum, simd.splat(0.0)),
+                    Stage::Binary { f: Binary::Add, .. } => {
+                        simd.add(sum, T::load(simd, &others[i * S::LANES..]))
+                    }
+                    _ => unreachable!("kernels are given the stages that are done in registers"),
                 };
             }
         }
@@ -126,11 +129,34 @@ impl<'a, T: Float> Finish<'a, T> {
 
     /// Rounds sums, and puts them through the stages. The results lie from `at` on among all of them.
     pub(crate) fn write(&self, y: &mut [T], sums: &mut [f32], at: usize) {
+        const BLOCK: usize = 256;
         assert_eq!(y.len(), sums.len(), "each sum gives a result");
-        if self.stages.is_empty() {
+        for (i, (y, sums)) in y.chunks_mut(BLOCK).zip(sums.chunks_mut(BLOCK)).enumerate() {
+            let at = at + i * BLOCK;
+            for stage in self.stages {
+                round(y, sums);
+                match stage {
+                    Stage::Unary(f) => simd::dispatch(math::Apply { block: sums, f: *f }),
+                    Stage::Gate(f) => {
+                        let mut gate = [0.0; BLOCK];
+                        let gate = &mut gate[..y.len()];
+                        gate.copy_from_slice(sums);
+                        simd::dispatch(math::Apply { block: &mut *gate, f: *f });
+                        round(y, gate);
+                        simd::dispatch(binary::Apply { a: sums, b: gate, f: Binary::Mul });
+                    }
+                    Stage::Binary { f, other: whole, swapped } => {
+                        let mut other = [0.0; BLOCK];
+                        let other = &mut other[..y.len()];
+                        T::widen(other, &whole[at..at + y.len()]);
+                        if *swapped {
+                            other.swap_with_slice(sums);
+                        }
+                        simd::dispatch(binary::Apply { a: sums, b: other, f: *f });
+                    }
+                }
+            }
             T::narrow(y, sums);
-        } else {
-            simd::dispatch(Stages { y, sums, at, stages: self.stages });
         }
     }
 
@@ -148,76 +174,11 @@ impl<'a, T: Float> Finish<'a, T> {
     }
 }
 
-struct Stages<'a, T> {
-    y: &'a mut [T],
-    sums: &'a mut [f32],
-    at: usize,
-    stages: &'a [Stage<'a, T>],
-}
-
-impl<T: Float> Kernel for Stages<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        const BLOCK: usize = 256;
-        let mut at = self.at;
-        for (y, sums) in self.y.chunks_mut(BLOCK).zip(self.sums.chunks_mut(BLOCK)) {
-            let mut other = [0.0; BLOCK];
-            let other = &mut other[..y.len()];
-            for stage in self.stages {
-                round::<T, S>(simd, y, sums);
-                match stage {
-                    Stage::Unary(f) => math::Apply { block: &mut *sums, f: *f }.run(simd),
-                    Stage::Gate(f) => {
-                        other.copy_from_slice(sums);
-                        math::Apply { block: &mut *other, f: *f }.run(simd);
-                        round::<T, S>(simd, y, other);
-                        binary::Apply { a: &mut *sums, b: other, f: Binary::Mul }.run(simd);
-                    }
-                    Stage::Binary { f, other: whole, swapped } => {
-                        widen(simd, other, &whole[at..at + y.len()]);
-                        if *swapped {
-                            other.swap_with_slice(sums);
-                        }
-                        binary::Apply { a: &mut *sums, b: other, f: *f }.run(simd);
-                    }
-                }
-            }
-            narrow(simd, y, sums);
-            at += y.len();
-        }
-    }
-}
-
-/// Rounds numbers to the type of the results.
-#[inline(always)]
-fn round<T: Float, S: Simd>(simd: S, y: &mut [T], numbers: &mut [f32]) {
+/// Rounds numbers to the type of the results, of which `y` has room for as many.
+fn round<T: Float>(y: &mut [T], numbers: &mut [f32]) {
     if T::as_f32s(&[]).is_none() {
-        narrow(simd, y, numbers);
-        widen(simd, numbers, y);
-    }
-}
-
-#[inline(always)]
-pub(crate) fn widen<T: Float, S: Simd>(simd: S, to: &mut [f32], from: &[T]) {
-    let whole = from.len() / S::LANES * S::LANES;
-    for i in (0..whole).step_by(S::LANES) {
-        simd.store(&mut to[i..], T::load(simd, &from[i..]));
-    }
-    for (to, from) in to[whole..].iter_mut().zip(&from[whole..]) {
-        *to = from.to_f32();
-    }
-}
-
-#[inline(always)]
-pub(crate) fn narrow<T: Float, S: Simd>(simd: S, to: &mut [T], from: &[f32]) {
-    let whole = from.len() / S::LANES * S::LANES;
-    for i in (0..whole).step_by(S::LANES) {
-        T::store(simd, &mut to[i..], simd.load(&from[i..]));
-    }
-    for (to, &from) in to[whole..].iter_mut().zip(&from[whole..]) {
-        *to = T::from_f32(from);
+        T::narrow(y, numbers);
+        T::widen(numbers, y);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The numeric kernels of anemone: slices in, slices out.
 //!
-//! This crate knows no graph, no MIL and no Apple framework. It is one of the two crates of the workspace in
+//! This crate knows no graph, no MIL and no Apple framework. It is one of the three crates of the workspace in
 //! which `unsafe` is allowed; every block states why it is sound.
 //!
 //! Every kernel takes `f32` or [`f16`](half::f16) elements ([`Float`]), computes in `f32`, and rounds each result once. A

@@ -1,6 +1,8 @@
 //! Programs of `mil::generate`, as PyTorch has them: the runs below `golden/generators`, whose README says how they are made.
 //! Each runs on both engines, and on the hardware's path over a stand-in for Apple's side.
 
+#[path = "golden/near.rs"]
+mod near;
 #[path = "ane/software.rs"]
 mod software;
 #[path = "golden/vectors.rs"]
@@ -17,7 +19,8 @@ use anemone::types::{DType, Tensor};
 use anemone::{Chip, Client, CompileOptions, blob, bundle};
 use anemone_apple::fake::Fake;
 use half::f16;
-use vectors::{Wanted, Within, files, lines, named};
+use near::{Wanted, Within};
+use vectors::{files, lines, named};
 
 type Made = Result<Built, Diagnostics>;
 

@@ -4,6 +4,8 @@
 
 #[path = "golden/calls.rs"]
 mod calls;
+#[path = "golden/near.rs"]
+mod near;
 #[path = "golden/vectors.rs"]
 mod vectors;
 
@@ -19,7 +21,8 @@ use anemone::types::Tensor;
 use anemone::verify::{self, Verified};
 use anemone::{ops, text};
 use calls::{Inputs, program_of};
-use vectors::{Wanted, Within, files, lines, named, tensor};
+use near::{Wanted, Within};
+use vectors::{files, lines, named, tensor};
 
 /// How many cases each op must have.
 const ENOUGH: usize = 5;

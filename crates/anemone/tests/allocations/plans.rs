@@ -2,7 +2,6 @@
 
 #[path = "../golden/calls.rs"]
 mod calls;
-#[allow(dead_code)] // What results must be is asked elsewhere.
 #[path = "../golden/vectors.rs"]
 mod vectors;
 

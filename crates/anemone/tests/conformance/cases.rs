@@ -8,7 +8,8 @@ use anemone::types::{DType, Tensor, Type};
 use anemone::verify::Function;
 use serde::Deserialize;
 
-use crate::vectors::{Within, files, lines, named};
+use crate::near::Within;
+use crate::vectors::{files, lines, named};
 
 /// A model, and runs of it.
 pub(crate) struct Case {

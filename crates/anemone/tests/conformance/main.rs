@@ -9,6 +9,8 @@
 
 mod cases;
 mod engines;
+#[path = "../golden/near.rs"]
+mod near;
 #[path = "../ane/software.rs"]
 mod software;
 #[path = "../golden/vectors.rs"]
@@ -27,7 +29,7 @@ use anemone::verify::{self, Function, Verified};
 use anemone_apple::fake::Fake;
 use cases::{Case, Run, Skipped, cases, skipped};
 use engines::On;
-use vectors::Wanted;
+use near::Wanted;
 
 /// The ops of a program, those of nested blocks too.
 fn ops_of(block: &Block, found: &mut Vec<&'static Op>) {
@@ -197,11 +199,12 @@ fn ane() {
 
 #[test]
 fn hardware() {
+    let mut stderr = std::io::stderr();
     if std::env::var_os("ANEMONE_HW").is_none_or(|v| v != "1") {
+        let _ = writeln!(stderr, "left out: the suite on hardware, which runs with ANEMONE_HW=1 on a Mac");
         return;
     }
     let framework = Framework::open().unwrap_or_else(|e| panic!("there is no Neural Engine here: {e}"));
-    let mut stderr = std::io::stderr();
     conform(&On::Ane(framework), &["ane", "hardware"], |name, result, begin| {
         // As it goes, since what goes wrong there may end the process.
         let came = result.as_ref().map_or_else(|e| e.lines().next().unwrap_or_default(), |()| "as expected");
