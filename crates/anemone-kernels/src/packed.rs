@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::Float;
 use crate::finish::Finish;
-use crate::gemm::Bias;
+use crate::gemm::{Bias, Matrix, gemm};
 use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
@@ -128,6 +128,28 @@ pub fn linear<T: Float, W: Float>(
     }
 }
 
+/// Computes the outputs of one row of inputs with weights that lie as a file has them: for each output one row of weights.
+///
+/// A single row reads each weight once, so that to pack large ones would cost memory and give nothing.
+///
+/// ```
+/// use anemone_kernels::{finish::Finish, packed};
+/// let mut y = [0.0f32; 2];
+/// packed::row(1, &mut y, &[1.0, 1.0], &[1.0f32, 2.0, 10.0, 20.0], Finish::bias(Some(&[0.5, 0.0])));
+/// assert_eq!(y, [3.5, 30.0]);
+/// ```
+///
+/// # Panics
+///
+/// When the weights are not as many as inputs times outputs, or the bias is not one number for each output.
+pub fn row<T: Float, W: Float>(threads: usize, y: &mut [T], x: &[T], weights: &[W], finish: Finish<'_, T>) {
+    finish.check(y.len());
+    let bias = finish.bias.map_or(Bias::None, Bias::Columns);
+    let (x, weights) = (Matrix::new(x, 1, x.len()), Matrix::new(weights, y.len(), x.len()).transposed());
+    gemm(threads, y, x, weights, bias);
+    finish.after(threads, y);
+}
+
 /// Some panels after the others, met by one band of rows after the other, so that both stay in the second-level cache.
 fn tiles<T: Float, W: Float>(
     threads: usize,
@@ -216,6 +238,14 @@ mod tests {
                     bound,
                     &format!("{rows} {inputs} {outputs}: {r} {o}"),
                 );
+            }
+        }
+        if rows == 1 {
+            let mut y = vec![T::from_f32(f32::NAN); outputs];
+            row(2, &mut y, &x, &w, Finish { bias: Some(&bias), stages: &[Stage::Unary(Unary::Relu)] });
+            for (y, expected) in y.iter().zip(&given[0]) {
+                let expected = f64::from(expected.to_f32().max(0.0));
+                close(*y, expected, expected * 2f64.powi(-10) + 1e-6 * inputs as f64, "weights as they lie");
             }
         }
         let mut active = vec![T::from_f32(0.0); rows * outputs];

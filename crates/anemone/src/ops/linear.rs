@@ -11,7 +11,7 @@ use std::ops::{Add, Mul};
 use anemone_kernels::finish::Finish;
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
-use anemone_kernels::packed::{Packed, linear as packed_linear};
+use anemone_kernels::packed::{self, Packed};
 use anemone_kernels::scratch::scratch;
 
 use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, nothing, ready};
@@ -172,6 +172,10 @@ fn linear<T: Number>(args: &Args<'_>) -> Result<Tensor, Fault> {
     T::tensor(x.dtype(), &shape, y)
 }
 
+/// From so many bytes on, the weights of a single row are read where they are: no cache near the processor holds them, and
+/// beside a file that they are mapped from, packed ones would take the memory once more.
+const IN_PLACE: usize = 1 << 18;
+
 /// One product of matrices, for `x` of any rank.
 fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     let (x_type, weight_type) = (args.ty("x")?, args.ty("weight")?);
@@ -184,13 +188,20 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     let rows = shape[..shape.len() - 1].iter().product();
     let following = Following::of(args);
     for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
-    if let Reader::Constant(weight) = &weight {
-        let packed = Packed::new(elements::<W>(weight), outputs);
+    if let Reader::Constant(constant) = &weight {
+        let packed = (rows > 1 || constant.bytes().len() < IN_PLACE)
+            .then(|| Packed::new(elements::<W>(constant), outputs));
         return ready(move |run| {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
             let finish = Finish { bias: bias.as_deref(), stages: &stages };
-            packed_linear(run.threads, run.write(0), x, &packed, finish);
+            match &packed {
+                Some(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
+                None => {
+                    let weights = run.read::<W>(&weight);
+                    packed::row(run.threads, run.write(0), x, weights, finish);
+                }
+            }
         });
     }
     if !args.after.is_empty() {
