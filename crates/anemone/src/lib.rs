@@ -20,6 +20,7 @@ pub mod text;
 
 pub mod ops;
 
+pub mod place;
 pub mod verify;
 
 pub mod graph;

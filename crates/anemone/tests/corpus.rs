@@ -12,6 +12,7 @@
 //! // run memory 4096                        … with a limit on bytes, or on the `turns` of loops
 //! // pack                                   then write it as a package
 //! // ane                                    then bring it into the form that the system's compiler takes
+//! // place m4 direct                        then place it on a chip by a route, as `strict` if that is said
 //! ```
 //!
 //! Errors and warnings must be exactly those. `BLESS=1 cargo test -p anemone --test corpus` writes down what was found,
@@ -23,8 +24,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anemone::bundle::{self, Weights};
+use anemone::chip::Profile;
 use anemone::device::{self, Engine, Options, compare};
 use anemone::mil::{self, Value};
+use anemone::place::{self, Target};
 use anemone::source::{Diagnostic, Diagnostics, Label, Place, Source, codes, render};
 use anemone::text;
 use anemone::types::{DType, Datum, Tensor, TensorType, Type};
@@ -52,6 +55,7 @@ enum Line {
     Run(String),
     Pack,
     Ane,
+    Place(String),
     Remark(String),
 }
 
@@ -77,6 +81,7 @@ impl Case {
                 Some("run") => Line::Run(bare.strip_prefix("run").unwrap_or_default().trim().to_string()),
                 Some("pack") if bare == "pack" => Line::Pack,
                 Some("ane") if bare == "ane" => Line::Ane,
+                Some("place") => Line::Place(bare.strip_prefix("place ").unwrap_or_default().to_string()),
                 _ if line.starts_with(mark) => Line::Remark(bare.to_string()),
                 _ => break,
             });
@@ -98,7 +103,9 @@ impl Case {
     fn then(&self) -> Then {
         let lines =
             self.header.iter().filter_map(|l| if let Line::Run(r) = l { Some(r.as_str()) } else { None });
-        Then { run: Run::read(lines), pack: self.has(&Line::Pack), ane: self.has(&Line::Ane) }
+        let place =
+            self.header.iter().find_map(|l| if let Line::Place(p) = l { Some(target(p)) } else { None });
+        Then { run: Run::read(lines), pack: self.has(&Line::Pack), ane: self.has(&Line::Ane), place }
     }
 
     fn has(&self, line: &Line) -> bool {
@@ -124,6 +131,7 @@ impl Case {
                 Line::Run(r) => out.push_str(format!("{mark}run {r}").trim_end()),
                 Line::Pack => out.push_str(&format!("{mark}pack")),
                 Line::Ane => out.push_str(&format!("{mark}ane")),
+                Line::Place(p) => out.push_str(&format!("{mark}place {p}")),
                 Line::Expected(_) | Line::Remark(_) => continue,
             }
             out.push('\n');
@@ -162,6 +170,17 @@ struct Then {
     run: Option<Run>,
     pack: bool,
     ane: bool,
+    place: Option<Target>,
+}
+
+/// What a program is placed on: `m4 direct`, or `m4 direct strict`.
+fn target(words: &str) -> Target {
+    let mut words = words.split(' ');
+    let mut next = || words.next().unwrap_or_default();
+    let chip = next().parse().unwrap_or_else(|e| panic!("{e}"));
+    let route = next().parse().unwrap_or_else(|e| panic!("{e}"));
+    let profile = if next() == "strict" { Profile::Strict } else { Profile::Permissive };
+    Target { route, profile, ..Target::new(chip) }
 }
 
 /// How to run a program.
@@ -328,6 +347,11 @@ fn examine(path: &Path, then: &Then, findings: &mut Vec<Finding>) -> Option<(Ope
         && let Err(wrong) = device::ane::Source::of(&program, &verified, &bundle.weights)
     {
         add(wrong, Some(&source));
+    }
+    if let Some(target) = then.place {
+        for function in verified.functions() {
+            add(place::place(function, target).diagnostics, Some(&source));
+        }
     }
     Some((Opened { program, source, weights: bundle.weights }, verified))
 }

@@ -103,3 +103,38 @@ fn what_is_no_program_is_refused() {
     assert!(ran.out.contains("manifest-missing"), "{}", ran.out);
     anemone(&["run", &empty]).exits(1).complains("manifest-missing");
 }
+
+/// A program with an op that no engine has, in a dtype that it does not compute in.
+const FAR: &str = r#"program(1.3)
+{
+    func main<ios18>(tensor<fp16, [1, 64, 32, 32]> x) {
+            tensor<fp16, [1, 64, 32, 32]> t = tan(x = x);
+            tensor<fp16, [1, 64, 32, 32]> y = relu(x = t);
+        } -> (y);
+}"#;
+
+/// Rows O11, X15, X19: where each op runs, why, and how that is known.
+#[test]
+fn chips_are_asked_for_each_op() {
+    let folder = Folder::new();
+    let path = folder.file("far.mil", FAR);
+    // Core ML refuses nothing.
+    let report = anemone(&["check", &path, "--chip", "m4,m1", "--json"]).exits(0).json();
+    let rows = report["placement"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    let row = &rows[2];
+    assert_eq!((&row["op"], &row["name"], &row["chip"]), (&"tan".into(), &"t".into(), &"m4".into()));
+    assert_eq!((&row["where"], &row["on_engine"]), (&"cpu".into(), &false.into()));
+    assert_eq!(row["evidence"]["confidence"], "measured");
+    assert!(row["why"].as_str().unwrap().contains("tan") && row["change"].as_str().is_some());
+    assert_eq!(rows[3]["facts"]["attested"], true);
+    assert_eq!(report["diagnostics"][0]["severity"], "note");
+    // The direct route takes all or nothing.
+    let report = anemone(&["check", &path, "--chip", "m4", "--route", "direct", "--json"]).exits(1).json();
+    let d = &report["diagnostics"][0];
+    assert_eq!((&d["code"], &d["line"], &d["column"]), (&"chip-op".into(), &4.into(), &47.into()));
+    let text = anemone(&["check", &path, "--chip", "all"]).exits(0).out;
+    assert_eq!(text.matches("main on m").count(), 6, "{text}");
+    anemone(&["check", &path, "--chip", "m7"]).exits(2).complains("m1 to m6");
+    anemone(&["check", &path, "--route", "direct"]).exits(2).complains("--chip");
+}

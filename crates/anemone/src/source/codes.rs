@@ -122,6 +122,11 @@ codes! {
     INPUT_TYPE Error "input-type" "an input has another dtype or shape than the program takes";
     NOT_FOR_ANE Error "not-for-ane" "the path to the engine does not take this part of the program";
     RUN_LIMIT Error "run-limit" "the run needs more memory or steps than the limit allows";
+    // chips
+    CHIP_OP Warning "chip-op" "the engine of the chip has no such op";
+    CHIP_DTYPE Warning "chip-dtype" "the engine of the chip does not compute in this dtype";
+    CHIP_LIMIT Warning "chip-limit" "a size is larger than the engine of the chip takes";
+    CHIP_FORM Warning "chip-form" "the engine of the chip has the op, but not in this form";
 }
 
 /// The kind of this name.

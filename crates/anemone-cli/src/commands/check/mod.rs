@@ -1,5 +1,7 @@
 //! `anemone check`.
 
+mod chips;
+
 use std::io::Write;
 
 use anemone::mil::{Block, Call, Function, Param};
@@ -8,6 +10,7 @@ use anemone::types::Type;
 use anemone::verify::Verified;
 use serde::Serialize;
 
+use self::chips::{On, OpRow, Placed};
 use crate::failure::{Blame, Failure};
 use crate::model::{Model, draw};
 use crate::terminal::{Terminal, style};
@@ -19,6 +22,11 @@ Examples:
   anemone check model.mlpackage
   anemone check model.mil --json | jq '.diagnostics[] | [.line, .code, .message]'
   anemone print model.mlmodelc | anemone check -
+  anemone check model.mlpackage --chip m4
+  anemone check model.mil --chip all --route direct --json | jq '.placement[] | [.name, .where, .why]'
+
+With --chip, core-ml says where Core ML would run each op, and refuses nothing. The routes direct and e5rt take the
+whole program or none of it: what they refuse is an error, and the exit code is 1.
 
 Diagnostics of a package point into the program as `anemone print` prints it.
 `anemone explain CODE` says more about one.")]
@@ -29,6 +37,8 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    on: On,
 }
 
 /// What was found in one program: a model has one, a pipeline several.
@@ -36,6 +46,7 @@ struct Found {
     source: Option<Source>,
     diagnostics: Diagnostics,
     functions: Vec<FunctionRow>,
+    placed: Vec<Placed>,
 }
 
 #[derive(Serialize)]
@@ -45,7 +56,7 @@ struct Report<'a> {
     functions: Vec<&'a FunctionRow>,
     diagnostics: Vec<DiagnosticRow<'a>>,
     /// Where each op runs: known for a chip.
-    placement: [(); 0],
+    placement: Vec<OpRow<'a>>,
     /// What a run costs: known for a chip.
     cost: Option<()>,
 }
@@ -78,7 +89,7 @@ struct DiagnosticRow<'a> {
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let progress = terminal.progress(&format!("checking {}", args.path), None);
-    let found = examine(&args.path)?;
+    let found = examine(args)?;
     drop(progress);
     let errors: usize = found.iter().map(|f| f.diagnostics.errors()).sum();
     if args.json {
@@ -87,7 +98,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
             ok: errors == 0,
             functions: found.iter().flat_map(|f| &f.functions).collect(),
             diagnostics: found.iter().flat_map(rows).collect(),
-            placement: [],
+            placement: found.iter().flat_map(|f| &f.placed).flat_map(Placed::rows).collect(),
             cost: None,
         })?;
     } else {
@@ -96,30 +107,39 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     if errors == 0 { Ok(()) } else { Err(Failure::Told(Blame::Program)) }
 }
 
-fn examine(path: &str) -> Result<Vec<Found>, Failure> {
-    match Model::open(path)? {
+fn examine(args: &Args) -> Result<Vec<Found>, Failure> {
+    match Model::open(&args.path)? {
         Err(refused) => Ok(vec![Found {
             source: refused.source,
             diagnostics: refused.diagnostics,
             functions: Vec::new(),
+            placed: Vec::new(),
         }]),
         Ok(mut model) => {
             let stages = std::mem::take(&mut model.stages);
             if stages.is_empty() {
-                return Ok(vec![examine_program(model, "")]);
+                return Ok(vec![examine_program(model, "", &args.on)]);
             }
-            Ok(stages.into_iter().map(|(name, stage)| examine_program(stage, &format!("{name}/"))).collect())
+            let stage = |(name, stage)| examine_program(stage, &format!("{name}/"), &args.on);
+            Ok(stages.into_iter().map(stage).collect())
         }
     }
 }
 
-fn examine_program(mut model: Model, prefix: &str) -> Found {
+fn examine_program(mut model: Model, prefix: &str, on: &On) -> Found {
+    if on.is_asked() {
+        model.give_text();
+    }
     let report = model.verify();
     let mut diagnostics = std::mem::take(&mut model.warnings);
     diagnostics.append(report.diagnostics);
     let functions = &model.program.functions;
     let functions = functions.iter().map(|f| FunctionRow::of(f, report.verified.as_ref(), prefix)).collect();
-    Found { source: model.source, diagnostics, functions }
+    let mut placed = report.verified.as_ref().map_or_else(Vec::new, |v| on.place(v, prefix));
+    for p in &mut placed {
+        diagnostics.append(std::mem::take(&mut p.placement.diagnostics));
+    }
+    Found { source: model.source, diagnostics, functions, placed }
 }
 
 impl FunctionRow {
@@ -188,7 +208,8 @@ fn print(found: &[Found], errors: usize, terminal: &mut Terminal) -> Result<(), 
     for f in found {
         for d in f.diagnostics.iter() {
             warnings += usize::from(d.severity == Severity::Warning);
-            if quiet && d.severity != Severity::Error {
+            // Notes of placement are in its tables.
+            if d.severity == Severity::Note || quiet && d.severity != Severity::Error {
                 continue;
             }
             let drawn = draw(d, f.source.as_ref(), terminal.colour_out());
@@ -211,6 +232,12 @@ fn print(found: &[Found], errors: usize, terminal: &mut Terminal) -> Result<(), 
                 writeln!(terminal, "{}", anemone::source::escape(&line))?;
             }
         }
+    }
+    if found.iter().any(|f| !f.placed.is_empty()) {
+        writeln!(terminal)?;
+    }
+    for p in found.iter().flat_map(|f| &f.placed) {
+        p.print(terminal)?;
     }
     let verdict = match errors {
         0 => terminal.paint(style::GOOD, "ok"),

@@ -1,4 +1,14 @@
-//! The engines that there are, as data.
+//! The engines that there are, as data: what each is, what it takes, and how that is known.
+//!
+//! Every fact carries its [`Evidence`]. Where sources contradict each other, both are kept, and a [`Profile`] chooses.
+
+mod evidence;
+mod hardware;
+mod limits;
+
+pub use evidence::{Confidence, Evidence, Profile};
+pub use hardware::{HARDWARE, Hardware};
+pub use limits::{LIMITS, Limit, LimitRow, Quantity};
 
 use std::str::FromStr;
 
@@ -41,6 +51,16 @@ impl Chip {
     /// The architecture of the plain chip's engine, as Apple's compiler names it: `h13g` to `h18g`.
     pub const fn architecture(self) -> &'static str {
         ["h13g", "h14g", "h15g", "h16g", "h17g", "h18g"][self as usize]
+    }
+
+    /// The family of its engine, as Apple's compiler counts: 13 to 18.
+    pub const fn family(self) -> u32 {
+        self as u32 + 13
+    }
+
+    /// Its place in tables that have a column for each chip, oldest first.
+    pub const fn index(self) -> usize {
+        self as usize
     }
 
     /// The cores of one engine: 16 on all of them.

@@ -1,0 +1,314 @@
+//! Where each op of a program runs on a chip, and why.
+//!
+//! Three routes lead to the engine, and they take different programs. Core ML asks for each op whether the engine could do
+//! it, and then divides the program so that it is fastest. The direct route compiles the whole program for the engine or
+//! not at all. The E5RT route does so too, and has bridges for some ops. [`place`] says for each op where it goes on a
+//! [`Target`], with the reason, the cheapest change that would move it, and the evidence. What is said of one op stands in
+//! one table, a row an op.
+
+mod ask;
+mod rules;
+mod segment;
+mod support;
+mod table;
+
+pub use segment::{LAUNCH_MS, OUTPUT_MS, SWITCH_MS, Segment};
+pub use support::{Facts, Form, Known};
+pub use table::{OpRow, row, rows};
+
+use std::borrow::Cow;
+
+use crate::chip::{Chip, Evidence, Profile};
+use crate::mil::Name;
+use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
+use crate::verify::{Body, Function, Step};
+use ask::{Ask, Folded};
+
+/// The way by which a program comes to the engine.
+///
+/// ```
+/// use anemone::place::Route;
+/// assert_eq!("direct".parse(), Ok(Route::Direct));
+/// assert!(Route::Direct.is_whole() && !Route::CoreMl.is_whole());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Route {
+    /// Core ML: the program is divided between engine, CPU and, if wanted, GPU.
+    #[default]
+    CoreMl,
+    /// MIL compiled for the engine alone, as anemone itself does: the engine takes all of it, or none.
+    Direct,
+    /// The E5 runtime, whose compiler has bridges and decompositions that MIL alone does not reach.
+    E5rt,
+}
+
+impl Route {
+    /// Every route.
+    pub const ALL: [Route; 3] = [Route::CoreMl, Route::Direct, Route::E5rt];
+
+    /// Its name: `core-ml`, `direct` or `e5rt`.
+    pub const fn name(self) -> &'static str {
+        ["core-ml", "direct", "e5rt"][self as usize]
+    }
+
+    /// Whether the engine takes the whole program or nothing of it.
+    pub const fn is_whole(self) -> bool {
+        !matches!(self, Route::CoreMl)
+    }
+}
+
+impl std::str::FromStr for Route {
+    type Err = String;
+
+    /// The route of this name.
+    fn from_str(name: &str) -> Result<Self, String> {
+        Route::ALL
+            .into_iter()
+            .find(|r| r.name() == name)
+            .ok_or_else(|| format!("there is no route `{name}`; there is core-ml, direct and e5rt"))
+    }
+}
+
+/// What a program is placed on.
+///
+/// ```
+/// use anemone::{Chip, chip::Profile, place::{Route, Target}};
+/// let target = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+/// assert_eq!((target.profile, target.gpu), (Profile::Permissive, false));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The chip.
+    pub chip: Chip,
+    /// The way to its engine.
+    pub route: Route,
+    /// Which side to take where sources contradict each other.
+    pub profile: Profile,
+    /// Whether Core ML may use the GPU too.
+    pub gpu: bool,
+}
+
+impl Target {
+    /// Core ML on this chip with CPU and engine, permissive.
+    pub const fn new(chip: Chip) -> Self {
+        Self { chip, route: Route::CoreMl, profile: Profile::Permissive, gpu: false }
+    }
+}
+
+/// Where an op runs.
+///
+/// ```
+/// assert_eq!(anemone::place::Where::Ane.word(), "ane");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Where {
+    /// On the engine.
+    Ane,
+    /// On the GPU.
+    Gpu,
+    /// On the CPU.
+    Cpu,
+    /// Nowhere: the program is refused.
+    Refused,
+}
+
+impl Where {
+    /// The word: `ane`, `gpu`, `cpu` or `refused`.
+    pub const fn word(self) -> &'static str {
+        ["ane", "gpu", "cpu", "refused"][self as usize]
+    }
+}
+
+/// When something is found out on the way to the engine.
+///
+/// ```
+/// assert_eq!(anemone::place::Phase::Lower.word(), "lower");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The text is read.
+    Parse,
+    /// Ops, types and shapes are checked: the front end.
+    Type,
+    /// The engine's compiler makes its own program of it.
+    Lower,
+    /// The program is brought into memory.
+    Load,
+    /// The program runs.
+    Run,
+}
+
+impl Phase {
+    /// The word: `parse`, `type`, `lower`, `load` or `run`.
+    pub const fn word(self) -> &'static str {
+        ["parse", "type", "lower", "load", "run"][self as usize]
+    }
+}
+
+/// Where one op of a program runs, and why.
+#[derive(Clone, Debug)]
+pub struct OpPlacement {
+    /// The op.
+    pub op: &'static str,
+    /// The name of its first result.
+    pub name: Name,
+    /// Where the name of the op stands in the text.
+    pub span: Span,
+    /// Where it runs.
+    pub at: Where,
+    /// How the engine does it, if it does.
+    pub form: Form,
+    /// What is known of the op in this form on this chip.
+    pub facts: Facts,
+    /// When a refusal shows, if it is refused.
+    pub phase: Option<Phase>,
+    /// Why it runs there, in a sentence.
+    pub why: Cow<'static, str>,
+    /// The cheapest change that would bring it to the engine, if it is not there.
+    pub change: Option<Cow<'static, str>>,
+    /// How that is known.
+    pub evidence: Evidence,
+}
+
+impl OpPlacement {
+    /// Whether the engine could run it, wherever it was put.
+    pub fn on_engine(&self) -> bool {
+        self.form.is_on_engine()
+    }
+}
+
+/// Where the ops of a function run.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Target, Where}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64, 32, 32]> x) {
+///     tensor<fp16, [1, 64, 32, 32]> y = relu(x = x); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let placement = place::place(verified.main(), Target::new(Chip::M4));
+/// let relu = &placement.ops[0];
+/// // Core ML keeps a program this small on the CPU, although the engine could run it.
+/// assert!(relu.at == Where::Cpu && relu.on_engine());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// What it is placed on.
+    pub target: Target,
+    /// The name of the function.
+    pub function: Name,
+    /// Its ops in the order of the program, those of nested blocks behind the op around them. Constants are not ops.
+    pub ops: Vec<OpPlacement>,
+    /// Runs of ops at one place, in order; one that is refused stands by itself.
+    pub segments: Vec<Segment>,
+    /// What is refused, as diagnostics: errors on routes that take the whole program or nothing.
+    pub diagnostics: Diagnostics,
+}
+
+impl Placement {
+    /// How many ops run there.
+    pub fn count(&self, at: Where) -> usize {
+        self.ops.iter().filter(|o| o.at == at).count()
+    }
+
+    /// What is paid for launching segments and switching between devices, in milliseconds.
+    pub fn overhead_ms(&self) -> f64 {
+        self.segments.iter().map(|s| s.launch_ms + s.switch_ms + s.output_ms).sum()
+    }
+}
+
+/// Says where each op of a function runs on a target.
+pub fn place(function: &Function, target: Target) -> Placement {
+    let folded = Folded::of(function);
+    let mut judged = Vec::with_capacity(function.steps());
+    let mut diagnostics = Diagnostics::default();
+    let mut costs = Vec::with_capacity(function.steps());
+    walk(&function.body, &mut |step| {
+        let ask = Ask::new(function, step, &folded, target);
+        let placement = judge(&ask);
+        if let Some((code, note)) = &placement.1 {
+            diagnostics.push(diagnostic(&placement.0, code, note.as_ref(), target));
+        }
+        costs.push(segment::times(&ask, &placement.0));
+        judged.push(placement.0);
+    });
+    let segments = segment::segments(&mut judged, &costs, function, target);
+    diagnostics.sort();
+    Placement { target, function: function.name.clone(), ops: judged, segments, diagnostics }
+}
+
+/// Visits every step, those of blocks behind the step around them.
+fn walk(body: &Body, each: &mut dyn FnMut(&Step)) {
+    for step in &body.steps {
+        each(step);
+        step.blocks.iter().for_each(|b| walk(b, each));
+    }
+}
+
+/// What is to be said of a refusal besides the reason: its kind, and what is at the place.
+type Said = (&'static Code, Cow<'static, str>);
+
+/// Judges one op by itself: whether the engine takes it. Where Core ML then puts it, the segments say.
+fn judge(ask: &Ask<'_>) -> (OpPlacement, Option<Said>) {
+    let step = ask.step;
+    let name = step.outputs.first().map_or_else(|| Name::from(""), |&o| ask.function.value(o).name.clone());
+    let mut op = OpPlacement {
+        op: step.op.name,
+        name,
+        span: step.span,
+        at: Where::Ane,
+        form: Form::Native,
+        facts: Facts::default(),
+        phase: None,
+        why: Cow::Borrowed(""),
+        change: None,
+        evidence: Evidence::read("the op table"),
+    };
+    // The weights of `constexpr_` ops are expanded by the compiler or by the engine: their rows say which.
+    if ask.folded.is_folded(step) && !step.op.name.starts_with("constexpr_") {
+        op.form = Form::Folded;
+        op.why = Cow::Borrowed("it depends on constants only, and is computed when the program is compiled");
+        op.evidence = Evidence::read("the ANE guide");
+        return (op, None);
+    }
+    let row = table::row(step.op.name);
+    let support = support::of(row, ask.target);
+    op.facts = support.facts;
+    op.form = support.form;
+    op.evidence = support.evidence;
+    op.why = support.why;
+    let refusal = if support.form.is_on_engine() {
+        rules::refusal(row, ask).map(|r| {
+            op.facts = r.facts(op.facts);
+            (r.form, r.code, r.label, r.why, Some(r.change), r.evidence, r.phase)
+        })
+    } else {
+        let change = (!row.instead.is_empty()).then_some(Cow::Borrowed(row.instead));
+        let why = std::mem::take(&mut op.why);
+        let label = Cow::Borrowed("not an op of this engine");
+        Some((support.form, &codes::CHIP_OP, label, why, change, support.evidence, support.phase))
+    };
+    let Some((form, code, label, why, change, evidence, phase)) = refusal else { return (op, None) };
+    (op.form, op.why, op.change, op.evidence) = (form, why, change, evidence);
+    op.phase = Some(phase);
+    op.at = if ask.target.route.is_whole() { Where::Refused } else { Where::Cpu };
+    (op, Some((code, label)))
+}
+
+/// What is said of an op that the engine does not take.
+fn diagnostic(op: &OpPlacement, code: &'static Code, label: &str, target: Target) -> Diagnostic {
+    let d = Diagnostic::new(code, format!("on {}: {}", target.chip, op.why))
+        .at(op.span, label)
+        .note(format!("{}", op.evidence));
+    let d = match &op.change {
+        Some(change) => d.help(change.clone()),
+        None => d,
+    };
+    if target.route.is_whole() {
+        return d.fatal();
+    }
+    // Core ML runs it elsewhere, which is no fault of the program.
+    Diagnostic { severity: Severity::Note, ..d }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+//! The table: a row for each op of the op table.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::rules::{self as r, Rule};
+use super::support::{Alone, Form};
+use Alone::{Correct as C, Fails as X, Reachable as R, Untried as U, Walled as W};
+
+/// What is known of one op, whatever its arguments, and the rules for these.
+///
+/// ```
+/// use anemone::{Chip, place::{self, Form}};
+/// let sin = place::row("sin");
+/// assert_eq!((sin.form(Chip::M1), sin.form(Chip::M3)), (Form::Later, Form::Native));
+/// assert!(!sin.instead.is_empty());
+/// ```
+pub struct OpRow {
+    /// The op.
+    pub op: &'static str,
+    /// What to write instead where the engine has no such op.
+    pub instead: &'static str,
+    /// How the E5RT route does it on each chip, oldest first.
+    pub(super) by_chip: [Form; 6],
+    /// Whether Core ML finds it on the engine: asked on an M4.
+    pub(super) core_ml: Option<bool>,
+    /// What came of it when it was compiled for the engine alone: tried on an M5.
+    pub(super) alone: Alone,
+    /// How the engine does it, where that is worth saying.
+    pub(super) note: &'static str,
+    /// Who says that it is refused, against others: the reason, and the source.
+    pub(super) strict: Option<(&'static str, &'static str)>,
+    /// What its arguments must keep to.
+    pub(super) rules: &'static [Rule],
+}
+
+impl OpRow {
+    /// How the E5RT route does the op on a chip.
+    pub fn form(&self, chip: crate::chip::Chip) -> Form {
+        self.by_chip[chip.index()]
+    }
+
+    /// Whether Core ML finds the op on the engine, where somebody asked.
+    pub fn core_ml(&self) -> Option<bool> {
+        self.core_ml
+    }
+
+    /// Whether the op compiles for the engine alone, where somebody tried.
+    pub fn compiles_alone(&self) -> Option<bool> {
+        match self.alone {
+            Alone::Correct | Alone::Reachable => Some(true),
+            Alone::Fails | Alone::Walled => Some(false),
+            Alone::Untried => None,
+        }
+    }
+
+    const fn rules(mut self, rules: &'static [Rule]) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    const fn instead(mut self, instead: &'static str) -> Self {
+        self.instead = instead;
+        self
+    }
+
+    const fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    const fn strict(mut self, why: &'static str, source: &'static str) -> Self {
+        self.strict = Some((why, source));
+        self
+    }
+}
+
+impl std::fmt::Debug for OpRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpRow({})", self.op)
+    }
+}
+
+/// Every row, in the order of the op table.
+pub fn rows() -> impl Iterator<Item = &'static OpRow> {
+    ROWS.iter()
+}
+
+/// The row of an op of the op table.
+///
+/// # Panics
+///
+/// When no op of the op table has this name.
+pub fn row(op: &str) -> &'static OpRow {
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static OpRow>> =
+        LazyLock::new(|| ROWS.iter().map(|row| (row.op, row)).collect());
+    BY_NAME.get(op).copied().unwrap_or_else(|| panic!("`{op}` is no op of the op table"))
+}
+
+const fn op(op: &'static str, by_chip: [Form; 6], core_ml: Option<bool>, alone: Alone) -> OpRow {
+    OpRow { op, by_chip, core_ml, alone, instead: "", note: "", strict: None, rules: &[] }
+}
+
+const N: [Form; 6] = [Form::Native; 6];
+const B: [Form; 6] = [Form::Bridged; 6];
+const NO: [Form; 6] = [Form::Refused; 6];
+const M2: [Form; 6] = since(Form::Later, 1);
+const M3: [Form; 6] = since(Form::Later, 2);
+/// Bridged at first, native from M2 on.
+const B_M2: [Form; 6] = since(Form::Bridged, 1);
+/// Bridged at first, native from M3 on.
+const B_M3: [Form; 6] = since(Form::Bridged, 2);
+
+const fn since(before: Form, first: usize) -> [Form; 6] {
+    let mut forms = [Form::Native; 6];
+    let mut i = 0;
+    while i < first {
+        forms[i] = before;
+        i += 1;
+    }
+    forms
+}
+
+const YES: Option<bool> = Some(true);
+const CPU: Option<bool> = Some(false);
+const ASK: Option<bool> = None;
+
+const FOURIER: &str = "write it with `exp`, `log` and `sqrt`, or compute it on the host";
+const UNROLL: &str = "unroll it into `linear`, `sigmoid` and `tanh`, a step a frame";
+const HOST: &str = "compute it on the host, and give it as an input";
+const SCATTER: &str = "write it as `select` with a mask, or as a product with a one-hot matrix";
+const LOGICAL: &str = "write it with `minimum`, `maximum` or `mul` on 0 and 1 in fp16";
+const LIST: &str = "unroll the loop, and `concat` or `stack` the tensors";
+
+static ROWS: &[OpRow] = &[
+    // elementwise
+    op("abs", N, YES, C),
+    op("acos", NO, CPU, X).instead(FOURIER),
+    op("add", N, YES, C),
+    op("asin", NO, CPU, X).instead(FOURIER),
+    op("atan", N, YES, C),
+    op("atanh", NO, CPU, X).instead(FOURIER),
+    op("cast", N, YES, X).instead("take and give fp16, so that nothing is cast").rules(&[r::cast]),
+    op("ceil", N, YES, C),
+    op("clip", N, YES, C),
+    op("cos", M3, YES, R).instead("write it as a polynomial of `mul` and `add`"),
+    op("cosh", NO, CPU, X).instead(FOURIER),
+    op("equal", N, YES, R),
+    op("erf", N, YES, R),
+    op("exp", N, YES, R),
+    op("exp2", N, YES, C),
+    op("floor", N, YES, C),
+    op("floor_div", N, YES, C),
+    op("greater", N, YES, R),
+    op("greater_equal", N, YES, R),
+    op("inverse", N, YES, C),
+    op("less", N, YES, R),
+    op("less_equal", N, YES, R),
+    op("log", N, YES, C),
+    op("logical_and", NO, YES, X).instead(LOGICAL),
+    op("logical_not", N, YES, X).instead("write it as `sub(x = 1, y = x)` in fp16"),
+    op("logical_or", NO, YES, X).instead(LOGICAL),
+    op("logical_xor", NO, YES, X).instead(LOGICAL),
+    op("maximum", N, YES, C),
+    op("minimum", N, YES, C),
+    op("mod", NO, CPU, X).instead("write it as `x - floor(x / y) * y`"),
+    op("mul", N, YES, R),
+    op("not_equal", N, YES, R),
+    op("pow", N, YES, C),
+    op("real_div", N, YES, C),
+    op("round", N, YES, C),
+    op("rsqrt", N, YES, C)
+        .instead("write it as `pow(x = x, y = -0.5)`")
+        .strict("some reports say that the compiler refuses `rsqrt`", "Orion, rane, Espresso"),
+    op("select", N, YES, C),
+    op("sign", N, YES, C),
+    op("sin", M3, YES, R).instead("write it as a polynomial of `mul` and `add`"),
+    op("sinh", NO, CPU, X).instead(FOURIER),
+    op("sqrt", N, YES, C),
+    op("square", N, YES, C),
+    op("sub", N, YES, R),
+    op("tan", NO, CPU, X).instead("write it as `sin` through `cos`"),
+    op("tanh", N, YES, C),
+    op("threshold", N, YES, R),
+    // activations
+    op("clamped_relu", N, YES, C),
+    op("elu", N, YES, R),
+    op("gelu", N, YES, R)
+        .instead("write it with `tanh`")
+        .strict("one report says that the compiler refuses `gelu`", "Orion"),
+    op("leaky_relu", N, YES, C),
+    op("linear_activation", N, YES, C),
+    op("prelu", N, YES, R).rules(&[r::prelu]),
+    op("relu", N, YES, R),
+    op("relu6", N, YES, R),
+    op("scaled_tanh", N, YES, C),
+    op("sigmoid", N, YES, C),
+    op("sigmoid_hard", N, YES, C),
+    op("silu", N, YES, C),
+    op("softmax", N, YES, R),
+    op("softplus", N, YES, R),
+    op("softplus_parametric", N, YES, R),
+    op("softsign", N, YES, C),
+    op("thresholded_relu", N, YES, R),
+    // reductions
+    op("reduce_argmax", N, CPU, X)
+        .instead("find the largest with `reduce_max`, and the index on the host")
+        .rules(&[r::argmax]),
+    op("reduce_argmin", B_M3, CPU, X)
+        .instead("find the smallest with `reduce_min`, and the index on the host")
+        .rules(&[r::argmax]),
+    op("reduce_l1_norm", N, YES, C),
+    op("reduce_l2_norm", N, YES, C),
+    op("reduce_log_sum", N, YES, R),
+    op("reduce_log_sum_exp", N, YES, R),
+    op("reduce_max", N, YES, C),
+    op("reduce_mean", N, YES, C)
+        .instead("write it as `reduce_sum`, and `mul` by one over the count")
+        .strict("some reports say that the compiler refuses `reduce_mean`", "rane, Espresso"),
+    op("reduce_min", N, YES, R),
+    op("reduce_prod", NO, CPU, X)
+        .instead("write it as `exp` of the `reduce_sum` of `log`, for positive numbers"),
+    op("reduce_sum", N, YES, C),
+    op("reduce_sum_square", N, YES, R),
+    op("cumsum", N, CPU, X).instead("write it as `matmul` with a triangle of ones"),
+    // norms
+    op("batch_norm", N, YES, C),
+    op("instance_norm", N, YES, R),
+    op("l2_norm", N, YES, R),
+    op("layer_norm", N, YES, C),
+    op("local_response_norm", N, YES, R).rules(&[r::response_norm]),
+    // products
+    op("linear", N, YES, R).rules(&[r::linear]),
+    op("matmul", N, YES, C).rules(&[r::matmul]),
+    op("einsum", N, YES, C).note("the engine does it as `matmul` and `transpose`"),
+    op("conv", N, YES, R).rules(&[r::conv_kernel, r::conv_weight]),
+    op("conv_transpose", N, YES, R).rules(&[r::conv_transpose, r::conv_weight]),
+    op("conv_quantized", B, ASK, W).instead("write it as `conv` between `dequantize` and `quantize`"),
+    op("avg_pool", N, YES, C).rules(&[r::avg_pool]),
+    op("max_pool", N, YES, R).rules(&[r::max_pool]),
+    op("l2_pool", N, YES, C),
+    op("scaled_dot_product_attention", N, YES, C).instead("write it as `matmul`, `softmax`, `matmul`"),
+    // recurrences
+    op("rnn", NO, CPU, X).instead(UNROLL),
+    op("gru", NO, CPU, X).instead(UNROLL),
+    op("lstm", NO, CPU, X).instead(UNROLL),
+    // shapes
+    op("reshape", N, YES, C),
+    op("reshape_like", N, ASK, W).instead("write it as `reshape`"),
+    op("expand_dims", N, YES, C),
+    op("squeeze", N, YES, C),
+    op("flatten2d", N, YES, R),
+    op("shape", NO, ASK, X).instead("write the shape down as a constant"),
+    op("identity", N, YES, R),
+    op("transpose", N, YES, C).rules(&[r::transpose]),
+    op("reverse", N, YES, C),
+    op("reverse_sequence", NO, CPU, X).instead("reverse on the host, or `gather` with constant indices"),
+    op("sliding_windows", NO, CPU, X).instead("`stack` slices, or write the op behind it as `conv`"),
+    op("band_part", NO, CPU, X).instead("`mul` by a constant mask"),
+    // blocks
+    op("depth_to_space", N, YES, C).rules(&[r::factor]),
+    op("space_to_depth", N, YES, C).rules(&[r::factor]),
+    op("pixel_shuffle", N, YES, C).rules(&[r::factor]),
+    op("pixel_unshuffle", N, YES, R).rules(&[r::factor]),
+    op("batch_to_space", N, YES, C).rules(&[r::block]),
+    op("space_to_batch", N, YES, C).rules(&[r::block]),
+    // joins
+    op("concat", N, YES, R)
+        .instead("write the parts into one tensor with `pad` and `add`")
+        .strict("one report says that the compiler refuses `concat`", "Orion"),
+    op("stack", N, YES, C),
+    op("split", N, YES, R),
+    op("tile", N, YES, C).instead("`concat` the tensor with itself").rules(&[r::tile]).strict(
+        "one report says that after `tile` every evaluation of the process fails",
+        "skyfallsin's field guide",
+    ),
+    // creation
+    op("fill", N, YES, R),
+    op("fill_like", N, YES, C),
+    op("range_1d", B, CPU, X).instead("write the numbers down as a constant"),
+    op("one_hot", NO, CPU, X).instead("`gather` rows of a constant identity matrix on the host"),
+    // slices
+    op("slice_by_index", B, YES, C)
+        .note("a slice with fixed bounds becomes part of the op around it")
+        .rules(&[r::slice_bounds]),
+    op("slice_by_size", N, YES, R).rules(&[r::slice_bounds]),
+    op("slice_update", N, ASK, X).instead("`concat` the parts").rules(&[r::slice_bounds]),
+    op("crop", N, ASK, R),
+    op("pad", N, YES, R).rules(&[r::pad]),
+    // gathers
+    op("gather", N, YES, X).instead("`slice_by_index` and `concat`").rules(&[r::indices, r::gather_envelope]),
+    op("gather_along_axis", N, YES, X)
+        .instead("`slice_by_index` and `concat`")
+        .rules(&[r::indices_alone, r::gather_envelope]),
+    op("gather_nd", N, YES, X)
+        .instead("`slice_by_index` and `concat`")
+        .rules(&[r::indices, r::gather_envelope]),
+    op("scatter", NO, CPU, X).instead(SCATTER),
+    op("scatter_along_axis", NO, CPU, X).instead(SCATTER),
+    op("scatter_nd", NO, CPU, X).instead(SCATTER),
+    // sorting
+    op("topk", M2, YES, C).instead("find the largest on the host").rules(&[r::topk]),
+    op("argsort", M2, CPU, W).instead("sort on the host"),
+    op("non_zero", NO, CPU, X).instead("keep the mask, and `select` with it"),
+    op("non_maximum_suppression", B, ASK, R)
+        .instead("suppress on the host")
+        .note("it compiles for the engine, and the guide says that CPU or GPU runs it")
+        .rules(&[r::boxes]),
+    // images
+    op("resize", B_M2, YES, R),
+    op("resize_bilinear", B_M2, YES, R),
+    op("resize_nearest_neighbor", B_M2, YES, R),
+    op("upsample_bilinear", B_M2, YES, R),
+    op("upsample_nearest_neighbor", B_M2, YES, C),
+    op("resample", M2, YES, R).instead("resample on the host"),
+    op("affine", M2, YES, R).instead("transform on the host"),
+    op("crop_resize", M2, CPU, X).instead("`slice_by_size`, then `resize_bilinear`"),
+    // quantization
+    op("quantize", N, YES, C).strict("one report says that the compiler refuses `quantize`", "Espresso"),
+    op("dequantize", N, YES, C).strict("one report says that the compiler refuses `dequantize`", "Espresso"),
+    op("constexpr_affine_dequantize", B_M3, YES, R),
+    op("constexpr_blockwise_shift_scale", B_M3, YES, C),
+    op("constexpr_sparse_to_dense", N, YES, R),
+    op("constexpr_sparse_blockwise_shift_scale", B_M3, YES, R),
+    op("constexpr_cast", NO, YES, C).instead("store the weights in fp16"),
+    op("constexpr_lut_to_dense", N, YES, R),
+    op("constexpr_lut_to_sparse", N, YES, R),
+    // random numbers
+    op("random_bernoulli", NO, CPU, X).instead(HOST),
+    op("random_categorical", NO, CPU, X).instead(HOST),
+    op("random_normal", NO, CPU, X).instead(HOST),
+    op("random_uniform", B_M3, CPU, X).instead(HOST),
+    // state
+    op("read_state", N, YES, U),
+    op("write_state", N, YES, U),
+    op("coreml_update_state", N, YES, U),
+    // control
+    op("const", B, YES, U).note("constants are part of the op that reads them"),
+    op("cond", B, CPU, W).instead("compute both, and `select`"),
+    op("while_loop", B, CPU, W).instead("unroll the loop"),
+    op("classify", B, CPU, W).instead("find the label on the host"),
+    op("tensor_buffer_to_tensor", B, ASK, U),
+    op("tensor_to_tensor_buffer", B, ASK, U),
+    // lists
+    op("make_list", NO, CPU, W).instead(LIST),
+    op("list_length", NO, CPU, W).instead(LIST),
+    op("list_read", NO, CPU, W).instead(LIST),
+    op("list_gather", NO, CPU, W).instead(LIST),
+    op("list_write", NO, CPU, W).instead(LIST),
+    op("list_scatter", NO, CPU, W).instead(LIST),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops;
+
+    /// Row X1: one row for each op of the op table, in its order.
+    #[test]
+    fn the_table_has_the_ops_of_the_op_table() {
+        let rows: Vec<_> = rows().map(|r| r.op).collect();
+        let mut table = ops::all().map(|op| op.name);
+        for (i, name) in rows.iter().enumerate() {
+            assert_eq!(Some(*name), table.next(), "row {i}");
+        }
+        assert_eq!(table.next(), None);
+    }
+
+    /// What no engine has is replaced by something.
+    #[test]
+    fn what_is_refused_says_what_to_write_instead() {
+        for row in rows() {
+            let refused = row.by_chip.contains(&Form::Refused)
+                || row.by_chip.contains(&Form::Later)
+                || matches!(row.alone, Alone::Fails | Alone::Walled)
+                || row.core_ml == CPU;
+            assert!(!refused || !row.instead.is_empty(), "{}", row.op);
+        }
+    }
+}
