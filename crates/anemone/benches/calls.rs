@@ -81,7 +81,7 @@ fn a_plan(bencher: Bencher<'_, '_>, form: &Form) {
     let (x, mut y) = (tensor(form.shape), tensor(form.shape));
     let mut arena = plan.arena();
     let results = y.bytes_mut().expect("the tensor is ours alone");
-    let mut run = || plan.run(&mut arena, &[x.bytes()], &mut [&mut *results], 1).expect("it runs");
+    let mut run = || plan.run(&mut arena, &[x.bytes()], &mut [&mut *results], &mut [], 1).expect("it runs");
     run();
     bencher.bench_local(&mut run);
     check(&numbers(&y));

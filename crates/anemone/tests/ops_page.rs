@@ -166,9 +166,9 @@ fn dtypes_of(edition: &Edition) -> String {
 
 fn tolerance(op: &Op) -> String {
     match (op.fast, op.tolerance) {
-        (Fast::Prepared(_) | Fast::Finishing(_), Tolerance::Exact) => "exact".into(),
-        (Fast::Prepared(_) | Fast::Finishing(_), Tolerance::Ulp(n)) => format!("{n} ulp"),
-        (Fast::Prepared(_) | Fast::Finishing(_), Tolerance::Sum(n)) => format!("{n} ε"),
+        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Exact) => "exact".into(),
+        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Ulp(n)) => format!("{n} ulp"),
+        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Sum(n)) => format!("{n} ε"),
         _ => "exact".into(),
     }
 }
@@ -212,9 +212,8 @@ fn tables() -> String {
                 _ => "yes",
             };
             let cpu = match op.fast {
-                Fast::Prepared(_) | Fast::Finishing(_) => "kernels",
-                Fast::Alias | Fast::Meaning => "as the meaning",
-                Fast::None => "none",
+                Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) => "kernels",
+                Fast::Alias | Fast::State(_) | Fast::Meaning => "as the meaning",
             };
             let sources: Vec<_> =
                 evidence.sources.iter().map(|(s, t)| format!("{s} {}", widest(t))).collect();

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         opsets: Opset::ALL.iter().map(|o| o.name()).collect(),
         ops: ops::all().count(),
         ops_with_reference: ops::all().filter(|o| o.has_meaning()).count(),
-        ops_with_kernels: ops::all().filter(|o| o.fast.exists()).count(),
+        ops_with_kernels: ops::all().filter(|o| o.fast.has_kernels()).count(),
     };
     if args.json {
         return terminal.json(&info);
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     writeln!(terminal, "opsets    {}", info.opsets.join(", "))?;
     writeln!(
         terminal,
-        "ops       {}; {} can be run, {} of them in a fast way",
+        "ops       {}; {} can be run, {} of them with kernels",
         info.ops, info.ops_with_reference, info.ops_with_kernels
     )?;
     Ok(())

@@ -66,7 +66,7 @@ fn print_all(ops: &[&'static Op], terminal: &mut Terminal) -> Result<(), Failure
         ("SINCE", Align::Left),
         ("RESULTS", Align::Right),
         ("REFERENCE", Align::Left),
-        ("FAST", Align::Left),
+        ("KERNELS", Align::Left),
         ("COMPUTES", Align::Left),
     ]);
     let yes = |b: bool| if b { "yes" } else { "-" }.to_string();
@@ -76,15 +76,15 @@ fn print_all(ops: &[&'static Op], terminal: &mut Terminal) -> Result<(), Failure
             op.since().name().to_string(),
             results(op.results),
             yes(op.has_meaning()),
-            yes(op.fast.exists()),
+            yes(op.fast.has_kernels()),
             op.summary.to_string(),
         ]);
     }
     table.print(terminal)?;
     if !terminal.is_quiet() {
         let meanings = ops.iter().filter(|o| o.has_meaning()).count();
-        let fast = ops.iter().filter(|o| o.fast.exists()).count();
-        writeln!(terminal, "\n{} ops; {meanings} can be run, {fast} of them in a fast way", ops.len())?;
+        let kernels = ops.iter().filter(|o| o.fast.has_kernels()).count();
+        writeln!(terminal, "\n{} ops; {meanings} can be run, {kernels} of them with kernels", ops.len())?;
     }
     Ok(())
 }
@@ -99,13 +99,12 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Fast::Prepared(_) | Fast::Finishing(_) => {
+        Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) => {
             writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?
         }
-        Fast::Alias | Fast::Meaning => {
+        Fast::Alias | Fast::State(_) | Fast::Meaning => {
             writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
         }
-        Fast::None => writeln!(terminal, "  fast:      no, the cpu engine uses the reference")?,
     }
     for edition in op.editions {
         writeln!(terminal)?;
@@ -243,7 +242,7 @@ impl Row {
             params: params.collect(),
             in_attributes: edition.in_attributes,
             reference: op.has_meaning(),
-            cpu: op.fast.exists(),
+            cpu: op.fast.has_kernels(),
             tolerance: match op.tolerance {
                 Tolerance::Exact => ToleranceRow::Exact,
                 Tolerance::Ulp(n) => ToleranceRow::Ulp(n),

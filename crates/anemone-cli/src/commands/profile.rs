@@ -116,8 +116,8 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     drop(progress);
     let plan = loaded.plan().ok_or_else(|| {
         Failure::program(format!(
-            "`{}` has no plan whose steps could be timed: it has states, nested blocks, or shapes that depend on its \
-             inputs; `anemone bench` times whole runs",
+            "`{}` has no plan whose steps could be timed: it has nested blocks, lists, or shapes that depend on \
+             its inputs; `anemone bench` times whole runs",
             escape(&function.name)
         ))
     })?;
@@ -160,13 +160,15 @@ fn time(
         Tensor::zeros(io.ty.dtype, &io.ty.shape.known().unwrap_or_default())
             .map_err(|e| Failure::program(format!("`{}` cannot be made: {e}", escape(&io.name))))
     };
-    let mut outputs: Vec<Tensor> = plan.outputs().iter().map(zeros).collect::<Result<_, _>>()?;
+    let make = |ios: &[Io]| ios.iter().map(zeros).collect::<Result<Vec<_>, _>>();
+    let (mut outputs, mut states) = (make(plan.outputs())?, make(plan.states())?);
     // Nobody shares a tensor that was just made.
     let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().filter_map(Tensor::bytes_mut).collect();
+    let mut states: Vec<&mut [u8]> = states.iter_mut().filter_map(Tensor::bytes_mut).collect();
     let mut arena = plan.arena();
     let mut once = || {
         let mut times = vec![Duration::ZERO; plan.steps().len()];
-        plan.run_timed(&mut arena, &inputs, &mut outputs, threads, &mut times)
+        plan.run_timed(&mut arena, &inputs, &mut outputs, &mut states, threads, &mut times)
             .map(|()| times)
             .map_err(|d| Failure::program(d.to_string()))
     };

@@ -2,11 +2,10 @@
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use anemone_apple::Claim;
-use smallvec::SmallVec;
 
 use super::event::Watch;
 use super::software::Software;
@@ -78,8 +77,8 @@ impl<D: FnOnce(Result<(), Error>)> Drop for End<D> {
 /// run.
 struct Taken<S: Deref<Target = Software>> {
     // Given back before the turn is.
-    inputs: SmallVec<[ReadGuard; 4]>,
-    outputs: SmallVec<[WriteGuard; 4]>,
+    inputs: Vec<ReadGuard>,
+    outputs: Vec<WriteGuard>,
     turn: Turn<S>,
 }
 
@@ -105,13 +104,28 @@ impl<S: Deref<Target = Software>> Taken<S> {
     /// What somebody has locked is found before anything is computed.
     fn new(software: S) -> Result<Self, Error> {
         let turn = Turn::new(software)?;
-        let outputs = turn.0.outputs.iter().map(Surface::lock_mut).collect::<Result<_, _>>()?;
-        let inputs = turn.0.inputs.iter().map(Surface::lock).collect::<Result<_, _>>()?;
-        Ok(Self { inputs, outputs, turn })
+        let (inputs, outputs) = std::mem::take(&mut *turn.0.guards.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut taken = Self { inputs, outputs, turn };
+        for surface in &taken.turn.0.outputs {
+            taken.outputs.push(surface.lock_mut()?);
+        }
+        for surface in &taken.turn.0.inputs {
+            taken.inputs.push(surface.lock()?);
+        }
+        Ok(taken)
     }
 
     fn run(&mut self) -> Result<(), Error> {
         self.turn.0.compute(&self.inputs, &mut self.outputs)
+    }
+}
+
+impl<S: Deref<Target = Software>> Drop for Taken<S> {
+    fn drop(&mut self) {
+        self.inputs.clear();
+        self.outputs.clear();
+        let rooms = (std::mem::take(&mut self.inputs), std::mem::take(&mut self.outputs));
+        *self.turn.0.guards.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
     }
 }
 

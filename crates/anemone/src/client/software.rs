@@ -4,15 +4,14 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use anemone_kernels::memory::Buffer;
-use smallvec::SmallVec;
 
 use super::engine::{Loaded, Running};
 use super::sync::AtomicBool;
 use super::workers::Workers;
-use crate::device::{self, States};
+use crate::device::{self, Held, States};
 use crate::error::Error;
-use crate::plan::{Arena, Plan};
-use crate::surface::{Port, Surface, TensorLayout, gather, scatter};
+use crate::plan::{Arena, Plan, recycled};
+use crate::surface::{Port, ReadGuard, Surface, TensorLayout, WriteGuard, gather, scatter};
 use crate::types::Tensor;
 
 /// What the software engine needs to run.
@@ -24,6 +23,8 @@ pub(super) struct Software {
     states: States,
     /// Whether an evaluation is under way.
     pub(super) runs: AtomicBool,
+    /// Room for the locks of the surfaces, empty between runs.
+    pub(super) guards: Mutex<(Vec<ReadGuard>, Vec<WriteGuard>)>,
     /// What runs of the program's plan work in, if it has one.
     memory: Option<Mutex<Memory>>,
 }
@@ -35,15 +36,19 @@ struct Memory {
     /// The elements of inputs, and of outputs, without the padding that their surfaces have; empty where there is none.
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
+    states: Held,
+    /// Room for what a run is given, empty between runs.
+    rooms: (Vec<&'static [u8]>, Vec<&'static mut [u8]>, Vec<&'static mut [u8]>),
 }
 
 impl Memory {
-    fn new(plan: &Plan, loaded: &Loaded) -> Self {
+    fn new(plan: &Plan, loaded: &Loaded, states: Held) -> Self {
         let staged = |ports: &[Port]| {
             let bytes = |l: &TensorLayout| if l.is_dense() { 0 } else { l.logical_bytes() };
             ports.iter().map(|p| Buffer::zeroed(bytes(&p.layout))).collect()
         };
-        Self { arena: plan.arena(), inputs: staged(loaded.inputs()), outputs: staged(loaded.outputs()) }
+        let (inputs, outputs) = (staged(loaded.inputs()), staged(loaded.outputs()));
+        Self { arena: plan.arena(), inputs, outputs, states, rooms: Default::default() }
     }
 }
 
@@ -56,8 +61,17 @@ impl Software {
     ) -> Result<Self, Error> {
         let states = model.new_states().map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
         let (inputs, outputs) = (inputs.to_vec(), outputs.to_vec());
-        let memory = model.plan().map(|plan| Mutex::new(Memory::new(plan, loaded)));
-        Ok(Self { loaded: loaded.clone(), inputs, outputs, states, runs: AtomicBool::new(false), memory })
+        let mut software = Self {
+            loaded: loaded.clone(),
+            inputs,
+            outputs,
+            states: States::new(),
+            runs: AtomicBool::new(false),
+            guards: Mutex::default(),
+            memory: None,
+        };
+        software.set_states(states);
+        Ok(software)
     }
 
     pub(super) fn states(&self) -> &States {
@@ -65,7 +79,9 @@ impl Software {
     }
 
     pub(super) fn set_states(&mut self, states: States) {
-        self.states = states;
+        let plan = self.engine().0.plan();
+        let memory = plan.and_then(|plan| Some(Memory::new(plan, &self.loaded, Held::new(plan, &states)?)));
+        (self.states, self.memory) = (states, memory.map(Mutex::new));
     }
 
     pub(super) fn workers(&self) -> &Workers {
@@ -97,7 +113,7 @@ impl Software {
         }
     }
 
-    /// Runs a program whose shapes are not all known, or that has states.
+    /// Runs a program that has no plan.
     fn step_by_step<R: Deref<Target = [u8]>, W: DerefMut<Target = [u8]>>(
         &self,
         inputs: &[R],
@@ -131,32 +147,28 @@ fn planned<R: Deref<Target = [u8]>, W: DerefMut<Target = [u8]>>(
     inputs: &[R],
     outputs: &mut [W],
 ) -> Result<(), Error> {
-    let Memory { arena, inputs: staged_inputs, outputs: staged_outputs } = memory;
-    let given: SmallVec<[&[u8]; 8]> = loaded
-        .inputs()
-        .iter()
-        .zip(inputs)
-        .zip(staged_inputs)
-        .map(|((port, held), staged)| {
-            if port.layout.is_dense() {
-                return &held[..port.layout.logical_bytes()];
-            }
-            gather(held, &port.layout, 0..port.layout.channels, staged.bytes_mut());
-            staged.bytes()
-        })
-        .collect();
-    let mut results: SmallVec<[&mut [u8]; 8]> = loaded
-        .outputs()
-        .iter()
-        .zip(&mut *outputs)
-        .zip(&mut *staged_outputs)
-        .map(|((port, held), staged)| match port.layout.is_dense() {
-            true => &mut held[..port.layout.logical_bytes()],
-            false => staged.bytes_mut(),
-        })
-        .collect();
-    let ran = plan.run(arena, &given, &mut results, threads);
-    drop(results);
+    let Memory { arena, inputs: staged_inputs, outputs: staged_outputs, states, rooms } = memory;
+    let (given_room, results_room, states_room) = std::mem::take(rooms);
+    let mut given: Vec<&[u8]> = recycled(given_room);
+    given.extend(loaded.inputs().iter().zip(inputs).zip(staged_inputs).map(|((port, held), staged)| {
+        if port.layout.is_dense() {
+            return &held[..port.layout.logical_bytes()];
+        }
+        gather(held, &port.layout, 0..port.layout.channels, staged.bytes_mut());
+        staged.bytes()
+    }));
+    let mut results: Vec<&mut [u8]> = recycled(results_room);
+    let ports = loaded.outputs().iter().zip(&mut *outputs).zip(&mut *staged_outputs);
+    results.extend(ports.map(|((port, held), staged)| match port.layout.is_dense() {
+        true => &mut held[..port.layout.logical_bytes()],
+        false => staged.bytes_mut(),
+    }));
+    let mut taken = states.take();
+    let mut variables: Vec<&mut [u8]> = recycled(states_room);
+    variables.extend(taken.bytes_mut());
+    let ran = plan.run(arena, &given, &mut results, &mut variables, threads);
+    *rooms = (recycled(given), recycled(results), recycled(variables));
+    drop(taken);
     ran?;
     for ((port, held), staged) in loaded.outputs().iter().zip(outputs).zip(staged_outputs) {
         if !port.layout.is_dense() {

@@ -26,12 +26,14 @@
 
 pub mod ane;
 pub mod compare;
+mod held;
 mod load;
 mod observe;
 mod run;
 
 use std::collections::BTreeMap;
 
+pub(crate) use held::Held;
 pub use load::load;
 pub use observe::Observed;
 pub use run::Loaded;

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::held::Held;
 use super::observe::{Before, Observed};
 use super::{Engine, Error, Feature, Options, Outputs, States};
 use crate::mil::Name;
@@ -212,8 +213,10 @@ impl Loaded {
     /// `input-missing`, `input-unknown`, `input-type`; what an op finds out when it runs, such as an index outside a
     /// tensor; and `run-limit` when the run needs more memory or turns than [`Options`] allow.
     pub fn run(&self, inputs: &[(&str, Tensor)], states: &States) -> Result<Outputs, Error> {
-        if let Some(plan) = &self.plan {
-            return self.run_plan(plan, inputs);
+        if let Some(plan) = &self.plan
+            && let Some(mut held) = Held::new(plan, states)
+        {
+            return self.run_plan(plan, inputs, &mut held);
         }
         self.run_with(inputs, states, Values::new(&self.function, &self.constants))
     }
@@ -254,7 +257,12 @@ impl Loaded {
     }
 
     /// Runs the plan of the function on tensors.
-    fn run_plan(&self, plan: &Plan, inputs: &[(&str, Tensor)]) -> Result<Outputs, Error> {
+    fn run_plan(
+        &self,
+        plan: &Plan,
+        inputs: &[(&str, Tensor)],
+        held: &mut Held,
+    ) -> Result<Outputs, Error> {
         self.known_inputs(inputs)?;
         let mut given: Vec<&[u8]> = Vec::with_capacity(plan.inputs().len());
         for feature in &self.inputs {
@@ -277,7 +285,9 @@ impl Loaded {
             results.iter_mut().map(|t| t.bytes_mut().expect("a new tensor is nobody else's")).collect();
         let idle = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut arena = idle.unwrap_or_else(|| plan.arena());
-        let outcome = plan.run(&mut arena, &given, &mut written, self.options.threads);
+        let mut held = held.take();
+        let mut states: Vec<&mut [u8]> = held.bytes_mut().collect();
+        let outcome = plan.run(&mut arena, &given, &mut written, &mut states, self.options.threads);
         self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
         outcome?;
         Ok(plan.outputs().iter().zip(results).map(|(io, t)| (io.name.clone(), t.into())).collect())
@@ -494,16 +504,16 @@ impl Loaded {
         values: &Values<'_>,
     ) -> Result<Option<Vec<Datum>>, Fault> {
         let threads = self.options.threads;
-        let prepared = match planned.step.op.fast.prepare().filter(|_| planned.fixed) {
-            Some(prepare) => planned.prepared.get_or_init(|| {
+        let prepared = match planned.fixed {
+            true => planned.prepared.get_or_init(|| {
                 let arg = |v: ValueId| Arg {
                     ty: &self.function.value(v).ty,
                     value: values.constants[v.index()].as_ref(),
                 };
                 // What needs a value that is not constant is prepared at every run.
-                prepare(&planned.step.args(&planned.types, arg), types).ok().flatten()
+                planned.step.op.prepared(&planned.step.args(&planned.types, arg), types).ok().flatten()
             }),
-            None => &None,
+            false => &None,
         };
         let Some(prepared) = prepared else { return args.op.fast_results(args, types, threads) };
         let given: Vec<&[u8]> = planned

@@ -76,10 +76,12 @@ pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 /// How an engine that wants to be fast computes an op.
 ///
 /// ```
-/// use anemone::ops;
-/// assert!(ops::find("conv").unwrap().fast.has_kernels());
-/// let without: Vec<_> = ops::all().filter(|op| op.has_meaning() && !op.fast.exists()).collect();
-/// println!("{} ops run by their meaning alone", without.len());
+/// use anemone::{mil::op::{Access, Fast}, ops};
+/// let conv = ops::find("conv").unwrap().fast;
+/// assert!(conv.has_kernels() && conv.prepare().is_some());
+/// // Of a write into a cache only what changes is written, where the cache is not needed as it was.
+/// assert!(matches!(ops::find("slice_update").unwrap().fast, Fast::Updating(_)));
+/// assert!(matches!(ops::find("read_state").unwrap().fast, Fast::State(Access::Read)));
 /// ```
 #[derive(Clone, Copy)]
 pub enum Fast {
@@ -87,15 +89,18 @@ pub enum Fast {
     Prepared(Prepare),
     /// With kernels that are prepared once, and also do what comes [after](Args::after) before they write.
     Finishing(Prepare),
+    /// With kernels that are prepared once, and find the elements of their first argument in their only result, of which
+    /// they write what changes. They refuse before they have written.
+    Updating(Prepare),
     /// Its only result has the elements of its first argument, which need not be moved.
     Alias,
+    /// By reading or setting a state, for which elements are moved only where a value is still needed that the state does
+    /// not hold any more.
+    State(Access),
     /// By its meaning, which is as fast as it gets: the op only names or shares values, so that no element is copied
-    /// (`read_state`, `list_read`); it gives one number (`list_length`), or as many as it finds (`non_zero`); it takes
-    /// items of lists apart or puts them together (`list_gather`); it runs blocks, whose steps are fast by themselves
-    /// (`cond`); or each of its steps depends on the one before (`non_maximum_suppression`).
+    /// (`list_read`); it gives one number (`list_length`), or as many as it finds (`non_zero`); it takes items of lists
+    /// apart or puts them together (`list_gather`); or it runs blocks, whose steps are fast by themselves (`cond`).
     Meaning,
-    /// By its meaning, element by element: nobody has written a fast way.
-    None,
 }
 
 impl Fast {
@@ -104,18 +109,31 @@ impl Fast {
         self.prepare().is_some()
     }
 
-    /// What prepares its kernels.
+    /// What prepares its kernels. [`Op::prepared`] prepares those that need nothing in their results.
     pub fn prepare(self) -> Option<Prepare> {
         match self {
-            Fast::Prepared(prepare) | Fast::Finishing(prepare) => Some(prepare),
-            Fast::Alias | Fast::Meaning | Fast::None => None,
+            Fast::Prepared(prepare) | Fast::Finishing(prepare) | Fast::Updating(prepare) => Some(prepare),
+            Fast::Alias | Fast::State(_) | Fast::Meaning => None,
         }
     }
+}
 
-    /// Whether there is a fast way.
-    pub fn exists(self) -> bool {
-        !matches!(self, Fast::None)
-    }
+/// What an op does with a state.
+///
+/// ```
+/// use anemone::{mil::op::{Access, Fast}, ops};
+/// let of = |op| match ops::find(op).unwrap().fast { Fast::State(access) => access, _ => panic!() };
+/// let ops = ["read_state", "write_state", "coreml_update_state"];
+/// assert_eq!(ops.map(of), [Access::Read, Access::Write, Access::Update]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its result is what the state, its only argument, holds.
+    Read,
+    /// Sets the state, its first argument, to its second one, and has no result.
+    Write,
+    /// Sets the state, its first argument, to its second one, which is its result too.
+    Update,
 }
 
 /// What an op means.
@@ -335,8 +353,22 @@ impl Op {
         types: &[Type],
         threads: usize,
     ) -> Result<Option<Vec<Datum>>, Fault> {
+        self.prepared(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
+    }
+
+    /// Prepares the kernels for a step; `None` where this case has no fast way. They write all of their results.
+    ///
+    /// # Errors
+    ///
+    /// As [`Op::fast_results`], and `not-constant` where the kernels need a value that is not known yet.
+    pub fn prepared(&self, args: &Args<'_>, types: &[Type]) -> Result<Option<Prepared>, Fault> {
         let Some(prepare) = self.fast.prepare() else { return Ok(None) };
-        prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose()
+        let prepared = prepare(args, types)?;
+        let first = args.edition.params.first().and_then(|p| args.opt_reader(p.name));
+        Ok(match (self.fast, first) {
+            (Fast::Updating(_), Some(first)) => prepared.map(|p| p.copying(first)),
+            _ => prepared,
+        })
     }
 
     /// The first opset that has the op.

@@ -1,6 +1,6 @@
 //! Constants, control flow, the end of a classifier, and the buffers of Apple's segmenter.
 
-use super::moves::{bad_value, exact, expect_length, known_ints, meant, one};
+use super::moves::{bad_value, exact, expect_length, known_ints, one};
 use super::row::*;
 use crate::mil::op::Control;
 use crate::types::BufferType;
@@ -158,7 +158,7 @@ fn compute_input(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 pub(super) static OPS: &[Op] = &[
-    meant(exact("const", "a value", CONST, Results::Exactly(1), infer_const, compute_const)),
+    exact("const", "a value", CONST, Results::Exactly(1), infer_const, compute_const),
     carried_out("cond", "the results of one of two blocks", COND, Control::Cond),
     carried_out(
         "while_loop",
@@ -166,30 +166,30 @@ pub(super) static OPS: &[Op] = &[
         WHILE_LOOP,
         Control::While,
     ),
-    meant(exact(
+    exact(
         "classify",
         "the most probable label, and the probability of each",
         CLASSIFY,
         Results::Exactly(2),
         infer_classify,
         compute_classify,
-    )),
-    meant(exact(
+    ),
+    exact(
         "tensor_buffer_to_tensor",
         "the tensor that lies in a strided buffer",
         TENSOR_BUFFER_TO_TENSOR,
         Results::Exactly(1),
         infer_buffer_to_tensor,
         compute_input,
-    )),
-    meant(exact(
+    ),
+    exact(
         "tensor_to_tensor_buffer",
         "a strided buffer that holds a tensor",
         TENSOR_TO_TENSOR_BUFFER,
         Results::Exactly(1),
         infer_tensor_to_buffer,
         compute_input,
-    )),
+    ),
 ];
 
 #[cfg(test)]

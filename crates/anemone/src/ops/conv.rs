@@ -2,12 +2,14 @@
 //!
 //! Every product is summed in f64, and the sum rounded once. Padding is zeros: an infinite weight over it makes a NaN.
 
+mod quantized;
 #[cfg(test)]
 mod tests;
 
 use anemone_kernels::conv as kernels;
 use anemone_kernels::finish::Finish;
 
+use self::quantized::{dequantized, fast_conv_quantized};
 use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::shape_of;
 use super::row::*;
@@ -441,33 +443,6 @@ fn compute_conv_quantized(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fau
     convolve(args, &dequantized(args)?)
 }
 
-/// The weights of a quantised convolution.
-fn dequantized(args: &Args<'_>) -> Result<Vec<f64>, Fault> {
-    infer_conv_quantized(args)?;
-    if args.str("quantization_type") == Some("lut") {
-        return Err(Fault::of(
-            "quantization_type",
-            &codes::NO_MEANING,
-            "`conv_quantized` has no parameter for the table that the `quantization_type` `lut` needs",
-        )
-        .help("use `constexpr_lut_to_dense` and `conv`"));
-    }
-    let weight = args.tensor("weight")?;
-    let per_output = weight.len() / weight.shape()[0].max(1);
-    let (scale, bias) = (args.tensor("quant_scale")?.to_f64s(), args.tensor("quant_bias")?.to_f64s());
-    let of = |values: &[f64], output: usize| values.get(output).or(values.first()).copied().unwrap_or(0.0);
-    let weights = weight
-        .to_f64s()
-        .into_iter()
-        .enumerate()
-        .map(|(i, w)| {
-            let output = i / per_output.max(1);
-            w * of(&scale, output) + of(&bias, output)
-        })
-        .collect();
-    Ok(weights)
-}
-
 fn compute_conv_transpose(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let layer = Layer::read(args, true)?;
     let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
@@ -487,13 +462,6 @@ fn fast_conv(args: &Args<'_>, types: &[Type]) -> Ready {
     let layer = Layer::read(args, false)?;
     let weight = (args.ty("weight")?.dtype, args.reader("weight")?);
     with_kernels(args, types, &layer, &layer.forward(args)?, weight, false)
-}
-
-/// A convolution with weights in single precision.
-fn fast_conv_quantized(args: &Args<'_>, types: &[Type]) -> Ready {
-    let layer = Layer::read(args, false)?;
-    let weight = Tensor::from_f64s(Fp32, &dims(args, "weight")?, &dequantized(args)?)?;
-    with_kernels(args, types, &layer, &layer.forward(args)?, (Fp32, Reader::Constant(weight)), false)
 }
 
 fn fast_conv_transpose(args: &Args<'_>, types: &[Type]) -> Ready {

@@ -4,9 +4,7 @@
 
 #[cfg(test)]
 mod tests;
-
-use std::num::Wrapping;
-use std::ops::{Add, Mul};
+mod whole;
 
 use anemone_kernels::finish::Finish;
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
@@ -18,6 +16,7 @@ use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, no
 use super::loops::{broadcast, shape_of, stretched, walk};
 use super::row::*;
 use super::window::{not_known, room, zeros};
+use whole::{Number, Products};
 
 const LINEAR: &[Edition] = &[
     edition(
@@ -64,35 +63,9 @@ const EINSUM: &[Edition] = &[edition(
     &[Parameter::new("values", Kind::Tuple, DTypes::of(FLOATS)), tensor("equation", STR).constant()],
 )];
 
-/// A number that products are summed in: f64, or whole numbers that wrap around.
-trait Number: Copy + Default + Add<Output = Self> + Mul<Output = Self> {
-    fn all(x: &Tensor) -> Vec<Self>;
-    fn tensor(dtype: DType, shape: &[usize], values: Vec<Self>) -> Result<Tensor, Fault>;
-}
-
-impl Number for f64 {
-    fn all(x: &Tensor) -> Vec<Self> {
-        x.to_f64s()
-    }
-
-    fn tensor(dtype: DType, shape: &[usize], values: Vec<Self>) -> Result<Tensor, Fault> {
-        Ok(Tensor::from_f64s(dtype, shape, &values)?)
-    }
-}
-
-impl Number for Wrapping<i64> {
-    fn all(x: &Tensor) -> Vec<Self> {
-        x.to_i64s().into_iter().map(Wrapping).collect()
-    }
-
-    fn tensor(dtype: DType, shape: &[usize], values: Vec<Self>) -> Result<Tensor, Fault> {
-        Ok(Tensor::from_i64s(dtype, shape, &values.into_iter().map(|v| v.0).collect::<Vec<_>>())?)
-    }
-}
-
 /// The sum of the products of two rows.
 fn dot<T: Number>(a: &[T], b: &[T]) -> T {
-    a.iter().zip(b).fold(T::default(), |sum, (&a, &b)| sum + a * b)
+    a.iter().zip(b).fold(T::default(), |sum, (&a, &b)| sum.plus_product(a, b))
 }
 
 /// The rows of a matrix: `count` of `len`, or the same stored column by column.
@@ -149,7 +122,7 @@ fn infer_linear(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
 fn compute_linear(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     let (x, weight) = (args.tensor("x")?, args.tensor("weight")?);
     let all_whole = [Some(x), Some(weight), args.value("bias")].iter().flatten().all(|t| t.dtype().is_int());
-    let y = if all_whole { linear::<Wrapping<i64>>(args) } else { linear::<f64>(args) }?;
+    let y = if all_whole { linear::<i64>(args) } else { linear::<f64>(args) }?;
     Ok(vec![y.into()])
 }
 
@@ -167,7 +140,7 @@ fn linear<T: Number>(args: &Args<'_>) -> Result<Tensor, Fault> {
     let (xs, weights) = (T::all(x), T::all(weight));
     for row in 0..shape[..x.rank() - 1].iter().product() {
         let x = &xs[row * inputs..][..inputs];
-        y.extend((0..outputs).map(|o| dot(x, &weights[o * inputs..][..inputs]) + bias[o]));
+        y.extend((0..outputs).map(|o| dot(x, &weights[o * inputs..][..inputs]).plus(bias[o])));
     }
     T::tensor(x.dtype(), &shape, y)
 }
@@ -186,6 +159,11 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         return idle();
     }
     let rows = shape[..shape.len() - 1].iter().product();
+    if x_type.dtype.is_int() || weight_type.dtype.is_int() {
+        let (x, y) = ([inputs, 1], [1, inputs]);
+        let products = Products { items: vec![(0, 0)], sizes: [rows, inputs, outputs], x, y };
+        return products.ready(args, types, ["x", "weight"]);
+    }
     let following = Following::of(args);
     for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
     if let Reader::Constant(constant) = &weight {
@@ -322,7 +300,7 @@ fn compute_matmul(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> 
     let dtype =
         types.first().and_then(Type::as_tensor).map_or_else(|| product_dtype(args), |t| Ok(t.dtype))?;
     let whole = args.tensor("x")?.dtype().is_int() && args.tensor("y")?.dtype().is_int();
-    let z = if whole { matmul::<Wrapping<i64>>(args, dtype) } else { matmul::<f64>(args, dtype) }?;
+    let z = if whole { matmul::<i64>(args, dtype) } else { matmul::<f64>(args, dtype) }?;
     Ok(vec![z.into()])
 }
 
@@ -373,6 +351,10 @@ fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
         });
     }
     let (by_rows, by_columns) = (left.transposed, right.transposed);
+    if x_type.is_int() || y_type.is_int() {
+        let (x, y) = (if by_rows { [1, m] } else { [k, 1] }, if by_columns { [1, k] } else { [n, 1] });
+        return Products { items, sizes: [m, k, n], x, y }.ready(args, types, ["x", "y"]);
+    }
     let of_x = types[0].as_tensor().map(|t| t.dtype) == Some(x_type);
     for_float!(x_type, X => for_float!(y_type, Y => ready(move |run| {
         let (a, b): (&[X], &[Y]) = (run.read(&x), run.read(&y));

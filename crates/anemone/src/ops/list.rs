@@ -3,7 +3,7 @@
 //! A list grows when something is written behind its end. The length that a program declares for it is the length
 //! that it starts with.
 
-use super::moves::{bad_value, exact, joined, meant, of_rank, one, result};
+use super::moves::{bad_value, exact, joined, of_rank, one, result};
 use super::row::*;
 
 const LS: Parameter = Parameter::new("ls", Kind::List, DTypes::ANY);
@@ -278,26 +278,26 @@ fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    meant(exact(
+    exact(
         "make_list",
         "a list whose items are not written yet",
         MAKE_LIST,
         ONE,
         infer_make,
         compute_make,
-    )),
-    meant(exact("list_length", "the number of items", LIST_LENGTH, ONE, infer_length, compute_length)),
-    meant(exact("list_read", "one item", LIST_READ, ONE, infer_read, compute_read)),
-    meant(exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather)),
-    meant(exact("list_write", "the list with one item written", LIST_WRITE, ONE, infer_write, compute_write)),
-    meant(exact(
+    ),
+    exact("list_length", "the number of items", LIST_LENGTH, ONE, infer_length, compute_length),
+    exact("list_read", "one item", LIST_READ, ONE, infer_read, compute_read),
+    exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather),
+    exact("list_write", "the list with one item written", LIST_WRITE, ONE, infer_write, compute_write),
+    exact(
         "list_scatter",
         "the list with the rows of a tensor written to items",
         LIST_SCATTER,
         ONE,
         infer_scatter,
         compute_scatter,
-    )),
+    ),
 ];
 
 #[cfg(test)]

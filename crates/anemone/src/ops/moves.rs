@@ -17,7 +17,8 @@ pub(super) const MOVED17: &[DType] = &[Fp16, Fp32, Int8, Int16, Int32, UInt8, UI
 /// What indices may be since iOS 17.
 pub(super) const INDEX17: &[DType] = &[Int8, Int16, Int32];
 
-/// A row of an op whose results are the same bits on every engine.
+/// A row of an op whose results are the same bits on every engine, and whose meaning is as fast as it gets, where the row
+/// does not name another fast way; [`Fast::Meaning`] says which are.
 pub(super) const fn exact(
     name: &'static str,
     summary: &'static str,
@@ -33,15 +34,10 @@ pub(super) const fn exact(
         results,
         infer,
         meaning: Meaning::Compute(compute),
-        fast: Fast::None,
+        fast: Fast::Meaning,
         tolerance: Tolerance::Exact,
         scalar: Scalar::None,
     }
-}
-
-/// A row whose meaning is as fast as it gets; [`Fast::Meaning`] says which are.
-pub(super) const fn meant(op: Op) -> Op {
-    Op { fast: Fast::Meaning, ..op }
 }
 
 /// A row whose result has the elements of its first argument, which need not be moved.

@@ -1,6 +1,10 @@
 //! Non-maximum suppression: of boxes that overlap, the one with the highest score.
 
-use super::moves::{bad_value, exact, known_int, meant, of_rank, tensor_type};
+use anemone_kernels::scratch::scratch;
+
+use super::fast::{Numbers, Ready, dims, for_float, ready};
+use super::loops::number;
+use super::moves::{bad_value, exact, known_int, of_rank, tensor_type};
 use super::row::*;
 
 const NON_MAXIMUM_SUPPRESSION: &[Edition] = &[
@@ -174,14 +178,85 @@ fn compute_nms(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     Ok(results)
 }
 
-pub(super) static OPS: &[Op] = &[meant(exact(
-    "non_maximum_suppression",
-    "of boxes that overlap, those with the highest score",
-    NON_MAXIMUM_SUPPRESSION,
-    Results::Inferred,
-    infer_nms,
-    compute_nms,
-))];
+/// The same boxes, found without memory of its own.
+fn fast_nms(args: &Args<'_>, types: &[Type]) -> Ready {
+    let (boxes, scores) = (Numbers::<f64>::of(args, "boxes")?, Numbers::<f64>::of(args, "scores")?);
+    let (raw_boxes, raw_scores) = (args.reader("boxes")?, args.reader("scores")?);
+    let (shape, dtype) = (dims(args, "boxes")?, args.ty("boxes")?.dtype);
+    let (list, fields) = axes(args);
+    let (batches, n, classes) = (shape[0], shape[list], dims(args, "scores")?[fields]);
+    let (most, counted) = (most(args)? as usize, types.len() == 4);
+    let threshold = args.float("score_threshold");
+    let (iou, per_class) = (number(args, "iou_threshold")?, args.bool("per_class_suppression") == Some(true));
+    // The offset of field `f` of box `b` of an image, where `n` boxes have `width` fields each.
+    let at = move |image: usize, b: usize, f: usize, n: usize, width: usize| {
+        if list == 1 { (image * n + b) * width + f } else { (image * width + f) * n + b }
+    };
+    for_float!(dtype, T => ready(move |run| {
+        let (raw_boxes, raw_scores) = (run.read::<T>(&raw_boxes), run.read::<T>(&raw_scores));
+        let (boxes, scores) = (boxes.read(run), scores.read(run));
+        let (mut order, mut kept) = (scratch::<usize>(n), scratch::<usize>(n.min(most)));
+        let (mut best, mut class) = (scratch::<f64>(n), scratch::<usize>(n));
+        run.write_all::<u8>().for_each(|result| result.fill(0));
+        run.write::<i32>(2).fill(-1);
+        for image in 0..batches {
+            let of = |b: usize| [0, 1, 2, 3].map(|f| boxes[at(image, b, f, n, 4)]);
+            for b in 0..n {
+                (best[b], class[b]) = (f64::NEG_INFINITY, 0);
+                for c in 0..classes {
+                    let score = scores[at(image, b, c, n, classes)];
+                    if score > best[b] {
+                        (best[b], class[b]) = (score, c);
+                    }
+                }
+            }
+            order.iter_mut().enumerate().for_each(|(i, to)| *to = i);
+            // In the order of their places where scores are equal.
+            order.sort_unstable_by(|&a, &b| best[b].total_cmp(&best[a]).then(a.cmp(&b)));
+            let mut count = 0;
+            for &b in &*order {
+                if count == most {
+                    break;
+                }
+                let hidden = |&k: &usize| {
+                    (!per_class || class[k] == class[b]) && overlap(of(k), of(b)) > iou
+                };
+                if threshold.is_none_or(|t| best[b] > t) && !kept[..count].iter().any(hidden) {
+                    kept[count] = b;
+                    count += 1;
+                }
+            }
+            if let (0, 1.., Some(&first)) = (count, most, order.first()) {
+                kept[0] = first;
+                count = 1;
+            }
+            for (to, &b) in kept[..count].iter().enumerate() {
+                run.write::<i32>(2)[image * most + to] = b as i32;
+                for f in 0..4 {
+                    run.write::<T>(0)[at(image, to, f, most, 4)] = raw_boxes[at(image, b, f, n, 4)];
+                }
+                for c in 0..classes {
+                    run.write::<T>(1)[at(image, to, c, most, classes)] = raw_scores[at(image, b, c, n, classes)];
+                }
+            }
+            if counted {
+                run.write::<i32>(3)[image] = count as i32;
+            }
+        }
+    }))
+}
+
+pub(super) static OPS: &[Op] = &[Op {
+    fast: Fast::Prepared(fast_nms),
+    ..exact(
+        "non_maximum_suppression",
+        "of boxes that overlap, those with the highest score",
+        NON_MAXIMUM_SUPPRESSION,
+        Results::Inferred,
+        infer_nms,
+        compute_nms,
+    )
+}];
 
 #[cfg(test)]
 mod tests {

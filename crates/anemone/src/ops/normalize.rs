@@ -8,6 +8,7 @@ use super::activation::{check_channels, check_rank, map_channels};
 use super::fast::{Elements, Ready, Singles, dims, for_float, idle, neighbours, ready};
 use super::lanes::{Lanes, axes_of};
 use super::loops::{check_scalar, floats, from_floats, number, same_as_x};
+use super::moves::permuted;
 use super::row::*;
 use Tolerance::Sum;
 
@@ -277,9 +278,28 @@ fn fast_instance_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize
 }
 
 fn fast_layer_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], x: Reader) -> Ready {
-    let Some(lanes) = neighbours(shape, &axes_of(args, shape.len())?) else { return Ok(None) };
+    let axes = axes_of(args, shape.len())?;
+    let near = neighbours(shape, &axes);
     let (gamma, beta) = (Singles::opt(args, "gamma")?, Singles::opt(args, "beta")?);
     let epsilon = number(args, "epsilon")?;
+    let Some(lanes) = near else {
+        // Axes that are apart are brought together, and back.
+        let others: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
+        let perm = [&others[..], &axes].concat();
+        let together: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
+        let mut back = vec![0; perm.len()];
+        perm.iter().enumerate().for_each(|(to, &axis)| back[axis] = to);
+        let (there, back) = (permuted(shape, &perm, &together).copy(), permuted(&together, &back, shape).copy());
+        let (elements, lanes) = (shape.iter().product(), norm::Lanes::along(&together, others.len()..perm.len()));
+        return ready(move |run| {
+            let (gamma, beta) = (read(&gamma, run), read(&beta, run));
+            let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };
+            let (mut near, mut normal) = (scratch::<T>(elements), scratch::<T>(elements));
+            there.run(run.threads, &mut near, run.read::<T>(&x));
+            norm::layer_norm(run.threads, &mut normal, &near, lanes, affine, epsilon);
+            back.run(run.threads, run.write::<T>(0), &normal);
+        });
+    };
     ready(move |run| {
         let (x, gamma, beta) = (run.read::<T>(&x), read(&gamma, run), read(&beta, run));
         let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };

@@ -145,7 +145,7 @@ fn fast_applied(args: &Args<'_>, starts: Places, run: usize) -> Ready {
     if dims(args, "data")?.contains(&0) || run == 0 {
         return Ok(None);
     }
-    let slices = Slices { data: args.reader("data")?, updates: args.reader("updates")?, starts, len: run };
+    let slices = Slices { updates: args.reader("updates")?, starts, len: run };
     if mode == Mode::Update {
         return for_bits!(dtype, E => ready_if(move |run| {
             slices.update(run, |y: &mut [E], updates| updates.apply(y, |_, new| new))
@@ -189,7 +189,6 @@ fn fast_applied(args: &Args<'_>, starts: Places, run: usize) -> Ready {
 
 /// Slices of a tensor that are updated.
 struct Slices {
-    data: Reader,
     updates: Reader,
     starts: Places,
     /// How long they are.
@@ -204,17 +203,14 @@ struct Updates<'a, T> {
 }
 
 impl Slices {
-    /// Writes a copy of the data, and calls `f` with it and the updates.
+    /// Calls `f` with the data, which the result holds, and the updates.
     fn update<T: bytemuck::Pod>(
         &self,
         run: &mut Run<'_, '_>,
         f: impl FnOnce(&mut [T], Updates<'_, T>),
     ) -> Result<(), Fault> {
-        let (data, elements): (&[T], &[T]) = (run.read(&self.data), run.read(&self.updates));
-        let starts = self.starts.read(run)?;
-        let y = run.write(0);
-        y.copy_from_slice(data);
-        f(y, Updates { elements, starts: &starts, len: self.len });
+        let (elements, starts) = (run.read(&self.updates), self.starts.read(run)?);
+        f(run.write(0), Updates { elements, starts: &starts, len: self.len });
         Ok(())
     }
 }
@@ -373,7 +369,7 @@ const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Prepared(fast_scatter),
+        fast: Fast::Updating(fast_scatter),
         ..exact(
             "scatter",
             "data with slices along an axis updated where indices name them",
@@ -384,7 +380,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Prepared(fast_along),
+        fast: Fast::Updating(fast_along),
         ..exact(
             "scatter_along_axis",
             "data with elements along an axis updated where indices name them one by one",
@@ -395,7 +391,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Prepared(fast_nd),
+        fast: Fast::Updating(fast_nd),
         ..exact(
             "scatter_nd",
             "data with slices updated where tuples of indices name them",

@@ -9,7 +9,7 @@ use self::part::{Along, Slicing, part, part_shape, part_view};
 use super::fast::{Numbers, Ready, dims, for_bits, nothing, ready_if};
 use super::moves::{
     INDEX17, MOVED17, View, bad_value, exact, expect_length, joined, known_ints, offsets, one, result,
-    unusable, viewed,
+    strides, unusable, viewed,
 };
 use super::row::*;
 
@@ -149,10 +149,10 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(joined(&[x, update])?.pick(x.shape(), from)?)
 }
 
-/// A part without steps is written over a copy of `x`. Where it begins may be known only when it is written.
+/// The part is written over the elements of `x`. Where it begins may be known only when it is written.
 fn fast_update(args: &Args<'_>, _: &[Type]) -> Ready {
     let (dtype, shape) = (args.ty("x")?.dtype, dims(args, "x")?);
-    let (x, update, new) = (args.reader("x")?, args.reader("update")?, args.ty("update")?);
+    let (update, new) = (args.reader("update")?, args.ty("update")?);
     let slicing = Slicing::of(args, shape.len())?;
     let part = part(args, &Shape::from(&shape[..]))?;
     let (begin, end) = (Numbers::<i64>::of(args, "begin")?, Numbers::<i64>::of(args, "end")?);
@@ -162,12 +162,15 @@ fn fast_update(args: &Args<'_>, _: &[Type]) -> Ready {
     let Some(counts) = part.iter().map(|a| count(a).map(|n| n as usize)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
-    let stepped = part.iter().zip(&counts).any(|(a, &n)| n > 1 && a.stride != 1);
-    if stepped || dtype != new.dtype {
+    if dtype != new.dtype {
         return Ok(None);
     }
+    let stepped = part.iter().zip(&counts).any(|(a, &n)| n > 1 && a.stride != 1);
+    let own = strides(&shape);
+    let step = |((a, &own), &n): ((&Along, &isize), &usize)| if n > 1 { a.stride as isize * own } else { 0 };
+    let steps: Vec<isize> = part.iter().zip(&own).zip(&counts).map(step).collect();
     for_bits!(dtype, E => ready_if(move |run| {
-        let (x, update): (&[E], &[E]) = (run.read(&x), run.read(&update));
+        let update: &[E] = run.read(&update);
         let (begin, end) = (begin.read(run), end.read(run));
         let mut start: SmallVec<[usize; 8]> = SmallVec::new();
         for (axis, (&n, &count)) in shape.iter().zip(&counts).enumerate() {
@@ -183,10 +186,39 @@ fn fast_update(args: &Args<'_>, _: &[Type]) -> Ready {
             start.push(if update.is_empty() { 0 } else { along.begin as usize });
         }
         let to = run.write(0);
-        to.copy_from_slice(x);
-        layout::place(to, &shape, &start, update, &counts);
+        if stepped {
+            let first = start.iter().zip(&own).map(|(&at, &own)| at as isize * own).sum();
+            place_apart(to, first, update, &counts, &steps);
+        } else {
+            layout::place(to, &shape, &start, update, &counts);
+        }
         Ok(())
     }))
+}
+
+/// Writes a block of this shape, whose first element goes to `first`, and whose neighbours along each axis go so far from
+/// each other.
+fn place_apart<E: Copy>(to: &mut [E], first: isize, from: &[E], shape: &[usize], steps: &[isize]) {
+    let (Some((&count, outer)), Some((&step, outer_steps))) = (shape.split_last(), steps.split_last()) else {
+        from.iter().take(1).for_each(|&new| to[first as usize] = new);
+        return;
+    };
+    let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer.len());
+    let mut start = first;
+    for line in from.chunks_exact(count.max(1)) {
+        for (i, &new) in line.iter().enumerate() {
+            to[(start + i as isize * step) as usize] = new;
+        }
+        for ((at, &n), &step) in index.iter_mut().zip(outer).zip(outer_steps).rev() {
+            *at += 1;
+            start += step;
+            if *at < n {
+                break;
+            }
+            start -= step * n as isize;
+            *at = 0;
+        }
+    }
 }
 
 /// Where the part begins, and its shape, as far as they are known.
@@ -358,7 +390,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Prepared(fast_update),
+        fast: Fast::Updating(fast_update),
         ..exact(
             "slice_update",
             "x with a part of it replaced",

@@ -9,7 +9,7 @@ use anemone_kernels::scratch::{Scratch, scratch};
 use anemone_kernels::sort::order;
 
 use super::fast::{Ready, dims, for_bits, idle, nothing, ready};
-use super::moves::{around, bad_value, exact, known_axis, known_int, meant, one, result, tensor_type};
+use super::moves::{around, bad_value, exact, known_axis, known_int, one, result, tensor_type};
 use super::row::*;
 use crate::types::f16;
 
@@ -308,14 +308,14 @@ pub(super) static OPS: &[Op] = &[
             compute_argsort,
         )
     },
-    meant(exact(
+    exact(
         "non_zero",
         "the places of the elements that are not zero",
         NON_ZERO,
         Results::Exactly(1),
         infer_non_zero,
         compute_non_zero,
-    )),
+    ),
 ];
 
 #[cfg(test)]

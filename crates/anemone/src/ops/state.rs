@@ -1,7 +1,8 @@
 //! States: variables that outlive a run.
 
-use super::moves::{MOVED17, exact, meant, one};
+use super::moves::{MOVED17, exact, one};
 use super::row::*;
+use crate::mil::op::Access;
 use crate::types::State;
 
 const READ_STATE: &[Edition] = &[edition(Ios18, &[Parameter::new("input", Kind::State, DTypes::ANY)])];
@@ -82,30 +83,39 @@ fn compute_update(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 }
 
 pub(super) static OPS: &[Op] = &[
-    meant(exact(
+    Op {
+        fast: Fast::State(Access::Read),
+        ..exact(
         "read_state",
         "the value of a state",
         READ_STATE,
         Results::Exactly(1),
         infer_read,
         compute_read,
-    )),
-    meant(exact(
+    )
+    },
+    Op {
+        fast: Fast::State(Access::Write),
+        ..exact(
         "write_state",
         "sets a state, and has no result",
         WRITE_STATE,
         Results::Exactly(0),
         infer_write,
         compute_write,
-    )),
-    meant(exact(
+    )
+    },
+    Op {
+        fast: Fast::State(Access::Update),
+        ..exact(
         "coreml_update_state",
         "sets a state, and results in its new value",
         UPDATE_STATE,
         Results::Exactly(1),
         infer_update,
         compute_update,
-    )),
+    )
+    },
 ];
 
 #[cfg(test)]

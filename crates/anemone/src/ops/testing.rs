@@ -341,7 +341,6 @@ pub(super) fn fast_agrees(op: &str, opset: Opset, arguments: &[(&str, Datum)]) -
 /// What the kernels of an op give as in plans, where they are prepared with some values and read the others when they
 /// run: with those of constants, and with all but those of one parameter. What cannot be prepared so is left out.
 fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
-    let Some(prepare) = args.op.fast.prepare() else { return Vec::new() };
     let later: Vec<&str> = args.edition.params.iter().filter(|p| !p.constant).map(|p| p.name).collect();
     let given = args.edition.params.iter().flat_map(|p| args.many(p.name));
     let given: Vec<&[u8]> =
@@ -356,8 +355,8 @@ fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
             slot => slot.clone(),
         });
         let (op, opset, edition) = (args.op, args.opset, args.edition);
-        match prepare(&Args { op, opset, edition, slots: slots.collect(), declared: &[], after: &[] }, types)
-        {
+        let args = Args { op, opset, edition, slots: slots.collect(), declared: &[], after: &[] };
+        match op.prepared(&args, types) {
             Ok(None) => {}
             Ok(Some(prepared)) => {
                 let results = prepared.results(&given, types, 2);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::fuse::{Fuse, Group};
 use super::{Bytes, Io, Place, Plan, Step, work};
-use crate::mil::op::{After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
+use super::states::Steps;
+use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
 
@@ -19,8 +20,8 @@ struct Life {
 impl Plan {
     /// Makes a plan of these steps of a function, whose constants have been computed.
     ///
-    /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has states,
-    /// lists or strings, or when a step runs blocks.
+    /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has lists or
+    /// strings, or when a step runs blocks.
     pub fn of(function: &Function, steps: &[&Checked], constants: &[Option<Datum>]) -> Option<Self> {
         Builder { function, constants, plan: Self::empty(), places: HashMap::new(), aliases: HashMap::new() }
             .build(steps)
@@ -32,6 +33,7 @@ impl Plan {
             slots: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            states: Vec::new(),
             copies: Vec::new(),
             constants: Vec::new(),
         }
@@ -39,10 +41,45 @@ impl Plan {
 }
 
 /// A group with its kernel.
-struct Work<'s> {
+pub(super) struct Work<'s> {
     group: Group<'s>,
-    kernel: Prepared,
+    pub(super) kernel: Prepared,
     by_meaning: bool,
+    /// Whether the kernel finds the elements of its first argument in its result.
+    pub(super) updates: bool,
+    /// What the kernel is given, and what it writes.
+    pub(super) reads: Vec<ValueId>,
+    pub(super) writes: Vec<Target>,
+}
+
+/// What a kernel writes.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Target {
+    Value(ValueId),
+    State(usize),
+}
+
+impl<'s> Work<'s> {
+    fn new(group: Group<'s>, kernel: Prepared, by_meaning: bool) -> Self {
+        let reads = group.reads().collect();
+        let writes = group.last().outputs.iter().map(|&o| Target::Value(o)).collect();
+        let updates = !by_meaning && matches!(group.head.op.fast, Fast::Updating(_));
+        Self { group, kernel, by_meaning, updates, reads, writes }
+    }
+
+    /// A copy from a state, or into one, for the sake of a step.
+    fn copy(step: &'s Checked, reads: Vec<ValueId>, writes: Vec<Target>) -> Self {
+        let kernel = Prepared::sure(|run| run.copy(&Reader::Given(0)));
+        let group = Group { head: step, tail: Vec::new() };
+        Self { group, kernel, by_meaning: false, updates: false, reads, writes }
+    }
+}
+
+/// The steps that a plan has to do, before they are fused.
+struct Kept<'s> {
+    steps: Vec<&'s Checked>,
+    /// The first step that reads each state.
+    readers: HashMap<ValueId, &'s Checked>,
 }
 
 struct Builder<'a> {
@@ -51,13 +88,16 @@ struct Builder<'a> {
     plan: Plan,
     /// Where values are, once that is known.
     places: HashMap<ValueId, Place>,
-    /// Values that have the elements of another one.
+    /// Values that have the elements of another one. What lies in a state before the run is the value of the parameter.
     aliases: HashMap<ValueId, ValueId>,
 }
 
 /// The bytes of a tensor that a plan can place.
 fn size(ty: &Type) -> Option<(TensorType, usize)> {
-    let Type::Tensor(ty) = ty else { return None };
+    let ty = match ty {
+        Type::State(held) => held.as_tensor()?,
+        ty => ty.as_tensor()?,
+    };
     let elements = usize::try_from(ty.shape.elements()?).ok()?;
     (ty.dtype != crate::types::DType::String).then(|| (ty.clone(), ty.dtype.bytes_of(elements)))
 }
@@ -70,21 +110,27 @@ impl Builder<'_> {
             let (ty, bytes) = size(&value.ty)?;
             Some(Io { name: value.name.clone(), ty, bytes })
         };
-        self.plan.inputs = function.params.iter().map(|&p| io(p)).collect::<Option<_>>()?;
+        let is_state = |p: &ValueId| matches!(function.value(*p).ty, Type::State(_));
+        let (states, inputs): (Vec<ValueId>, Vec<ValueId>) = function.params.iter().partition(|p| is_state(p));
+        self.plan.inputs = inputs.iter().map(|&p| io(p)).collect::<Option<_>>()?;
+        self.plan.states = states.iter().map(|&p| io(p)).collect::<Option<_>>()?;
         self.plan.outputs = function.body.outputs.iter().map(|&o| io(o)).collect::<Option<_>>()?;
-        for (i, &p) in function.params.iter().enumerate() {
-            self.places.insert(p, Place::Input(i));
-        }
+        let inputs = inputs.into_iter().enumerate().map(|(i, p)| (p, Place::Input(i)));
+        self.places.extend(inputs.chain(states.iter().enumerate().map(|(i, &p)| (p, Place::State(i)))));
         let kept = self.kept(steps);
+        let mut work = self.work(kept.steps, &states)?;
+        self.place_states(&mut work, &states, &kept.readers);
         self.results();
-        let work = self.work(kept)?;
-        let lives = self.lives(&work)?;
+        let mut lives = self.lives(&work)?;
         let mut free: Vec<usize> = Vec::new();
         // The last step that reads the value of a slot, the slot, the bytes of the value.
         let mut held: Vec<(usize, usize, usize)> = Vec::new();
         for (at, work) in work.into_iter().enumerate() {
-            for &o in &work.group.last().outputs {
-                if !self.places.contains_key(&o) {
+            self.update_in_place(at, &work, &mut lives, &mut held);
+            for target in &work.writes {
+                if let Target::Value(o) = *target
+                    && !self.places.contains_key(&o)
+                {
                     let life = lives.get(&o)?;
                     let slot = self.slot(&mut free, life.bytes);
                     held.push((life.last.max(at), slot, life.bytes));
@@ -105,29 +151,105 @@ impl Builder<'_> {
     }
 
     /// The steps whose results somebody needs, without those that only name the elements of another value.
-    fn kept<'s>(&mut self, steps: &[&'s Checked]) -> Vec<&'s Checked> {
+    fn kept<'s>(&mut self, steps: &[&'s Checked]) -> Kept<'s> {
         let mut needed = vec![false; self.function.values.len()];
         self.function.body.outputs.iter().for_each(|o| needed[o.index()] = true);
         let mut kept = Vec::new();
         for step in steps.iter().rev() {
-            if !step.outputs.is_empty() && !step.outputs.iter().any(|o| needed[o.index()]) {
+            let sets = matches!(step.op.fast, Fast::State(Access::Write | Access::Update));
+            if !sets && !step.outputs.is_empty() && !step.outputs.iter().any(|o| needed[o.index()]) {
                 continue;
             }
             step.inputs.iter().flat_map(Input::values).for_each(|v| needed[v.index()] = true);
             kept.push(*step);
         }
         kept.reverse();
+        let mut readers = HashMap::new();
+        // What each state holds, where it was set.
+        let mut holds: HashMap<ValueId, ValueId> = HashMap::new();
         kept.retain(|step| {
-            let alias = matches!(step.op.fast, Fast::Alias);
-            if let (true, [result], Some(&of)) =
-                (alias, &step.outputs[..], step.inputs.iter().flat_map(Input::values).next())
-            {
-                self.aliases.insert(*result, self.base(of));
-                return false;
+            let mut values = step.inputs.iter().flat_map(Input::values).copied();
+            let (first, second) = (values.next(), values.next());
+            let result = step.outputs.first().copied();
+            match (step.op.fast, first) {
+                (Fast::Alias, Some(of)) if step.outputs.len() == 1 => {
+                    self.aliases.extend(result.map(|result| (result, self.base(of))));
+                    false
+                }
+                (Fast::State(Access::Read), Some(state)) => {
+                    readers.entry(state).or_insert(*step);
+                    let held = holds.get(&state).copied().unwrap_or(state);
+                    self.aliases.extend(result.map(|result| (result, held)));
+                    false
+                }
+                (Fast::State(_), Some(state)) => {
+                    let new = second.map_or(state, |v| self.base(v));
+                    self.aliases.extend(result.map(|result| (result, new)));
+                    // What is there already need not be set.
+                    holds.insert(state, new).unwrap_or(state) != new
+                }
+                _ => true,
             }
-            true
         });
-        kept
+        Kept { steps: kept, readers }
+    }
+
+    /// Decides which values lie in states, and inserts copies where they cannot.
+    fn place_states<'s>(
+        &mut self,
+        work: &mut Vec<Work<'s>>,
+        states: &[ValueId],
+        readers: &HashMap<ValueId, &'s Checked>,
+    ) {
+        let mut last: HashMap<ValueId, usize> = HashMap::new();
+        for (at, work) in work.iter().enumerate() {
+            last.extend(work.reads.iter().map(|&v| (self.base(v), at)));
+        }
+        last.extend(self.function.body.outputs.iter().map(|&o| (self.base(o), usize::MAX)));
+        let base = |v: ValueId| self.base(v);
+        let residents = Steps { work, last: &last, base: &base }.residents(states);
+        self.places.extend(residents.of.iter().map(|(&value, &state)| (value, Place::State(state))));
+        let mut loads = Vec::new();
+        for (state, before) in residents.loads {
+            let (param, Some(&reader)) = (states[state], readers.get(&states[state])) else { continue };
+            let first = work.iter().position(|w| w.reads.iter().any(|&v| self.base(v) == param));
+            let Some(&copy) = reader.outputs.first() else { continue };
+            // From here on the copy is meant where the first value of the state was.
+            self.aliases.remove(&copy);
+            self.aliases.values_mut().filter(|of| **of == param).for_each(|of| *of = copy);
+            let (reads, writes) = (vec![param], vec![Target::Value(copy)]);
+            loads.push((first.map_or(before, |first| first.min(before)), Work::copy(reader, reads, writes)));
+        }
+        let mut all: Vec<Option<Work<'s>>> = std::mem::take(work).into_iter().map(Some).collect();
+        residents.done.into_iter().for_each(|at| all[at] = None);
+        for (at, step) in all.into_iter().enumerate() {
+            work.extend(loads.extract_if(.., |(before, _)| *before == at).map(|(_, load)| load));
+            work.extend(step);
+        }
+    }
+
+    /// Gives the result of a step that changes its first argument the place of that, where nobody else needs it.
+    fn update_in_place(
+        &mut self,
+        at: usize,
+        work: &Work<'_>,
+        lives: &mut HashMap<ValueId, Life>,
+        held: &mut [(usize, usize, usize)],
+    ) {
+        let (true, [Target::Value(result)], Some(&of)) = (work.updates, &work.writes[..], work.reads.first()) else {
+            return;
+        };
+        let of = self.base(of);
+        let (Some(Place::Slot(slot)), Some(life)) = (self.places.get(&of).copied(), lives.get(&of)) else { return };
+        let alone = life.last == at && work.reads.iter().filter(|&&v| self.base(v) == of).count() == 1;
+        if !alone || self.places.contains_key(result) {
+            return;
+        }
+        let Some(Life { last, .. }) = lives.get(result).copied() else { return };
+        if let Some(held) = held.iter_mut().find(|h| h.1 == slot) {
+            held.0 = last.max(at);
+            self.places.insert(*result, Place::Slot(slot));
+        }
     }
 
     /// The value whose elements this one has.
@@ -164,12 +286,19 @@ impl Builder<'_> {
     }
 
     /// Fuses steps, and prepares their kernels; a group whose kernel does not take in what follows falls apart.
-    fn work<'s>(&self, steps: Vec<&'s Checked>) -> Option<Vec<Work<'s>>> {
+    fn work<'s>(&self, steps: Vec<&'s Checked>, states: &[ValueId]) -> Option<Vec<Work<'s>>> {
         let fuse = Fuse { function: self.function, constants: self.constants, base: &|v| self.base(v) };
         let mut work = Vec::new();
         for group in fuse.groups(steps) {
+            if let Fast::State(_) = group.head.op.fast {
+                let mut values = group.head.inputs.iter().flat_map(Input::values);
+                let state = values.next().and_then(|v| states.iter().position(|s| s == v))?;
+                let reads = values.copied().collect();
+                work.push(Work::copy(group.head, reads, vec![Target::State(state)]));
+                continue;
+            }
             if let Some(kernel) = self.prepared(&group) {
-                work.push(Work { group, kernel, by_meaning: false });
+                work.push(Work::new(group, kernel, false));
                 continue;
             }
             for group in group.apart() {
@@ -177,7 +306,7 @@ impl Builder<'_> {
                 let by_meaning = prepared.is_none();
                 let types = self.types(group.head);
                 let kernel = prepared.map_or_else(|| self.unprepared(group.head, &types), Some)?;
-                work.push(Work { group, kernel, by_meaning });
+                work.push(Work::new(group, kernel, by_meaning));
             }
         }
         Some(work)
@@ -202,14 +331,15 @@ impl Builder<'_> {
     /// How long the results of steps are needed.
     fn lives(&self, work: &[Work<'_>]) -> Option<HashMap<ValueId, Life>> {
         let mut lives = HashMap::new();
-        for (at, Work { group, .. }) in work.iter().enumerate() {
-            for v in group.reads() {
+        for (at, work) in work.iter().enumerate() {
+            for &v in &work.reads {
                 if let Some(life) = lives.get_mut(&self.base(v)) {
                     let life: &mut Life = life;
                     life.last = at;
                 }
             }
-            for &o in &group.last().outputs {
+            for target in &work.writes {
+                let Target::Value(o) = *target else { continue };
                 let (_, bytes) = size(&self.function.value(o).ty)?;
                 lives.insert(o, Life { bytes, last: at });
             }
@@ -237,29 +367,40 @@ impl Builder<'_> {
 
     fn step(&mut self, work: Work<'_>, live: usize) -> Option<Step> {
         let function = self.function;
-        let Work { group, kernel, by_meaning } = work;
-        let values: Vec<ValueId> = group.reads().collect();
-        let reads = values
+        let Work { group, mut kernel, by_meaning, updates, reads: values, writes } = work;
+        let mut reads = values
             .iter()
             .map(|&v| {
                 let base = self.base(v);
                 // Constants were taken in.
-                if self.constants[v.index()].is_some() {
+                if self.constants[v.index()].is_some() && !group.copies() {
                     return Some(None);
                 }
                 let len = size(&function.value(v).ty)?.1;
                 Some(Some(Bytes { place: self.place(base), len }))
             })
             .collect::<Option<Vec<_>>>()?;
+        let target = |target: &Target| match *target {
+            Target::Value(o) => Some(Bytes { place: self.places[&o], len: size(&function.value(o).ty)?.1 }),
+            Target::State(i) => Some(Bytes { place: Place::State(i), len: self.plan.states[i].bytes }),
+        };
+        let writes = writes.iter().map(target).collect::<Option<Vec<_>>>()?;
+        if updates {
+            let first = values.first().copied()?;
+            let in_place = reads[0].map(|at| at.place) == writes.first().map(|at| at.place);
+            if in_place {
+                // It is found where it is changed.
+                reads[0] = None;
+            } else {
+                let constant = self.constants[first.index()].as_ref().and_then(Datum::as_tensor);
+                kernel = kernel.copying(constant.map_or(Reader::Given(0), |t| Reader::Constant(t.clone())));
+            }
+        }
         let last = group.last();
-        let writes = last
-            .outputs
-            .iter()
-            .map(|&o| Some(Bytes { place: self.places[&o], len: size(&function.value(o).ty)?.1 }))
-            .collect::<Option<Vec<_>>>()?;
         let op = group.head.op;
         let name = last.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
-        let constants = values.iter().filter(|v| self.constants[v.index()].is_some());
+        let taken_in = |v: &&ValueId| self.constants[v.index()].is_some() && !group.copies();
+        let constants = values.iter().filter(taken_in);
         let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
         let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
         let after = group.tail.iter().map(|f| f.step.op).collect();

@@ -43,6 +43,11 @@ impl<'s> Group<'s> {
         head.chain(self.tail.iter().filter_map(|f| f.other))
     }
 
+    /// Whether it only copies, to a state or from one: constants too.
+    pub(super) fn copies(&self) -> bool {
+        matches!(self.head.op.fast, Fast::State(_))
+    }
+
     /// The steps, each by itself.
     pub(super) fn apart(self) -> impl Iterator<Item = Group<'s>> {
         let tail = self.tail.into_iter().flat_map(|f| f.gate.into_iter().chain([f.step]));

@@ -1,20 +1,22 @@
 //! What is to be done when a function runs, found out once: which kernels, on which bytes, in which order.
 //!
 //! A [`Plan`] is made of a function all of whose shapes are known. Each of its steps has a kernel that was prepared with
-//! the constants (weights are packed there), and each value has a place: an input or output of the function, or a part of
-//! the [`Arena`], where values that are not needed at the same time take turns. A run then allocates nothing, takes no
-//! lock, looks at no name, and infers nothing.
+//! the constants (weights are packed there), and each value has a place: an input, output or state of the function, or a
+//! part of the [`Arena`], where values that are not needed at the same time take turns. A run then allocates nothing, takes
+//! no lock, looks at no name, and infers nothing.
+//!
+//! States are read where they lie, and what they become is computed there, where that is right: of a write into a cache
+//! only what changes is written. `states` says when it is.
 
 mod build;
 mod fuse;
 mod shown;
+mod states;
 #[cfg(test)]
 mod tests;
 mod work;
 
 use std::time::{Duration, Instant};
-
-use smallvec::SmallVec;
 
 pub use work::multiply_adds;
 
@@ -38,7 +40,7 @@ use crate::types::TensorType;
 /// let mut arena = plan.arena();
 /// let x: Vec<u8> = [0xbc00u16, 0x3c00, 0x4000, 0].iter().flat_map(|n| n.to_le_bytes()).collect();
 /// let mut y = [0; 8];
-/// plan.run(&mut arena, &[&x], &mut [&mut y], 1).map_err(anemone::Error::from)?;
+/// plan.run(&mut arena, &[&x], &mut [&mut y], &mut [], 1).map_err(anemone::Error::from)?;
 /// assert_eq!(y, [0, 0, 0x00, 0x3c, 0x00, 0x40, 0, 0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -49,12 +51,13 @@ pub struct Plan {
     slots: Vec<usize>,
     inputs: Vec<Io>,
     outputs: Vec<Io>,
+    states: Vec<Io>,
     /// Results of the function that are no step's: inputs, constants, or results of steps under another name.
     copies: Vec<(Place, usize)>,
     constants: Vec<crate::types::Tensor>,
 }
 
-/// A tensor that a function takes or gives.
+/// A tensor that a function takes, gives or keeps.
 ///
 /// ```
 /// use anemone::{Graph, Shape, device::{self, Engine, Options}};
@@ -145,6 +148,7 @@ struct Bytes {
 enum Place {
     Input(usize),
     Output(usize),
+    State(usize),
     Slot(usize),
     Constant(usize),
 }
@@ -168,12 +172,34 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct Arena {
     slots: Vec<Buffer>,
+    /// Room for what a step reads and writes, empty between steps.
+    reads: Vec<&'static [u8]>,
+    taken: Vec<Taken<'static, 'static>>,
+    writes: Vec<&'static mut [u8]>,
+}
+
+/// An empty vector of another type, such as another lifetime, in the memory of this one: where both have elements of one
+/// layout the standard library collects in place, and nothing is allocated.
+pub(crate) fn recycled<A, B>(mut room: Vec<A>) -> Vec<B> {
+    room.clear();
+    room.into_iter().map(|_| unreachable!("it is empty")).collect()
 }
 
 /// What a step writes, while it does: taken from where it lies, and put back.
-enum Taken<'o> {
+#[derive(Debug)]
+enum Taken<'o, 's> {
     Slot(usize, Buffer),
     Output(usize, &'o mut [u8]),
+    State(usize, &'s mut [u8]),
+}
+
+/// The memory of all values while a plan runs.
+struct Memory<'r, 'o, 's> {
+    plan: &'r Plan,
+    arena: &'r mut Arena,
+    inputs: &'r [&'r [u8]],
+    outputs: &'r mut [&'o mut [u8]],
+    states: &'r mut [&'s mut [u8]],
 }
 
 impl Plan {
@@ -185,6 +211,11 @@ impl Plan {
     /// What the function gives, in its order.
     pub fn outputs(&self) -> &[Io] {
         &self.outputs
+    }
+
+    /// The variables that it reads and writes, in the order in which the function declares them.
+    pub fn states(&self) -> &[Io] {
+        &self.states
     }
 
     /// What it does, in order.
@@ -221,28 +252,30 @@ impl Plan {
             }
             slot
         };
-        Arena { slots: self.slots.iter().map(slot).collect() }
+        Arena { slots: self.slots.iter().map(slot).collect(), ..Arena::default() }
     }
 
-    /// Runs the function: reads the elements of its inputs, writes those of its outputs.
+    /// Runs the function: reads the elements of its inputs, writes those of its outputs, and of its states those that
+    /// change.
     ///
     /// # Errors
     ///
     /// What an op finds out only when it sees the elements, such as an index outside of a tensor; then the outputs hold
-    /// anything.
+    /// anything, and the states what the steps before have written.
     ///
     /// # Panics
     ///
-    /// When inputs or outputs are not as many, not as long, or not as aligned as their types say, or when the arena is
-    /// that of another plan.
+    /// When inputs, outputs or states are not as many, not as long, or not as aligned as their types say, or when the
+    /// arena is that of another plan.
     pub fn run(
         &self,
         arena: &mut Arena,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
+        states: &mut [&mut [u8]],
         threads: usize,
     ) -> Result<(), Diagnostic> {
-        self.go(arena, inputs, outputs, threads, |_| {})
+        Memory { plan: self, arena, inputs, outputs, states }.go(threads, |_| {})
     }
 
     /// As [`run`](Plan::run), and says how long each step took, in the order of [`steps`](Plan::steps).
@@ -259,105 +292,88 @@ impl Plan {
         arena: &mut Arena,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
+        states: &mut [&mut [u8]],
         threads: usize,
         times: &mut [Duration],
     ) -> Result<(), Diagnostic> {
         assert_eq!(times.len(), self.steps.len(), "there is a time for each step");
         let mut begin = Instant::now();
-        self.go(arena, inputs, outputs, threads, |step| {
+        Memory { plan: self, arena, inputs, outputs, states }.go(threads, |step| {
             let end = Instant::now();
             times[step] = end - begin;
             begin = end;
         })
     }
+}
 
+impl<'o, 's> Memory<'_, 'o, 's> {
     /// Runs the function, and tells of each step when it has been done.
-    fn go(
-        &self,
-        arena: &mut Arena,
-        inputs: &[&[u8]],
-        outputs: &mut [&mut [u8]],
-        threads: usize,
-        mut done: impl FnMut(usize),
-    ) -> Result<(), Diagnostic> {
-        assert_eq!(arena.slots.len(), self.slots.len(), "the arena is that of this plan");
-        for (what, ios, lengths) in [
-            ("inputs", &self.inputs, inputs.iter().map(|b| b.len()).collect::<SmallVec<[usize; 8]>>()),
-            ("outputs", &self.outputs, outputs.iter().map(|b| b.len()).collect()),
-        ] {
-            assert!(ios.iter().map(|io| io.bytes).eq(lengths), "the {what} are as long as their types say");
-        }
-        for (i, step) in self.steps.iter().enumerate() {
-            self.step(step, &mut arena.slots, inputs, outputs, threads)?;
+    fn go(&mut self, threads: usize, mut done: impl FnMut(usize)) -> Result<(), Diagnostic> {
+        let plan = self.plan;
+        assert_eq!(self.arena.slots.len(), plan.slots.len(), "the arena is that of this plan");
+        let fit = |ios: &[Io], found: &mut dyn Iterator<Item = usize>| ios.iter().map(|io| io.bytes).eq(found);
+        assert!(
+            fit(&plan.inputs, &mut self.inputs.iter().map(|b| b.len()))
+                && fit(&plan.outputs, &mut self.outputs.iter().map(|b| b.len()))
+                && fit(&plan.states, &mut self.states.iter().map(|b| b.len())),
+            "inputs, outputs and states are as long as their types say"
+        );
+        for (i, step) in plan.steps.iter().enumerate() {
+            self.step(step, threads)?;
             done(i);
         }
-        for &(from, to) in &self.copies {
-            let to_bytes = std::mem::take(&mut outputs[to]);
-            to_bytes.copy_from_slice(self.bytes(
-                Bytes { place: from, len: to_bytes.len() },
-                &arena.slots,
-                inputs,
-                outputs,
-            ));
-            outputs[to] = to_bytes;
+        for &(from, to) in &plan.copies {
+            let bytes = std::mem::take(&mut self.outputs[to]);
+            bytes.copy_from_slice(self.bytes(Bytes { place: from, len: bytes.len() }));
+            self.outputs[to] = bytes;
         }
         Ok(())
     }
 
-    fn bytes<'b>(
-        &'b self,
-        at: Bytes,
-        slots: &'b [Buffer],
-        inputs: &[&'b [u8]],
-        outputs: &'b [&mut [u8]],
-    ) -> &'b [u8] {
+    fn bytes(&self, at: Bytes) -> &[u8] {
         let whole = match at.place {
-            Place::Input(i) => inputs[i],
-            Place::Output(i) => &*outputs[i],
-            Place::Slot(i) => slots[i].bytes(),
-            Place::Constant(i) => self.constants[i].bytes(),
+            Place::Input(i) => self.inputs[i],
+            Place::Output(i) => &*self.outputs[i],
+            Place::State(i) => &*self.states[i],
+            Place::Slot(i) => self.arena.slots[i].bytes(),
+            Place::Constant(i) => self.plan.constants[i].bytes(),
         };
         &whole[..at.len]
     }
 
-    fn step<'d>(
-        &self,
-        step: &Step,
-        slots: &mut [Buffer],
-        inputs: &[&[u8]],
-        outputs: &mut [&'d mut [u8]],
-        threads: usize,
-    ) -> Result<(), Diagnostic> {
-        let mut taken: SmallVec<[Taken<'d>; 8]> = SmallVec::new();
+    fn step(&mut self, step: &Step, threads: usize) -> Result<(), Diagnostic> {
+        let mut taken: Vec<Taken<'o, 's>> = recycled(std::mem::take(&mut self.arena.taken));
+        let mut rooms = (std::mem::take(&mut self.arena.reads), std::mem::take(&mut self.arena.writes));
         for at in &step.writes {
             taken.push(match at.place {
-                Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut slots[i])),
-                Place::Output(i) => Taken::Output(i, std::mem::take(&mut outputs[i])),
+                Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut self.arena.slots[i])),
+                Place::Output(i) => Taken::Output(i, std::mem::take(&mut self.outputs[i])),
+                Place::State(i) => Taken::State(i, std::mem::take(&mut self.states[i])),
                 Place::Input(_) | Place::Constant(_) => unreachable!("no step writes what is given"),
             });
         }
         let result = {
-            let reads: SmallVec<[&[u8]; 16]> = step
-                .reads
-                .iter()
-                .map(|at| at.map_or(&[][..], |at| self.bytes(at, slots, inputs, outputs)))
-                .collect();
-            let mut writes: SmallVec<[&mut [u8]; 8]> = taken
-                .iter_mut()
-                .zip(&step.writes)
-                .map(|(taken, at)| match taken {
-                    Taken::Slot(_, buffer) => &mut buffer.bytes_mut()[..at.len],
-                    Taken::Output(_, bytes) => &mut bytes[..at.len],
-                })
-                .collect();
-            step.kernel.run(&mut Run::new(threads, &reads, &mut writes))
+            let mut reads: Vec<&[u8]> = recycled(rooms.0);
+            reads.extend(step.reads.iter().map(|at| at.map_or(&[][..], |at| self.bytes(at))));
+            let mut writes: Vec<&mut [u8]> = recycled(rooms.1);
+            writes.extend(taken.iter_mut().zip(&step.writes).map(|(taken, at)| match taken {
+                Taken::Slot(_, buffer) => &mut buffer.bytes_mut()[..at.len],
+                Taken::Output(_, bytes) => &mut bytes[..at.len],
+                Taken::State(_, bytes) => &mut bytes[..at.len],
+            }));
+            let result = step.kernel.run(&mut Run::new(threads, &reads, &mut writes));
+            rooms = (recycled(reads), recycled(writes));
+            result
         };
-        for taken in taken {
+        (self.arena.reads, self.arena.writes) = rooms;
+        for taken in taken.drain(..) {
             match taken {
-                Taken::Slot(i, buffer) => slots[i] = buffer,
-                Taken::Output(i, bytes) => outputs[i] = bytes,
+                Taken::Slot(i, buffer) => self.arena.slots[i] = buffer,
+                Taken::Output(i, bytes) => self.outputs[i] = bytes,
+                Taken::State(i, bytes) => self.states[i] = bytes,
             }
         }
+        self.arena.taken = recycled(taken);
         result.map_err(|fault| step.diagnostic(fault))
     }
 }

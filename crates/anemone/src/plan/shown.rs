@@ -9,6 +9,7 @@ impl fmt::Display for Place {
         match self {
             Place::Input(i) => write!(f, "input {i}"),
             Place::Output(i) => write!(f, "output {i}"),
+            Place::State(i) => write!(f, "state {i}"),
             Place::Slot(i) => write!(f, "slot {i}"),
             Place::Constant(i) => write!(f, "constant {i}"),
         }
@@ -19,7 +20,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let steps = self.steps.len();
         writeln!(f, "{steps} steps, an arena of {} bytes in {} slots", self.arena_bytes(), self.slots.len())?;
-        for (what, ios) in [("input", &self.inputs), ("output", &self.outputs)] {
+        for (what, ios) in [("input", &self.inputs), ("output", &self.outputs), ("state", &self.states)] {
             for (i, io) in ios.iter().enumerate() {
                 writeln!(f, "{what} {i}: {} {}, {} bytes", io.name, io.ty, io.bytes)?;
             }

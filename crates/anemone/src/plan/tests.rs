@@ -1,5 +1,7 @@
 //! Plans of small programs.
 
+mod states;
+
 use crate::bundle::Weights;
 use crate::device::{self, Engine, Options};
 use crate::text;
@@ -17,7 +19,7 @@ fn function(params: &str, body: &str, results: &str) -> String {
     format!("program(1.3) {{ func main<ios18>({params}) {{ {body} }} -> ({results}); }}")
 }
 
-/// Runs a plan twice on the same arena, and compares with the engine that goes step by step.
+/// Runs a plan twice on the same arena, so that states go on, and compares with the engine that goes step by step.
 fn check(text: &str, inputs: &[(&str, Tensor)]) {
     let model = loaded(text);
     let plan = model.plan().unwrap_or_else(|| panic!("no plan for {text}"));
@@ -26,18 +28,22 @@ fn check(text: &str, inputs: &[(&str, Tensor)]) {
         .iter()
         .map(|io| inputs.iter().find(|(n, _)| io.name == **n).expect("every input is given").1.bytes())
         .collect();
-    let mut expected = Vec::new();
-    let states = model.new_states().unwrap();
-    let results = model.run_observed(inputs, &states, &mut |_| {}).unwrap();
-    for (_, result) in &results {
-        expected.push(result.as_tensor().unwrap().bytes().to_vec());
-    }
     let mut arena = plan.arena();
     for threads in [1, 2] {
-        let mut outputs: Vec<Vec<u8>> = plan.outputs().iter().map(|io| vec![0xee; io.bytes]).collect();
-        let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        plan.run(&mut arena, &given, &mut slices, threads).unwrap();
-        assert_eq!(outputs, expected, "{text}\n{plan}");
+        let states = model.new_states().unwrap();
+        let mut kept: Vec<Vec<u8>> = plan.states().iter().map(|io| vec![0; io.bytes]).collect();
+        for turn in 0..2 {
+            let results = model.run_observed(inputs, &states, &mut |_| {}).unwrap();
+            let expected: Vec<&[u8]> = results.iter().map(|(_, r)| r.as_tensor().unwrap().bytes()).collect();
+            let mut outputs: Vec<Vec<u8>> = plan.outputs().iter().map(|io| vec![0xee; io.bytes]).collect();
+            let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+            let mut variables: Vec<&mut [u8]> = kept.iter_mut().map(Vec::as_mut_slice).collect();
+            plan.run(&mut arena, &given, &mut slices, &mut variables, threads).unwrap();
+            assert_eq!(outputs, expected, "turn {turn} of {text}\n{plan}");
+            for (io, kept) in plan.states().iter().zip(&kept) {
+                assert_eq!(kept, states[&io.name].read().bytes(), "`{}` in turn {turn} of {text}\n{plan}", io.name);
+            }
+        }
     }
 }
 
@@ -126,8 +132,6 @@ fn what_an_op_finds_out_at_run_time_has_a_place() {
 fn what_cannot_be_planned_is_run_step_by_step() {
     let open = function("tensor<fp16, [?, 3]> x", "tensor<fp16, [?, 3]> y = relu(x = x);", "y");
     assert!(loaded(&open).plan().is_none());
-    let state = function("state<tensor<fp16, [2]>> s", "tensor<fp16, [2]> v = read_state(input = s);", "v");
-    assert!(loaded(&state).plan().is_none());
 }
 
 /// What a plan of a body does, a line for each step: its ops, and what it reads.

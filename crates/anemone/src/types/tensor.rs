@@ -1,12 +1,12 @@
 //! Tensors in the memory of the host, and the other values that a program computes with.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anemone_kernels::memory::{Buffer, Mapped};
 use half::{bf16, f16};
 
 use super::dtype::{to_bf16, to_f16};
-use super::{DType, MAX_ELEMENTS, Shape, TensorType, Type};
+use super::{DType, MAX_ELEMENTS, Shape, State, TensorType, Type};
 
 /// Why a tensor cannot be made.
 ///
@@ -579,36 +579,6 @@ mod fp8 {
             }
         }
         sign | best
-    }
-}
-
-/// A variable that outlives a run: what a state parameter of a function is bound to.
-///
-/// ```
-/// use anemone::types::{DType, State, Tensor};
-/// let state = State::new(Tensor::zeros(DType::Fp16, &[2])?);
-/// let same = state.clone();
-/// same.write(Tensor::from_f64s(DType::Fp16, &[2], &[1.0, 2.0])?);
-/// assert_eq!(state.read().to_f64s(), [1.0, 2.0]);
-/// # Ok::<(), anemone::types::TensorError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct State(Arc<Mutex<Tensor>>);
-
-impl State {
-    /// A variable with this value.
-    pub fn new(value: Tensor) -> Self {
-        Self(Arc::new(Mutex::new(value)))
-    }
-
-    /// The value.
-    pub fn read(&self) -> Tensor {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Sets the value.
-    pub fn write(&self, value: Tensor) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
     }
 }
 

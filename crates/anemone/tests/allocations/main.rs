@@ -108,3 +108,67 @@ fn a_bound_request_runs_without_allocating() {
         assert!((results[0] - 0.679).abs() < 1e-3, "{}", results[0]);
     }
 }
+
+/// A cache that grows by a row in each evaluation, and is read: nothing is allocated for it.
+#[test]
+fn a_model_with_a_state_runs_without_allocating() {
+    let text = "program(1.3) { func main<ios18>(state<tensor<fp16, [1, 4, 16, 64]>> cache,
+        tensor<fp16, [1, 4, 1, 64]> row, tensor<int32, [1]> at) {
+        tensor<fp16, [1, 4, 16, 64]> old = read_state(input = cache);
+        tensor<int32, [1]> next = add(x = at, y = int32(1));
+        tensor<int32, [1]> zero = const()[val = tensor<int32, [1]>([0])];
+        tensor<int32, [1]> four = const()[val = tensor<int32, [1]>([4])];
+        tensor<int32, [1]> width = const()[val = tensor<int32, [1]>([64])];
+        tensor<int32, [4]> begin = concat(values = (zero, zero, at, zero), axis = int32(0), interleave = bool(false));
+        tensor<int32, [1]> one = const()[val = tensor<int32, [1]>([1])];
+        tensor<int32, [4]> end = concat(values = (one, four, next, width), axis = int32(0), interleave = bool(false));
+        tensor<fp16, [1, 4, 16, 64]> new = slice_update(x = old, update = row, begin = begin, end = end);
+        write_state(input = cache, data = new);
+        tensor<fp16, [1, 4, 16, 64]> now = read_state(input = cache);
+        tensor<fp16, [1, 4, 1, 64]> sum = reduce_sum(x = now, axes = tensor<int32, [1]>([2]), keep_dims = bool(true)); }
+        -> (sum); }";
+    let options = CompileOptions { mil_text: text.into(), threads: 1, ..CompileOptions::default() };
+    let model = Client::software(Chip::M4).compile(options).unwrap();
+    let mut sequence = anemone::StateHandle::new(&model, 16).unwrap();
+    let (row, mut sum) = ([0.5; 256], [0.0; 256]);
+    let counted = count(|| {
+        sequence.write_input_f32("row", &row).unwrap();
+        sequence.write_input_elements("at", &[sequence.position() as i32]).unwrap();
+        sequence.eval().unwrap();
+        sequence.advance(1).unwrap();
+        sequence.read_output_f32("sum", &mut sum).unwrap();
+    });
+    assert_eq!((counted, sum[0]), (0, 2.0), "four rows of 0.5");
+}
+
+/// More inputs, outputs, states, arguments and results than fit on a stack.
+#[test]
+fn many_tensors_run_without_allocating() {
+    let list = |f: &dyn Fn(usize) -> String| (0..40).map(f).collect::<Vec<_>>().join(", ");
+    let params = list(&|i| format!("tensor<fp16, [1, 1, 1, 32]> x{i}, state<tensor<fp16, [1, 1, 1, 32]>> s{i}"));
+    let results = list(&|i| format!("tensor<fp16, [1, 1, 1, 32]> y{i}"));
+    let updates: Vec<_> = (0..40)
+        .map(|i| {
+            format!(
+                "tensor<fp16, [1, 1, 1, 32]> r{i} = read_state(input = s{i});
+                tensor<fp16, [1, 1, 1, 32]> w{i} = add(x = r{i}, y = x{i});
+                write_state(input = s{i}, data = w{i});"
+            )
+        })
+        .collect();
+    let text = format!(
+        "program(1.3) {{ func main<ios18>({params}) {{ {}
+        tensor<fp16, [1, 40, 1, 32]> all = concat(values = ({}), axis = int32(1), interleave = bool(false));
+        {results} = split(x = all, num_splits = int32(40), axis = int32(1)); }} -> ({}); }}",
+        updates.concat(),
+        list(&|i| format!("w{i}")),
+        list(&|i| format!("y{i}")),
+    );
+    let options = CompileOptions { mil_text: text.into(), threads: 1, ..CompileOptions::default() };
+    let mut model = Client::software(Chip::M4).compile(options).unwrap();
+    model.write_input_f32("x39", &[1.0; 32]).unwrap();
+    assert_eq!(count(|| model.eval().unwrap()), 0);
+    let mut y = [0.0; 32];
+    model.read_output_f32("y39", &mut y).unwrap();
+    assert_eq!(y, [4.0; 32], "one in each run");
+}

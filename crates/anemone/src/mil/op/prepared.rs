@@ -1,5 +1,7 @@
 //! Prepared kernels: what a step is when its shapes and constants are known.
 
+use smallvec::SmallVec;
+
 use super::Fault;
 use crate::types::{Datum, Tensor, Type};
 
@@ -12,22 +14,43 @@ use crate::types::{Datum, Tensor, Type};
 /// let y = ones.results(&[], &[Type::tensor(DType::Fp32, &[2][..])], 1).unwrap();
 /// assert_eq!(y[0].as_tensor().unwrap().to_f64s(), [1.0, 1.0]);
 /// ```
-pub struct Prepared(Box<Runs>);
+pub struct Prepared {
+    run: Box<Runs>,
+    /// Whether it can refuse.
+    sure: bool,
+}
 
 type Runs = dyn Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync;
 
 impl Prepared {
     /// Wraps what computes every element of the results. It does so alone, and allocates nothing that it can keep.
     pub fn new(run: impl Fn(&mut Run<'_, '_>) -> Result<(), Fault> + Send + Sync + 'static) -> Self {
-        Self(Box::new(run))
+        Self { run: Box::new(run), sure: false }
     }
 
     /// As [`Prepared::new`], of what cannot fail.
     pub fn sure(run: impl Fn(&mut Run<'_, '_>) + Send + Sync + 'static) -> Self {
-        Self::new(move |r| {
+        let run = move |r: &mut Run<'_, '_>| {
             run(r);
             Ok(())
-        })
+        };
+        Self { run: Box::new(run), sure: true }
+    }
+
+    /// Whether it cannot refuse, whatever the elements are.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.sure
+    }
+
+    /// The same on results that hold anything, of kernels that find the elements of an argument in their result: they are
+    /// copied there first.
+    pub(crate) fn copying(self, from: Reader) -> Self {
+        let Self { run, sure } = self;
+        let copying = move |to: &mut Run<'_, '_>| {
+            to.copy(&from);
+            run(to)
+        };
+        Self { run: Box::new(copying), sure }
     }
 
     /// Computes the results.
@@ -36,7 +59,7 @@ impl Prepared {
     ///
     /// What the op finds out only when it sees the elements, such as an index outside of a tensor.
     pub fn run(&self, run: &mut Run<'_, '_>) -> Result<(), Fault> {
-        (self.0)(run)
+        (self.run)(run)
     }
 
     /// Computes the results on tensors of their own; `given` is as for [`Run::new`].
@@ -129,6 +152,21 @@ impl<'r, 'd> Run<'r, 'd> {
     pub fn write<T: bytemuck::Pod>(&mut self, result: usize) -> &mut [T] {
         bytemuck::try_cast_slice_mut(self.results[result])
             .expect("the type was chosen by the dtype, and values are aligned for it")
+    }
+
+    /// Writes the first result: the elements of an argument.
+    pub(crate) fn copy(&mut self, from: &Reader) {
+        let from: &[u8] = self.read(from);
+        self.write(0).copy_from_slice(from);
+    }
+
+    /// Runs something that is given other bytes in the place of those of one argument.
+    pub(crate) fn with<R>(&mut self, given: usize, bytes: &[u8], run: impl FnOnce(&mut Run<'_, '_>) -> R) -> R {
+        let mut all: SmallVec<[&[u8]; 8]> = self.given.iter().copied().collect();
+        all[given] = bytes;
+        // What is written is lent on, for as long as that runs.
+        let mut results: SmallVec<[&mut [u8]; 2]> = self.results.iter_mut().map(|r| &mut **r).collect();
+        run(&mut Run::new(self.threads, &all, &mut results))
     }
 
     /// The elements of all results, to write at once.

@@ -150,14 +150,36 @@ fn the_fast_products_agree() {
 }
 
 #[test]
-fn sums_of_nothing_are_fast_and_integers_are_not() {
+fn sums_of_nothing_are_fast() {
     for (x, y) in [([2, 0], [0, 2]), ([0, 2], [2, 2])] {
         assert!(
             fast_agrees("matmul", Ios15, &[("x", count(Fp32, &x)), ("y", count(Fp32, &y))]),
             "{x:?} {y:?}"
         );
     }
-    assert!(!fast_agrees("matmul", Ios15, &[("x", count(Int32, &[2])), ("y", count(Int32, &[2]))]));
+}
+
+#[test]
+fn products_of_whole_numbers_are_prepared() {
+    for (transpose_x, transpose_y, x, y) in [
+        (false, false, &[2, 3, 4][..], &[4, 5][..]),
+        (true, false, &[2, 4, 3], &[2, 4, 5]),
+        (false, true, &[3, 4], &[2, 5, 4]),
+        (true, true, &[4, 3], &[5, 4]),
+        (false, false, &[4], &[4]),
+    ] {
+        let flag = |on: bool| Datum::from(Tensor::scalar(DType::Bool, f64::from(on)));
+        let flags = [("transpose_x", flag(transpose_x)), ("transpose_y", flag(transpose_y))];
+        for [a, b] in [[Int32, Int32], [Int32, Fp16], [Fp32, Int32]] {
+            let args = [&[("x", count(a, x)), ("y", count(b, y))], &flags[..]].concat();
+            assert!(fast_agrees("matmul", Ios17, &args), "{a} {b} {x:?} {y:?}");
+        }
+    }
+    for [a, b] in [[Int32, Int32], [Int32, Fp16], [Fp16, Int32]] {
+        let args = [("x", count(a, &[2, 3, 4])), ("weight", count(b, &[5, 4])), ("bias", count(b, &[5]))];
+        assert!(fast_agrees("linear", Ios17, &args), "{a} {b}");
+        assert!(fast_agrees("linear", Ios17, &args[..2]), "{a} {b}");
+    }
 }
 
 #[test]
