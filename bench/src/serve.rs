@@ -33,7 +33,9 @@ impl Model {
         let inputs: smallvec::SmallVec<[&[u8]; 64]> = self.inputs.iter().map(Tensor::bytes).collect();
         let mut outputs: smallvec::SmallVec<[&mut [u8]; 64]> =
             self.outputs.iter_mut().map(|t| t.bytes_mut().expect("nobody shares an output")).collect();
-        Ok(plan.run(&mut self.arena, &inputs, &mut outputs, &mut [], self.threads).map_err(|d| d.to_string())?)
+        Ok(plan
+            .run(&mut self.arena, &inputs, &mut outputs, &mut [], self.threads)
+            .map_err(|d| d.to_string())?)
     }
 
     /// The output that is checked, as fp32.

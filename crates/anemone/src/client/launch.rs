@@ -104,7 +104,8 @@ impl<S: Deref<Target = Software>> Taken<S> {
     /// What somebody has locked is found before anything is computed.
     fn new(software: S) -> Result<Self, Error> {
         let turn = Turn::new(software)?;
-        let (inputs, outputs) = std::mem::take(&mut *turn.0.guards.lock().unwrap_or_else(PoisonError::into_inner));
+        let (inputs, outputs) =
+            std::mem::take(&mut *turn.0.guards.lock().unwrap_or_else(PoisonError::into_inner));
         let mut taken = Self { inputs, outputs, turn };
         for surface in &taken.turn.0.outputs {
             taken.outputs.push(surface.lock_mut()?);

@@ -10,7 +10,8 @@ use super::sync::AtomicBool;
 use super::workers::Workers;
 use crate::device::{self, Held, States};
 use crate::error::Error;
-use crate::plan::{Arena, Plan, recycled};
+use crate::mil::op::recycled;
+use crate::plan::{Arena, Plan};
 use crate::surface::{Port, ReadGuard, Surface, TensorLayout, WriteGuard, gather, scatter};
 use crate::types::Tensor;
 
@@ -37,8 +38,15 @@ struct Memory {
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
     states: Held,
-    /// Room for what a run is given, empty between runs.
-    rooms: (Vec<&'static [u8]>, Vec<&'static mut [u8]>, Vec<&'static mut [u8]>),
+    rooms: Rooms,
+}
+
+/// Room for what a run is given, empty between runs.
+#[derive(Debug, Default)]
+struct Rooms {
+    given: Vec<&'static [u8]>,
+    results: Vec<&'static mut [u8]>,
+    variables: Vec<&'static mut [u8]>,
 }
 
 impl Memory {
@@ -48,7 +56,7 @@ impl Memory {
             ports.iter().map(|p| Buffer::zeroed(bytes(&p.layout))).collect()
         };
         let (inputs, outputs) = (staged(loaded.inputs()), staged(loaded.outputs()));
-        Self { arena: plan.arena(), inputs, outputs, states, rooms: Default::default() }
+        Self { arena: plan.arena(), inputs, outputs, states, rooms: Rooms::default() }
     }
 }
 
@@ -148,8 +156,8 @@ fn planned<R: Deref<Target = [u8]>, W: DerefMut<Target = [u8]>>(
     outputs: &mut [W],
 ) -> Result<(), Error> {
     let Memory { arena, inputs: staged_inputs, outputs: staged_outputs, states, rooms } = memory;
-    let (given_room, results_room, states_room) = std::mem::take(rooms);
-    let mut given: Vec<&[u8]> = recycled(given_room);
+    let room = std::mem::take(rooms);
+    let mut given: Vec<&[u8]> = recycled(room.given);
     given.extend(loaded.inputs().iter().zip(inputs).zip(staged_inputs).map(|((port, held), staged)| {
         if port.layout.is_dense() {
             return &held[..port.layout.logical_bytes()];
@@ -157,17 +165,17 @@ fn planned<R: Deref<Target = [u8]>, W: DerefMut<Target = [u8]>>(
         gather(held, &port.layout, 0..port.layout.channels, staged.bytes_mut());
         staged.bytes()
     }));
-    let mut results: Vec<&mut [u8]> = recycled(results_room);
+    let mut results: Vec<&mut [u8]> = recycled(room.results);
     let ports = loaded.outputs().iter().zip(&mut *outputs).zip(&mut *staged_outputs);
     results.extend(ports.map(|((port, held), staged)| match port.layout.is_dense() {
         true => &mut held[..port.layout.logical_bytes()],
         false => staged.bytes_mut(),
     }));
     let mut taken = states.take();
-    let mut variables: Vec<&mut [u8]> = recycled(states_room);
+    let mut variables: Vec<&mut [u8]> = recycled(room.variables);
     variables.extend(taken.bytes_mut());
     let ran = plan.run(arena, &given, &mut results, &mut variables, threads);
-    *rooms = (recycled(given), recycled(results), recycled(variables));
+    *rooms = Rooms { given: recycled(given), results: recycled(results), variables: recycled(variables) };
     drop(taken);
     ran?;
     for ((port, held), staged) in loaded.outputs().iter().zip(outputs).zip(staged_outputs) {

@@ -141,7 +141,8 @@ impl Loaded {
         }
     }
 
-    /// How the function runs, if every shape in it is known and the engine is the fast one.
+    /// How the function runs, if the engine is the fast one and every shape is known, and there are no nested blocks, lists
+    /// or strings.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
@@ -257,12 +258,7 @@ impl Loaded {
     }
 
     /// Runs the plan of the function on tensors.
-    fn run_plan(
-        &self,
-        plan: &Plan,
-        inputs: &[(&str, Tensor)],
-        held: &mut Held,
-    ) -> Result<Outputs, Error> {
+    fn run_plan(&self, plan: &Plan, inputs: &[(&str, Tensor)], held: &mut Held) -> Result<Outputs, Error> {
         self.known_inputs(inputs)?;
         let mut given: Vec<&[u8]> = Vec::with_capacity(plan.inputs().len());
         for feature in &self.inputs {

@@ -147,8 +147,26 @@ impl Executable {
 
     /// Runs the program with the binding of the last run on the same tensors, or makes and keeps one.
     ///
-    /// The bindings of the last four sets of tensors are kept, and with them their surfaces. On hardware a run on the
-    /// same ones allocates nothing on this side of the system.
+    /// The bindings of the last four sets of tensors are kept, and with them their surfaces. A run on the same ones
+    /// allocates nothing on this side of the system: on hardware, and on the software engine for programs that have a
+    /// [plan](crate::plan), states included. A program has none, and is run step by step with values of its own, when
+    /// it has nested blocks (`cond`, `while_loop`), lists or strings, or a shape that depends on the elements
+    /// (`non_zero`, a `reshape` to a shape that is computed).
+    ///
+    /// ```
+    /// use anemone::{Graph, QualityOfService, Shape, TensorData};
+    /// let mut g = Graph::new();
+    /// let x = g.placeholder(Shape::spatial(1, 1, 64));
+    /// g.relu(x);
+    /// let exe = g.compile(QualityOfService::Default)?;
+    /// let (x, y) = (TensorData::with_f32(&[-1.0; 64], Shape::spatial(1, 1, 64)), TensorData::new(Shape::spatial(1, 1, 64)));
+    /// for turn in 0..3 {
+    ///     x.write_f32_at(turn, 2.0);
+    ///     exe.run_cached(&[&x], &[&y])?;
+    /// }
+    /// assert_eq!(y.read_f32()[..4], [2.0, 2.0, 2.0, 0.0]);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@
 
 mod prepared;
 
+pub(crate) use prepared::recycled;
 pub use prepared::{Prepared, Reader, Run};
 
 use anemone_kernels::binary::Binary;
@@ -546,6 +547,9 @@ pub enum After {
         swapped: bool,
     },
 }
+
+/// The most ops that one kernel does after its own.
+pub(crate) const MOST_AFTER: usize = 8;
 
 impl<'a> Args<'a> {
     fn index(&self, param: &str) -> Option<usize> {

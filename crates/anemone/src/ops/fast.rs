@@ -14,7 +14,7 @@ use anemone_kernels::scratch::{Scratch, scratch};
 use smallvec::SmallVec;
 
 use super::row::*;
-use crate::mil::op::After;
+use crate::mil::op::{After, MOST_AFTER};
 use crate::types::f16;
 
 /// Evaluates an expression with `$type` standing for the Rust type of a float dtype. Where the dtype is another, the
@@ -82,7 +82,7 @@ pub(super) fn elements<T: crate::types::Element>(x: &Tensor) -> &[T] {
 }
 
 /// What comes after a step, and where it finds other tensors.
-pub(super) struct Following(SmallVec<[(After, Reader); 2]>);
+pub(super) struct Following(Vec<(After, Reader)>);
 
 impl Following {
     /// What comes after this one.
@@ -98,7 +98,7 @@ impl Following {
     pub(super) fn stages<'b, 'd: 'b, T: bytemuck::Pod>(
         &'b self,
         run: &Run<'_, 'd>,
-    ) -> SmallVec<[Stage<'b, T>; 2]> {
+    ) -> SmallVec<[Stage<'b, T>; MOST_AFTER]> {
         let stage = |(after, reader): &'b (After, Reader)| match *after {
             After::Unary(f) => Stage::Unary(f),
             After::Gate(f) => Stage::Gate(f),

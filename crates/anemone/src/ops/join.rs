@@ -1,7 +1,8 @@
 //! Ops that put tensors together, cut them apart and repeat them.
 
+use std::cell::Cell;
+
 use anemone_kernels::layout;
-use smallvec::SmallVec;
 
 use super::fast::{Ready, dims, for_bits, ready};
 use super::loops::shape_of;
@@ -10,6 +11,7 @@ use super::moves::{
     offsets, one, result, strides, tensor_type, viewed,
 };
 use super::row::*;
+use crate::mil::op::recycled;
 
 const CONCAT: &[Edition] = &[edition(
     Ios15,
@@ -269,14 +271,21 @@ fn fast_split(args: &Args<'_>, _: &[Type]) -> Ready {
     }))
 }
 
+thread_local! {
+    /// Room for the tensors that are joined, which a thread keeps.
+    static ROOM: Cell<Vec<(&'static [u8], usize)>> = const { Cell::new(Vec::new()) };
+}
+
 /// Tensors of whole bytes, joined row by row: a row of each of them, whose dimensions are those from `axis` on.
 fn joined_rows(args: &Args<'_>, axis: usize) -> Ready {
     let types = value_types(args)?;
     let row = |ty: &TensorType| ty.shape.known().unwrap_or_default()[axis..].iter().product();
     let parts: Vec<(Reader, usize)> = args.readers("values").zip(types.iter().map(|ty| row(ty))).collect();
     for_bits!(types[0].dtype, E => ready(move |run| {
-        let rows: SmallVec<[(&[E], usize); 16]> = parts.iter().map(|(part, n)| (run.read(part), *n)).collect();
+        let mut rows: Vec<(&[E], usize)> = recycled(ROOM.take());
+        rows.extend(parts.iter().map(|(part, n)| (run.read(part), *n)));
         layout::join(run.threads, run.write(0), &rows);
+        ROOM.set(recycled(rows));
     }))
 }
 

@@ -278,14 +278,7 @@ fn compute_scatter(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
 const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
-    exact(
-        "make_list",
-        "a list whose items are not written yet",
-        MAKE_LIST,
-        ONE,
-        infer_make,
-        compute_make,
-    ),
+    exact("make_list", "a list whose items are not written yet", MAKE_LIST, ONE, infer_make, compute_make),
     exact("list_length", "the number of items", LIST_LENGTH, ONE, infer_length, compute_length),
     exact("list_read", "one item", LIST_READ, ONE, infer_read, compute_read),
     exact("list_gather", "several items, stacked", LIST_GATHER, ONE, infer_gather, compute_gather),

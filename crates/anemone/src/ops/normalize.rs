@@ -289,8 +289,10 @@ fn fast_layer_norm<T: anemone_kernels::Float>(args: &Args<'_>, shape: &[usize], 
         let together: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
         let mut back = vec![0; perm.len()];
         perm.iter().enumerate().for_each(|(to, &axis)| back[axis] = to);
-        let (there, back) = (permuted(shape, &perm, &together).copy(), permuted(&together, &back, shape).copy());
-        let (elements, lanes) = (shape.iter().product(), norm::Lanes::along(&together, others.len()..perm.len()));
+        let (there, back) =
+            (permuted(shape, &perm, &together).copy(), permuted(&together, &back, shape).copy());
+        let (elements, lanes) =
+            (shape.iter().product(), norm::Lanes::along(&together, others.len()..perm.len()));
         return ready(move |run| {
             let (gamma, beta) = (read(&gamma, run), read(&beta, run));
             let affine = Affine { gamma: gamma.as_deref(), beta: beta.as_deref() };

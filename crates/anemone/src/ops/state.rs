@@ -86,35 +86,35 @@ pub(super) static OPS: &[Op] = &[
     Op {
         fast: Fast::State(Access::Read),
         ..exact(
-        "read_state",
-        "the value of a state",
-        READ_STATE,
-        Results::Exactly(1),
-        infer_read,
-        compute_read,
-    )
+            "read_state",
+            "the value of a state",
+            READ_STATE,
+            Results::Exactly(1),
+            infer_read,
+            compute_read,
+        )
     },
     Op {
         fast: Fast::State(Access::Write),
         ..exact(
-        "write_state",
-        "sets a state, and has no result",
-        WRITE_STATE,
-        Results::Exactly(0),
-        infer_write,
-        compute_write,
-    )
+            "write_state",
+            "sets a state, and has no result",
+            WRITE_STATE,
+            Results::Exactly(0),
+            infer_write,
+            compute_write,
+        )
     },
     Op {
         fast: Fast::State(Access::Update),
         ..exact(
-        "coreml_update_state",
-        "sets a state, and results in its new value",
-        UPDATE_STATE,
-        Results::Exactly(1),
-        infer_update,
-        compute_update,
-    )
+            "coreml_update_state",
+            "sets a state, and results in its new value",
+            UPDATE_STATE,
+            Results::Exactly(1),
+            infer_update,
+            compute_update,
+        )
     },
 ];
 

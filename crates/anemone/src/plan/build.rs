@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::fuse::{Fuse, Group};
-use super::{Bytes, Io, Place, Plan, Step, work};
 use super::states::Steps;
+use super::{Bytes, Io, Place, Plan, Step, work};
 use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
@@ -111,7 +111,8 @@ impl Builder<'_> {
             Some(Io { name: value.name.clone(), ty, bytes })
         };
         let is_state = |p: &ValueId| matches!(function.value(*p).ty, Type::State(_));
-        let (states, inputs): (Vec<ValueId>, Vec<ValueId>) = function.params.iter().partition(|p| is_state(p));
+        let (states, inputs): (Vec<ValueId>, Vec<ValueId>) =
+            function.params.iter().partition(|p| is_state(p));
         self.plan.inputs = inputs.iter().map(|&p| io(p)).collect::<Option<_>>()?;
         self.plan.states = states.iter().map(|&p| io(p)).collect::<Option<_>>()?;
         self.plan.outputs = function.body.outputs.iter().map(|&o| io(o)).collect::<Option<_>>()?;
@@ -236,11 +237,14 @@ impl Builder<'_> {
         lives: &mut HashMap<ValueId, Life>,
         held: &mut [(usize, usize, usize)],
     ) {
-        let (true, [Target::Value(result)], Some(&of)) = (work.updates, &work.writes[..], work.reads.first()) else {
+        let (true, [Target::Value(result)], Some(&of)) = (work.updates, &work.writes[..], work.reads.first())
+        else {
             return;
         };
         let of = self.base(of);
-        let (Some(Place::Slot(slot)), Some(life)) = (self.places.get(&of).copied(), lives.get(&of)) else { return };
+        let (Some(Place::Slot(slot)), Some(life)) = (self.places.get(&of).copied(), lives.get(&of)) else {
+            return;
+        };
         let alone = life.last == at && work.reads.iter().filter(|&&v| self.base(v) == of).count() == 1;
         if !alone || self.places.contains_key(result) {
             return;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use anemone_kernels::binary::Binary;
 
-use crate::mil::op::{After, Arg, Fast};
+use crate::mil::op::{After, Arg, Fast, MOST_AFTER};
 use crate::ops::{Function as Elementwise, function};
 use crate::types::{Datum, Type};
 use crate::verify::{Function, Input, Step, ValueId};
@@ -128,6 +128,7 @@ impl Fuse<'_> {
             let at = *made.get(&base)?;
             let group = groups[at].as_ref()?;
             let fits = matches!(group.head.op.fast, Fast::Finishing(_))
+                && group.tail.len() < MOST_AFTER
                 && self.as_large(base, ty)
                 && read_by(base) == readers;
             fits.then_some(at)

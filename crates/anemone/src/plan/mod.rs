@@ -23,7 +23,7 @@ pub use work::multiply_adds;
 use anemone_kernels::memory::Buffer;
 
 use crate::mil::Name;
-use crate::mil::op::{Fault, Op, Prepared, Run};
+use crate::mil::op::{Fault, Op, Prepared, Run, recycled};
 use crate::source::{Diagnostic, Span};
 use crate::types::TensorType;
 
@@ -178,13 +178,6 @@ pub struct Arena {
     writes: Vec<&'static mut [u8]>,
 }
 
-/// An empty vector of another type, such as another lifetime, in the memory of this one: where both have elements of one
-/// layout the standard library collects in place, and nothing is allocated.
-pub(crate) fn recycled<A, B>(mut room: Vec<A>) -> Vec<B> {
-    room.clear();
-    room.into_iter().map(|_| unreachable!("it is empty")).collect()
-}
-
 /// What a step writes, while it does: taken from where it lies, and put back.
 #[derive(Debug)]
 enum Taken<'o, 's> {
@@ -311,7 +304,8 @@ impl<'o, 's> Memory<'_, 'o, 's> {
     fn go(&mut self, threads: usize, mut done: impl FnMut(usize)) -> Result<(), Diagnostic> {
         let plan = self.plan;
         assert_eq!(self.arena.slots.len(), plan.slots.len(), "the arena is that of this plan");
-        let fit = |ios: &[Io], found: &mut dyn Iterator<Item = usize>| ios.iter().map(|io| io.bytes).eq(found);
+        let fit =
+            |ios: &[Io], found: &mut dyn Iterator<Item = usize>| ios.iter().map(|io| io.bytes).eq(found);
         assert!(
             fit(&plan.inputs, &mut self.inputs.iter().map(|b| b.len()))
                 && fit(&plan.outputs, &mut self.outputs.iter().map(|b| b.len()))

@@ -79,10 +79,9 @@ impl Steps<'_, '_> {
         for (i, store) in stores.iter().enumerate() {
             let before = i.checked_sub(1).map(|i| stores[i].at);
             let after = stores.get(i + 1).map(|s| s.at);
-            let there = made
-                .get(&store.value)
-                .copied()
-                .filter(|&p| !residents.of.contains_key(&store.value) && self.fits(p, store, before, after, lies));
+            let there = made.get(&store.value).copied().filter(|&p| {
+                !residents.of.contains_key(&store.value) && self.fits(p, store, before, after, lies)
+            });
             if let Some(p) = there {
                 residents.of.insert(store.value, state);
                 residents.done.push(store.at);

@@ -41,7 +41,12 @@ fn check(text: &str, inputs: &[(&str, Tensor)]) {
             plan.run(&mut arena, &given, &mut slices, &mut variables, threads).unwrap();
             assert_eq!(outputs, expected, "turn {turn} of {text}\n{plan}");
             for (io, kept) in plan.states().iter().zip(&kept) {
-                assert_eq!(kept, states[&io.name].read().bytes(), "`{}` in turn {turn} of {text}\n{plan}", io.name);
+                assert_eq!(
+                    kept,
+                    states[&io.name].read().bytes(),
+                    "`{}` in turn {turn} of {text}\n{plan}",
+                    io.name
+                );
             }
         }
     }

@@ -161,8 +161,13 @@ impl<'r, 'd> Run<'r, 'd> {
     }
 
     /// Runs something that is given other bytes in the place of those of one argument.
-    pub(crate) fn with<R>(&mut self, given: usize, bytes: &[u8], run: impl FnOnce(&mut Run<'_, '_>) -> R) -> R {
-        let mut all: SmallVec<[&[u8]; 8]> = self.given.iter().copied().collect();
+    pub(crate) fn with<R>(
+        &mut self,
+        given: usize,
+        bytes: &[u8],
+        run: impl FnOnce(&mut Run<'_, '_>) -> R,
+    ) -> R {
+        let mut all: SmallVec<[&[u8]; 16]> = self.given.iter().copied().collect();
         all[given] = bytes;
         // What is written is lent on, for as long as that runs.
         let mut results: SmallVec<[&mut [u8]; 2]> = self.results.iter_mut().map(|r| &mut **r).collect();
@@ -180,4 +185,11 @@ impl<'r, 'd> Run<'r, 'd> {
                 .expect("the type was chosen by the dtype, and values are aligned for it")
         })
     }
+}
+
+/// An empty vector of another type, such as another lifetime, in the memory of this one: where both have elements of one
+/// layout the standard library collects in place, and nothing is allocated.
+pub(crate) fn recycled<A, B>(mut room: Vec<A>) -> Vec<B> {
+    room.clear();
+    room.into_iter().map(|_| unreachable!("it is empty")).collect()
 }

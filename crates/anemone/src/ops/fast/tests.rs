@@ -401,7 +401,13 @@ fn ops_that_only_rename_share_the_elements() {
         ("read_state", vec![held("input")]),
         ("list_read", vec![("ls", list), ("index", int(0))]),
     ] {
-        assert!(matches!(crate::ops::find(op).map(|o| o.fast), Some(Fast::Alias | Fast::State(_) | Fast::Meaning)), "`{op}`");
+        assert!(
+            matches!(
+                crate::ops::find(op).map(|o| o.fast),
+                Some(Fast::Alias | Fast::State(_) | Fast::Meaning)
+            ),
+            "`{op}`"
+        );
         let opset = if op.ends_with("state") {
             Ios18
         } else if op == "flatten2d" {

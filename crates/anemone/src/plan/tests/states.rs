@@ -46,7 +46,8 @@ fn relu(to: &str, from: &str) -> String {
 /// Of a cache only the row that changes is written.
 #[test]
 fn a_cache_is_changed_where_it_lies() {
-    let body = [read("a", "s"), update("b", "a", 1), write("s", "b"), read("c", "s"), relu("y", "c")].concat();
+    let body =
+        [read("a", "s"), update("b", "a", 1), write("s", "b"), read("c", "s"), relu("y", "c")].concat();
     plans(&body, "y", &["b: slice_update of input 1 to state 0", "y: relu of state 0 to output 0"]);
     // Several in turn, as of the layers of a model that share one.
     let body = [
@@ -96,10 +97,7 @@ fn what_is_still_needed_is_copied() {
     // A kernel does not write what it reads.
     let sum = "tensor<fp16, [3, 2]> b = add(x = a, y = x);";
     let body = [read("a", "s"), sum.into(), write("s", "b")].concat();
-    let steps = [
-        "b: add of state 0, input 0 to output 0",
-        "write_state: write_state of output 0 to state 0",
-    ];
+    let steps = ["b: add of state 0, input 0 to output 0", "write_state: write_state of output 0 to state 0"];
     plans(&body, "b", &steps);
     // What was there before is a result.
     let body = [read("a", "s"), write("s", "x")].concat();
@@ -109,16 +107,21 @@ fn what_is_still_needed_is_copied() {
     let body = [read("a", "s"), read("b", "t"), write("s", "b"), write("t", "a"), relu("y", "b")].concat();
     check_only(&body, "y, a");
     // The old cache is read after the new one was made, and two are made of one.
-    let body = [read("a", "s"), update("b", "a", 1), write("s", "b"), relu("y", "a"), relu("z", "b")].concat();
+    let body =
+        [read("a", "s"), update("b", "a", 1), write("s", "b"), relu("y", "a"), relu("z", "b")].concat();
     check_only(&body, "y, z");
-    let body = [read("a", "s"), update("b", "a", 1), update("c", "a", 2), write("s", "b"), write("t", "c")].concat();
+    let body =
+        [read("a", "s"), update("b", "a", 1), update("c", "a", 2), write("s", "b"), write("t", "c")].concat();
     check_only(&body, "b, c");
     // It changes by what it holds.
     let own = "tensor<fp16, [1, 2]> r = slice_by_index(x = a, begin = tensor<int32, [2]>([0, 0]), \
                end = tensor<int32, [2]>([1, 2]));
         tensor<fp16, [3, 2]> b = slice_update(x = a, update = r, begin = tensor<int32, [2]>([2, 0]), \
                end = tensor<int32, [2]>([3, 2]));";
-    check_only(&[read("a", "s"), own.into(), write("s", "b"), update("c", "b", 0), write("s", "c")].concat(), "b");
+    check_only(
+        &[read("a", "s"), own.into(), write("s", "b"), update("c", "b", 0), write("s", "c")].concat(),
+        "b",
+    );
 }
 
 /// [`plans`] where the steps may be any.
@@ -144,7 +147,10 @@ fn a_state_is_set_to_constants_and_to_what_another_holds() {
     let body = [one.into(), write("s", "k"), read("a", "s"), write("t", "a"), relu("y", "a")].concat();
     check_only(&body, "y");
     check_only(&[read("a", "s"), write("t", "a"), update("b", "a", 1), write("s", "b")].concat(), "a");
-    check_only(&[read("a", "s"), update("b", "a", 1), write("s", "b"), write("t", "b"), write("s", "a")].concat(), "b");
+    check_only(
+        &[read("a", "s"), update("b", "a", 1), write("s", "b"), write("t", "b"), write("s", "a")].concat(),
+        "b",
+    );
 }
 
 /// What refuses leaves in the state what the program has written.
