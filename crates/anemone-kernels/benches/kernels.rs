@@ -134,9 +134,8 @@ mod convolutions {
     fn tiles<const N: usize>(bencher: Bencher<'_, '_>, case: Case) {
         let c = of(case);
         let x = numbers::<f32>(c.in_channels * c.window.input_len());
-        let weights = ConvWeights::new(&numbers::<f32>(
-            c.out_channels * c.in_channels / c.groups * c.window.kernel_len(),
-        ));
+        let weights = numbers::<f32>(c.out_channels * c.in_channels / c.groups * c.window.kernel_len());
+        let weights = ConvWeights::new(&weights, &c);
         let mut y = numbers::<f32>(c.out_channels * c.window.output_len());
         let products = y.len() * c.in_channels / c.groups * c.window.kernel_len();
         bencher

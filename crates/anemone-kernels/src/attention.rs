@@ -1,10 +1,11 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
+use crate::finish;
 use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
 use crate::math::exp_below_one;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
-use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_width, stored, write_panels};
+use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_width, write_panels};
 use crate::{Float, scratch};
 
 /// The sizes of an attention. All batches lie one behind the other, row-major.
@@ -241,14 +242,13 @@ struct Means<'a, T> {
 
 impl<T: Float> Ends for Means<'_, T> {
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, _: usize, _: usize) -> [S::V; 2] {
-        [simd.splat(0.0); 2]
-    }
-
-    #[inline(always)]
-    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, [a, b]: [S::V; 2]) {
-        let (zero, scale) = (simd.splat(0.0), simd.splat(self.scales[row]));
-        self.results.end(simd, row, panel, [simd.mul_add(a, scale, zero), simd.mul_add(b, scale, zero)]);
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, mut sums: [[S::V; 2]; R]) {
+        let zero = simd.splat(0.0);
+        for (sums, &scale) in sums.iter_mut().zip(&self.scales[row..row + R]) {
+            let scale = simd.splat(scale);
+            *sums = [simd.mul_add(sums[0], scale, zero), simd.mul_add(sums[1], scale, zero)];
+        }
+        self.results.tile(simd, row, panel, sums);
     }
 }
 
@@ -264,23 +264,15 @@ struct Scores<'a, F> {
 
 impl<'m, F: Fn(usize) -> Option<&'m [f32]>> Ends for Scores<'_, F> {
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, _: usize, _: usize) -> [S::V; 2] {
-        [simd.splat(0.0); 2]
-    }
-
-    #[inline(always)]
-    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
         let first = panel * 2 * S::LANES;
         let columns = first..self.columns.min(first + 2 * S::LANES);
-        let added = (self.added)(row).map_or([simd.splat(0.0); 2], |all| loaded(simd, &all[columns.clone()]));
         let scale = simd.splat(self.scale);
-        let scores = [simd.mul_add(sums[0], scale, added[0]), simd.mul_add(sums[1], scale, added[1])];
-        let to = &mut self.scores[row * self.columns..][columns];
-        if to.len() == 2 * S::LANES {
-            simd.store(to, scores[0]);
-            simd.store(&mut to[S::LANES..], scores[1]);
-        } else {
-            to.copy_from_slice(&stored(simd, scores)[..to.len()]);
+        for (r, sums) in sums.into_iter().enumerate() {
+            let added = (self.added)(row + r).map_or(&[][..], |all| &all[columns.clone()]);
+            let added = loaded(simd, added);
+            let scores = [simd.mul_add(sums[0], scale, added[0]), simd.mul_add(sums[1], scale, added[1])];
+            finish::write(simd, &mut self.scores[(row + r) * self.columns..][columns.clone()], scores);
         }
     }
 }

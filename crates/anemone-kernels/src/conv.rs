@@ -6,10 +6,10 @@
 
 mod plane;
 mod tiles;
+mod windows;
 
 pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 
-use plane::Plane;
 use smallvec::SmallVec;
 
 use crate::finish::Finish;
@@ -116,6 +116,12 @@ pub fn conv<T: Float, W: Float>(
         let items: SmallVec<[_; 16]> = (0..conv.batch).map(|n| (0, n * conv.in_channels * inputs)).collect();
         gemm_batched(threads, y, w, x, &items, finish.bias.map_or(Bias::None, Bias::Rows));
         finish.after(threads, y);
+    } else if conv.group_in() == 1 && plane::fits(&conv.window) {
+        let (own, left) = finish.split();
+        plane::planes(threads, y, x, weights, own, conv);
+        if left {
+            finish.after(threads, y);
+        }
     } else if let Some(plane) = Phases::of(&conv.window)
         && conv.group_in() == 1
     {
@@ -287,13 +293,10 @@ fn depthwise<T: Float, W: Float>(
     let window = &conv.window;
     let (inputs, outputs, taps) = (window.input_len(), window.output_len(), window.kernel_len());
     let width = window.output[2];
-    let whole = finish;
-    let (finish, left) = whole.split();
-    let all = Shared::new(&mut *y);
+    let all = Shared::new(y);
     let grain = (1usize << 14).div_ceil(outputs.saturating_mul(taps));
     parallel_for(threads, conv.batch * conv.out_channels, grain, |planes| {
         let mut laid_out = scratch::floats(phases.len);
-        let together = Plane::of(window, phases.part);
         let mut line = scratch::floats(width.next_multiple_of(simd::MAX_LANES));
         let mut wide_plane = scratch::floats(if T::as_f32s(&[]).is_some() { 0 } else { inputs });
         let mut wide = scratch::floats(taps);
@@ -310,10 +313,6 @@ fn depthwise<T: Float, W: Float>(
             let y = unsafe { all.slice(plane * outputs..(plane + 1) * outputs) };
             let bias = finish.bias.map_or(0.0, |b| b[channel]);
             let at = plane * outputs;
-            if let Some(plane) = together {
-                plane.sum(y, &laid_out, &wide, bias, finish, at);
-                continue;
-            }
             for (i, y) in y.chunks_exact_mut(width).enumerate() {
                 let (d, h) = (i / window.output[1], i % window.output[1]);
                 let first = (d * window.strides[0] * phases.lines[1] + h * window.strides[1])
@@ -329,9 +328,6 @@ fn depthwise<T: Float, W: Float>(
             }
         }
     });
-    if left {
-        whole.after(threads, y);
-    }
 }
 
 /// One line of a depthwise convolution.
@@ -575,6 +571,9 @@ mod tests {
             (Window::new([1, 13, 37], [1, 5, 5], one, one, [0, 2, 2], [0, 2, 2]), 1, 3, 3, 3),
             (Window::new([1, 15, 30], [1, 3, 3], [1, 2, 2], one, [0, 1, 0], [0, 0, 1]), 2, 3, 6, 3),
             (Window::new([1, 14, 15], [1, 5, 5], [1, 2, 2], one, [0, 2, 1], [0, 1, 3]), 1, 4, 4, 4),
+            // Planes that are laid out some lines at a time.
+            (Window::new([1, 90, 61], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]), 1, 2, 2, 2),
+            (Window::new([1, 131, 83], [1, 5, 5], [1, 2, 2], one, [0, 2, 2], [0, 2, 2]), 1, 2, 2, 2),
             (Window::new([1, 1, 33], [1, 1, 31], [1, 1, 3], one, [0, 0, 15], [0, 0, 15]), 1, 6, 6, 6),
             (Window::new([5, 6, 7], [3, 3, 3], [2, 1, 1], one, [1, 1, 1], [1, 1, 1]), 1, 3, 3, 3),
         ];

@@ -4,7 +4,6 @@ use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
 use crate::simd::{self, Simd};
 use crate::threads::parallel_chunks;
-use crate::tile::MOST_COLUMNS;
 use crate::{Float, scratch};
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
@@ -35,6 +34,32 @@ pub struct Finish<'a, T> {
     pub stages: &'a [Stage<'a, T>],
 }
 
+/// Where rows of results lie among all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The first element.
+    pub(crate) at: usize,
+    /// From a row to the next.
+    pub(crate) stride: usize,
+    /// How many rows there are.
+    pub(crate) count: usize,
+    /// The elements of a row.
+    pub(crate) len: usize,
+}
+
+/// Writes vectors side by side, rounded, as much of them as there is room for.
+#[inline(always)]
+pub(crate) fn write<S: Simd, T: Float, const N: usize>(simd: S, y: &mut [T], vectors: [S::V; N]) {
+    let whole = y.len() == N * S::LANES;
+    for (i, v) in vectors.into_iter().enumerate() {
+        if whole {
+            T::store(simd, &mut y[i * S::LANES..], v);
+        } else if let Some(y) = y.get_mut(i * S::LANES..) {
+            T::store_some(simd, y, v);
+        }
+    }
+}
+
 impl<T> Default for Finish<'_, T> {
     fn default() -> Self {
         Self { bias: None, stages: &[] }
@@ -56,7 +81,7 @@ impl<'a, T: Float> Finish<'a, T> {
         }
     }
 
-    /// Whether all stages are so simple that [`Finish::write_vectors`] does them in registers.
+    /// Whether all stages are so simple that [`Finish::vectors`] does them in registers.
     pub(crate) fn in_registers(&self) -> bool {
         self.stages.iter().all(|stage| {
             matches!(
@@ -72,59 +97,60 @@ impl<'a, T: Float> Finish<'a, T> {
         if self.in_registers() { (self, false) } else { (Self { stages: &[], ..self }, true) }
     }
 
-    /// Puts vectors of sums through stages that are [done in registers](Finish::in_registers), and rounds them; `of` writes
-    /// the elements of another tensor that lie where the sums do.
+    /// Puts sums through stages that are [done in registers](Finish::in_registers). The first `count` rows are results, each
+    /// of `len` elements; they lie from `at` on among all results, `stride` apart.
     ///
     /// No closure here takes or gives a vector: one that is not inlined would not be compiled for this processor.
     #[inline(always)]
-    pub(crate) fn vectors<S: Simd, const N: usize>(
+    pub(crate) fn vectors<S: Simd, const N: usize, const R: usize>(
         &self,
         simd: S,
-        mut sums: [S::V; N],
-        of: impl Fn(&[T], &mut [T; MOST_COLUMNS]),
-        results: &mut [T],
+        sums: &mut [[S::V; N]; R],
+        Place { at, stride, count, len }: Place,
     ) {
         for stage in self.stages {
-            let mut others = [T::zeroed(); MOST_COLUMNS];
-            if let Stage::Binary { other, .. } = stage {
-                of(other, &mut others);
-            }
-            for i in 0..N {
-                let sum = T::round(simd, sums[i]);
-                sums[i] = match stage {
-                    Stage::Unary(Unary::Clip { low, high }) => {
-                        simd.minimum(simd.maximum(sum, simd.splat(*low)), simd.splat(*high))
+            match *stage {
+                // What keeps the order of numbers, and has bounds that are rounded, may come before the rounding. Of two
+                // zeros the bound counts, which is the positive one.
+                Stage::Unary(Unary::Relu) => {
+                    let zero = simd.splat(0.0);
+                    for sum in sums.as_flattened_mut() {
+                        *sum = simd.add(simd.at_least(*sum, zero), zero);
                     }
-                    Stage::Unary(Unary::Relu) => simd.maximum(sum, simd.splat(0.0)),
-                    Stage::Binary { f: Binary::Add, .. } => {
-                        simd.add(sum, T::load(simd, &others[i * S::LANES..]))
+                }
+                Stage::Unary(Unary::Clip { low, high })
+                    if low.to_bits() == 0 && high > 0.0 && T::holds(high) =>
+                {
+                    let (low, high) = (simd.splat(0.0), simd.splat(high));
+                    for sum in sums.as_flattened_mut() {
+                        *sum = simd.at_most(simd.add(simd.at_least(*sum, low), low), high);
                     }
-                    _ => unreachable!("kernels are given the stages that are done in registers"),
-                };
+                }
+                Stage::Unary(Unary::Clip { low, high }) => {
+                    let (low, high) = (simd.splat(low), simd.splat(high));
+                    for sum in sums.as_flattened_mut() {
+                        *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
+                    }
+                }
+                Stage::Binary { f: Binary::Add, other, .. } => {
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        if r >= count {
+                            break;
+                        }
+                        let other = &other[at + r * stride..][..len];
+                        for (i, sum) in sums.iter_mut().enumerate() {
+                            let other = if len == N * S::LANES {
+                                T::load(simd, &other[i * S::LANES..])
+                            } else {
+                                T::load_some(simd, other.get(i * S::LANES..).unwrap_or_default())
+                            };
+                            *sum = simd.add(T::round(simd, *sum), other);
+                        }
+                    }
+                }
+                _ => unreachable!("kernels are given the stages that are done in registers"),
             }
         }
-        for i in 0..N {
-            T::store(simd, &mut results[i * S::LANES..], sums[i]);
-        }
-    }
-
-    /// Writes sums that lie side by side: those of `y`, of which the vectors may have more.
-    #[inline(always)]
-    pub(crate) fn write_vectors<S: Simd, const N: usize>(
-        &self,
-        simd: S,
-        y: &mut [T],
-        sums: [S::V; N],
-        at: usize,
-    ) {
-        let len = y.len();
-        let of = |other: &[T], to: &mut [T; MOST_COLUMNS]| to[..len].copy_from_slice(&other[at..at + len]);
-        if len == N * S::LANES {
-            return self.vectors(simd, sums, of, y);
-        }
-        let mut all = [T::zeroed(); MOST_COLUMNS];
-        self.vectors(simd, sums, of, &mut all);
-        y.copy_from_slice(&all[..len]);
     }
 
     /// Rounds sums, and puts them through the stages. The results lie from `at` on among all of them.

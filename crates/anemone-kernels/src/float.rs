@@ -7,21 +7,37 @@ use crate::fp16;
 mod sealed {
     use half::f16;
 
-    use crate::simd::{self, Simd};
+    use crate::simd::Simd;
 
     pub trait Sealed: Sized {
         /// The first elements as a vector.
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V;
+        /// As many elements as there are, up to those of a vector, and zeros.
+        fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V;
+        /// Whether a number is known to be one of this type, so that it is its own rounding.
+        fn holds(number: f32) -> bool;
         /// Rounds each lane.
         fn round<S: Simd>(simd: S, v: S::V) -> S::V;
         /// Writes a vector to the first elements, rounded.
         fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V);
+        /// Writes as many elements as there is room for, up to those of a vector, rounded.
+        fn store_some<S: Simd>(simd: S, to: &mut [Self], v: S::V);
     }
 
     impl Sealed for f32 {
         #[inline(always)]
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load(from)
+        }
+
+        #[inline(always)]
+        fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V {
+            simd.load_some(from)
+        }
+
+        #[inline(always)]
+        fn holds(_: f32) -> bool {
+            true
         }
 
         #[inline(always)]
@@ -33,6 +49,11 @@ mod sealed {
         fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
             simd.store(to, v);
         }
+
+        #[inline(always)]
+        fn store_some<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
+            simd.store_some(to, v);
+        }
     }
 
     impl Sealed for f16 {
@@ -42,15 +63,30 @@ mod sealed {
         }
 
         #[inline(always)]
+        fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V {
+            simd.load_some_f16(from)
+        }
+
+        #[inline(always)]
+        fn holds(number: f32) -> bool {
+            const NORMAL: std::ops::RangeInclusive<f32> = 6.103_515_6e-5..=65504.0;
+            // The last 13 bits are those that halves have not.
+            number == 0.0 || (number.to_bits().trailing_zeros() >= 13 && NORMAL.contains(&number.abs()))
+        }
+
+        #[inline(always)]
         fn round<S: Simd>(simd: S, v: S::V) -> S::V {
-            let mut halves = [f16::ZERO; simd::MAX_LANES];
-            simd.store_f16(&mut halves, v);
-            simd.load_f16(&halves)
+            simd.round_f16(v)
         }
 
         #[inline(always)]
         fn store<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
             simd.store_f16(to, v);
+        }
+
+        #[inline(always)]
+        fn store_some<S: Simd>(simd: S, to: &mut [Self], v: S::V) {
+            simd.store_some_f16(to, v);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, GROUP, Lines, MOST_ROWS, Panels, Rounded, panel_width};
+use crate::tile::{Band, Blocks, Ends, GROUP, MOST_ROWS, Panels, Rounded, panel_width, write_blocks};
 
 /// The weights of a layer, packed.
 #[derive(Debug)]
@@ -114,14 +114,23 @@ pub fn linear<T: Float, W: Float>(
     let (finish, left) = whole.split();
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
-    if let Some(x) = T::as_f32s(x) {
-        tiles(threads, y, x, rows, weights, finish);
+    let results = Shared::new(&mut *y);
+    let ends = |first: usize, columns: Range<usize>| {
+        let (start, count) = (first * outputs + columns.start, columns.len());
+        let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[columns]));
+        // SAFETY: rows of a band and columns of a group are in one task only.
+        unsafe { Rounded::new(&results, start, outputs, count, bias, finish.stages) }
+    };
+    if let (1, Some(x)) = (rows, T::as_f32s(x)) {
+        tiles(threads, x, rows, weights, ends);
     } else {
-        let mut wide = scratch::floats(x.len());
-        parallel_chunks(threads, &mut wide, 1 << 14, 4, |i, wide| {
-            T::widen(wide, &x[i << 14..][..wide.len()])
+        let mut blocks = scratch::floats(x.len());
+        let part = MOST_ROWS * inputs.max(1);
+        parallel_chunks(threads, &mut blocks, part, (1 << 15) / part + 1, |i, blocks| {
+            let x = &x[i * part..][..blocks.len()];
+            write_blocks(blocks, x, blocks.len() / inputs);
         });
-        tiles(threads, y, &wide, rows, weights, finish);
+        tiles(threads, &blocks, rows, weights, ends);
     }
     if left {
         whole.after(threads, y);
@@ -150,14 +159,14 @@ pub fn row<T: Float, W: Float>(threads: usize, y: &mut [T], x: &[T], weights: &[
     finish.after(threads, y);
 }
 
-/// Some panels after the others, met by one band of rows after the other, so that both stay in the second-level cache.
-fn tiles<T: Float, W: Float>(
+/// The sums of rows, which lie in [`Blocks`], with all columns: some panels after the others, met by one band of rows after
+/// the other, so that both stay in the second-level cache. `ends` says what becomes of the rows from one on, in these columns.
+pub(crate) fn tiles<W: Float, E: Ends>(
     threads: usize,
-    y: &mut [T],
     x: &[f32],
     rows: usize,
     weights: &Packed<W>,
-    finish: Finish<'_, T>,
+    ends: impl Fn(usize, Range<usize>) -> E + Sync,
 ) {
     let (inputs, outputs, width) = (weights.inputs, weights.outputs, weights.width);
     let panels = weights.count;
@@ -169,7 +178,6 @@ fn tiles<T: Float, W: Float>(
     let (groups, bands) = (parts(panels, group), parts(rows, band));
     // Halves that many rows meet are widened once for all of them.
     let widens = W::as_f32s(&[]).is_none() && rows > 2 * MOST_ROWS;
-    let y = Shared::new(y);
     // A task is a group of panels with a band of rows; bands of one group follow each other.
     let grain = parts(1 << 16, band * group * width * inputs.max(1));
     parallel_for(threads, groups * bands, grain, |tasks| {
@@ -179,21 +187,18 @@ fn tiles<T: Float, W: Float>(
             let (at, first) = (task / bands * group, task % bands * band);
             let part = weights.panels(at..panels.min(at + group));
             let columns = at * width..outputs.min((at + group) * width);
-            let bias = finish.bias.map_or(Bias::None, |bias| Bias::Columns(&bias[columns.clone()]));
-            let start = first * outputs + columns.start;
-            // SAFETY: rows of a band and columns of a group are in one task only.
-            let ends = unsafe { Rounded::new(&y, start, outputs, columns.len(), bias, finish.stages) };
-            let x = Lines { data: x, stride: inputs }.from(first);
+            let (count, ends) = (columns.len(), ends(first, columns));
+            let x = Blocks(&x[first * inputs..]);
             let taken = band.min(rows - first);
             if widens {
                 if held != Some(at) {
                     held = Some(at);
                     W::widen(&mut wide[..part.len()], part);
                 }
-                let panels = Panels::written(&wide, inputs, width, columns.len());
+                let panels = Panels::written(&wide, inputs, width, count);
                 simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
             } else {
-                let panels = Panels::written(part, inputs, width, columns.len());
+                let panels = Panels::written(part, inputs, width, count);
                 simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
             }
         }

@@ -5,7 +5,9 @@
 //! within blocks of 512 elements (of a single row in four interleaved parts), and block after block. What is computed
 //! in which order depends on the number of rows of the band alone.
 
-use crate::finish::{Finish, Stage};
+use std::ops::Range;
+
+use crate::finish::{self, Finish, Place, Stage};
 use crate::gemm::{Bias, Matrix};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::Shared;
@@ -16,9 +18,6 @@ const DEPTH: usize = 512;
 
 /// The most rows that are computed at once.
 pub(crate) const MOST_ROWS: usize = 12;
-
-/// The most columns of a panel.
-pub(crate) const MOST_COLUMNS: usize = 2 * simd::MAX_LANES;
 
 /// How many numbers the panels have together that rows meet at a time: so many that they stay in the second-level cache
 /// beside the rows.
@@ -67,6 +66,106 @@ impl<'a> Lines<'a> {
     /// So many rows from this one on.
     pub(crate) fn from(self, row: usize) -> Self {
         Self { data: self.data.get(row * self.stride..).unwrap_or(&[]), ..self }
+    }
+}
+
+/// Where the rows of a product lie.
+pub(crate) trait Rows: Copy {
+    /// From a row to the next, and from an element to the next, in a block of `R` rows.
+    fn steps<const R: usize>(self) -> [usize; 2];
+    /// The elements of `R` rows from this one on, of their `inputs` so many from this one on.
+    fn part<const R: usize>(&self, row: usize, inputs: usize, elements: Range<usize>) -> &[f32];
+}
+
+impl Rows for Lines<'_> {
+    #[inline(always)]
+    fn steps<const R: usize>(self) -> [usize; 2] {
+        [self.stride, 1]
+    }
+
+    #[inline(always)]
+    fn part<const R: usize>(&self, row: usize, _: usize, elements: Range<usize>) -> &[f32] {
+        &self.data[row * self.stride + elements.start..][..(R - 1) * self.stride + elements.len()]
+    }
+}
+
+/// The rows of a product in blocks, each of so many rows as a tile has: of all rows of a block one element after the
+/// other, as the innermost loop reads them.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks<'a>(pub(crate) &'a [f32]);
+
+impl Rows for Blocks<'_> {
+    #[inline(always)]
+    fn steps<const R: usize>(self) -> [usize; 2] {
+        [1, R]
+    }
+
+    #[inline(always)]
+    fn part<const R: usize>(&self, row: usize, inputs: usize, elements: Range<usize>) -> &[f32] {
+        &self.0[row * inputs + elements.start * R..][..elements.len() * R]
+    }
+}
+
+/// How many rows the next tile has, of so many that are left.
+#[inline(always)]
+pub(crate) fn next_rows(left: usize, lanes: usize) -> usize {
+    let most = if lanes == simd::MAX_LANES { MOST_ROWS } else { MOST_ROWS / 2 };
+    let tiles = [12, 8, 6, 4, 2];
+    tiles.into_iter().find(|&rows| rows <= left && rows <= most).unwrap_or(1)
+}
+
+/// How many rows the tiles of so many rows have on this processor: each as it is to be computed.
+pub(crate) fn tile_rows(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let lanes = panel_width() / 2;
+    let mut row = 0;
+    std::iter::from_fn(move || {
+        let first = row;
+        (first < rows).then(|| {
+            row += next_rows(rows - first, lanes);
+            first..row
+        })
+    })
+}
+
+/// Writes rows whose elements lie side by side in blocks, as [`Blocks`] reads them.
+pub(crate) fn write_blocks<T: Float>(to: &mut [f32], from: &[T], rows: usize) {
+    if rows == 1 {
+        return T::widen(to, from);
+    }
+    simd::dispatch(WriteBlocks { to, from, rows });
+}
+
+struct WriteBlocks<'a, T> {
+    to: &'a mut [f32],
+    from: &'a [T],
+    rows: usize,
+}
+
+impl<T: Float> Kernel for WriteBlocks<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { to, from, rows } = self;
+        let columns = from.len() / rows.max(1);
+        let mut row = 0;
+        while row < rows {
+            let taken = next_rows(rows - row, S::LANES);
+            let (from, to) =
+                (&from[row * columns..][..taken * columns], &mut to[row * columns..][..taken * columns]);
+            let mut square = [simd.splat(0.0); simd::MAX_LANES];
+            for k in (0..columns).step_by(S::LANES) {
+                let len = S::LANES.min(columns - k);
+                for (r, v) in square[..taken].iter_mut().enumerate() {
+                    *v = T::load_some(simd, &from[r * columns + k..][..len]);
+                }
+                simd.transpose(&mut square[..S::LANES]);
+                for (i, v) in square[..len].iter().enumerate() {
+                    simd.store_some(&mut to[(k + i) * taken..][..taken], *v);
+                }
+            }
+            row += taken;
+        }
     }
 }
 
@@ -154,10 +253,10 @@ fn transposed<S: Simd, T: Float>(simd: S, to: &mut [f32], stride: usize, from: M
     }
 }
 
-/// What is added to the sums of a row and a panel, and what becomes of them.
+/// What becomes of the sums of a tile.
 pub(crate) trait Ends {
-    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2];
-    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]);
+    /// Those of some rows from this one on with a panel.
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]);
 }
 
 /// Results that lie side by side in rows, rounded.
@@ -192,23 +291,83 @@ impl<'a, T> Rounded<'a, T> {
 
 impl<T: Float> Ends for Rounded<'_, T> {
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2] {
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, mut sums: [[S::V; 2]; R]) {
+        let first = panel * 2 * S::LANES;
         match self.bias {
-            Bias::None => [simd.splat(0.0); 2],
-            Bias::Rows(bias) => [simd.splat(bias[row]); 2],
-            Bias::Columns(bias) => loaded(simd, &bias[panel * 2 * S::LANES..]),
+            Bias::None => {}
+            Bias::Rows(bias) => {
+                for (sums, &bias) in sums.iter_mut().zip(&bias[row..row + R]) {
+                    let bias = simd.splat(bias);
+                    *sums = [simd.add(bias, sums[0]), simd.add(bias, sums[1])];
+                }
+            }
+            Bias::Columns(bias) => {
+                let bias = loaded(simd, &bias[first..]);
+                for sums in &mut sums {
+                    *sums = [simd.add(bias[0], sums[0]), simd.add(bias[1], sums[1])];
+                }
+            }
+        }
+        let len = (self.columns - first).min(2 * S::LANES);
+        let place = Place { at: self.start + row * self.stride + first, stride: self.stride, count: R, len };
+        Finish { bias: None, stages: self.stages }.vectors(simd, &mut sums, place);
+        for (r, sums) in sums.into_iter().enumerate() {
+            let at = place.at + r * place.stride;
+            // SAFETY: who made this promised that nothing else refers to these elements.
+            finish::write(simd, unsafe { self.y.slice(at..at + len) }, sums);
         }
     }
+}
 
+/// Results whose rows lie apart and whose columns are planes: each tile is written with its rows side by side.
+pub(crate) struct Transposed<'a, T> {
+    y: &'a Shared<'a, T>,
+    start: usize,
+    plane: usize,
+    columns: usize,
+    finish: Finish<'a, T>,
+}
+
+impl<'a, T> Transposed<'a, T> {
+    /// The result of row `r` and column `c` is that of `y` at `start + c · plane + r`. The bias is that of these columns, and
+    /// the stages are done in registers.
+    ///
+    /// # Safety
+    ///
+    /// As [`Rounded::new`].
+    pub(crate) unsafe fn new(
+        y: &'a Shared<'a, T>,
+        start: usize,
+        plane: usize,
+        columns: usize,
+        finish: Finish<'a, T>,
+    ) -> Self {
+        Self { y, start, plane, columns, finish }
+    }
+}
+
+impl<T: Float> Ends for Transposed<'_, T> {
     #[inline(always)]
-    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
-        let first = panel * 2 * S::LANES;
-        let columns = (self.columns - first).min(2 * S::LANES);
-        let start = self.start + row * self.stride + first;
-        // SAFETY: who made this promised that nothing else refers to these elements.
-        let y = unsafe { self.y.slice(start..start + columns) };
-        let finish = Finish { bias: None, stages: self.stages };
-        finish.write_vectors(simd, y, sums, start);
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
+        let all = 2 * panel * S::LANES;
+        let bias = self.finish.bias.map_or([simd.splat(0.0); 2], |bias| loaded(simd, &bias[all..]));
+        for (half, bias) in bias.into_iter().enumerate() {
+            let first = all + half * S::LANES;
+            let mut square = [[simd.splat(0.0)]; simd::MAX_LANES];
+            for (to, sums) in square.iter_mut().zip(sums) {
+                *to = [simd.add(bias, sums[half])];
+            }
+            simd.transpose(square[..S::LANES].as_flattened_mut());
+            let count = self.columns.saturating_sub(first).min(S::LANES);
+            let at = self.start + first * self.plane + row;
+            let place = Place { at, stride: self.plane, count, len: R };
+            self.finish.vectors(simd, &mut square, place);
+            for (column, sums) in square.into_iter().enumerate().take(count) {
+                let at = at + column * self.plane;
+                // SAFETY: who made this promised that nothing else refers to these elements.
+                finish::write(simd, unsafe { self.y.slice(at..at + R) }, sums);
+            }
+        }
     }
 }
 
@@ -222,21 +381,13 @@ pub(crate) struct Added<'a> {
 
 impl Ends for Added<'_> {
     #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, row: usize, panel: usize) -> [S::V; 2] {
-        let first = panel * 2 * S::LANES;
-        loaded(simd, &self.sums[row * self.stride + first..][..self.columns - first])
-    }
-
-    #[inline(always)]
-    fn end<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sums: [S::V; 2]) {
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
         let first = panel * 2 * S::LANES;
         let columns = (self.columns - first).min(2 * S::LANES);
-        let to = &mut self.sums[row * self.stride + first..][..columns];
-        if columns == 2 * S::LANES {
-            simd.store(to, sums[0]);
-            simd.store(&mut to[S::LANES..], sums[1]);
-        } else {
-            to.copy_from_slice(&stored(simd, sums)[..columns]);
+        for (r, sums) in sums.into_iter().enumerate() {
+            let to = &mut self.sums[(row + r) * self.stride + first..][..columns];
+            let before = loaded(simd, to);
+            finish::write(simd, to, [simd.add(before[0], sums[0]), simd.add(before[1], sums[1])]);
         }
     }
 }
@@ -247,18 +398,7 @@ pub(crate) fn loaded<S: Simd>(simd: S, row: &[f32]) -> [S::V; 2] {
     if row.len() >= 2 * S::LANES {
         return [simd.load(row), simd.load(&row[S::LANES..])];
     }
-    let mut all = [0.0; MOST_COLUMNS];
-    all[..row.len()].copy_from_slice(row);
-    [simd.load(&all), simd.load(&all[S::LANES..])]
-}
-
-/// The sums of a row in memory.
-#[inline(always)]
-pub(crate) fn stored<S: Simd>(simd: S, sums: [S::V; 2]) -> [f32; MOST_COLUMNS] {
-    let mut all = [0.0; MOST_COLUMNS];
-    simd.store(&mut all, sums[0]);
-    simd.store(&mut all[S::LANES..], sums[1]);
-    all
+    [simd.load_some(row), simd.load_some(row.get(S::LANES..).unwrap_or_default())]
 }
 
 /// Panels of columns, one like the other.
@@ -280,8 +420,8 @@ impl<'a, W> Panels<'a, W> {
 }
 
 /// The sums of a band of rows and some panels of columns.
-pub(crate) struct Band<'a, W, E> {
-    pub(crate) x: Lines<'a>,
+pub(crate) struct Band<'a, X, W, E> {
+    pub(crate) x: X,
     pub(crate) rows: usize,
     /// The elements of a row, and of a column.
     pub(crate) inputs: usize,
@@ -289,28 +429,26 @@ pub(crate) struct Band<'a, W, E> {
     pub(crate) ends: E,
 }
 
-impl<W: Float, E: Ends> Kernel for Band<'_, W, E> {
+impl<X: Rows, W: Float, E: Ends> Kernel for Band<'_, X, W, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let rows = self.rows;
-        let most = if S::LANES == simd::MAX_LANES { MOST_ROWS } else { MOST_ROWS / 2 };
         let mut row = 0;
-        while row < rows {
-            row += match rows - row {
-                left if left >= 12 && most == 12 => self.rows::<S, 12>(simd, row),
-                left if left >= 8 && most == 12 => self.rows::<S, 8>(simd, row),
-                left if left >= 6 => self.rows::<S, 6>(simd, row),
-                left if left >= 4 => self.rows::<S, 4>(simd, row),
-                left if left >= 2 => self.rows::<S, 2>(simd, row),
+        while row < self.rows {
+            row += match next_rows(self.rows - row, S::LANES) {
+                12 => self.rows::<S, 12>(simd, row),
+                8 => self.rows::<S, 8>(simd, row),
+                6 => self.rows::<S, 6>(simd, row),
+                4 => self.rows::<S, 4>(simd, row),
+                2 => self.rows::<S, 2>(simd, row),
                 _ => self.rows::<S, 1>(simd, row),
             };
         }
     }
 }
 
-impl<W: Float, E: Ends> Band<'_, W, E> {
+impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
     /// Computes so many rows from this one on, with all panels; gives their number.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
@@ -323,11 +461,7 @@ impl<W: Float, E: Ends> Band<'_, W, E> {
                     sums[1] = simd.add(sums[1], found[1]);
                 }
             }
-            for (r, sums) in sums.into_iter().enumerate() {
-                let bias = self.ends.bias(simd, row + r, panel);
-                let sums = [simd.add(bias[0], sums[0]), simd.add(bias[1], sums[1])];
-                self.ends.end(simd, row + r, panel, sums);
-            }
+            self.ends.tile(simd, row, panel, sums);
         }
         R
     }
@@ -346,13 +480,13 @@ impl<W: Float, E: Ends> Band<'_, W, E> {
             return [[simd.splat(0.0); 2]; R];
         }
         let Panels { data, stride, distance, .. } = self.panels;
-        let x = &self.x.data[row * self.x.stride + from..][..(R - 1) * self.x.stride + depth];
+        let x = self.x.part::<R>(row, self.inputs, from..from + depth);
         let panel = &data[panel * distance + from * stride..][..(depth - 1) * stride + width];
         if R == 1 {
             let [one] = single(simd, x, panel, stride);
             return [one; R];
         }
-        block::<S, W, R>(simd, x, self.x.stride, panel, stride)
+        block::<S, W, R>(simd, x, self.x.steps::<R>(), panel, stride)
     }
 }
 
@@ -361,20 +495,20 @@ impl<W: Float, E: Ends> Band<'_, W, E> {
 fn block<S: Simd, W: Float, const R: usize>(
     simd: S,
     x: &[f32],
-    x_stride: usize,
+    [next_row, next]: [usize; 2],
     panel: &[W],
     stride: usize,
 ) -> [[S::V; 2]; R] {
     let width = 2 * S::LANES;
     let depth = (panel.len() - width) / stride.max(1) + 1;
-    assert!(x.len() >= (R - 1) * x_stride + depth, "the rows have as many elements as the panel");
+    assert!(x.len() > (R - 1) * next_row + (depth - 1) * next, "the rows have as many elements as the panel");
     assert!(panel.len() >= (depth - 1) * stride + width, "the panel has all of its columns");
     let mut sums = [[simd.splat(0.0); 2]; R];
     // SAFETY: `k < depth`, so that the second assertion holds these numbers within the panel.
     let weights = |k: usize| unsafe { panel.get_unchecked(k * stride..k * stride + width) };
     let load = |k: usize| [W::load(simd, weights(k)), W::load(simd, &weights(k)[S::LANES..])];
     // SAFETY: `r < R` and `k < depth`, so that the first assertion holds the element within the rows.
-    let number = |r: usize, k: usize| simd.splat(unsafe { *x.get_unchecked(r * x_stride + k) });
+    let number = |r: usize, k: usize| simd.splat(unsafe { *x.get_unchecked(r * next_row + k * next) });
     // Where there are registers for it, two elements of a row are read at a time, which halves the computing of places.
     let twos = if S::LANES == simd::MAX_LANES { depth / 2 * 2 } else { 0 };
     for k in (0..twos).step_by(2) {

@@ -1,74 +1,87 @@
 //! Convolutions of planes with weights that were made ready once, as products of matrices that are never written out.
 //!
-//! A panel is so many windows side by side: for each tap of each channel the elements that the windows read there. With
-//! strides of 1 these lie side by side in the (padded) plane, also across the ends of rows, so that a panel is copied with
-//! a few instructions a tap; the results of windows that hang over the end of a row are computed and left. Each panel
-//! then meets all rows of weights.
+//! Large planes are columns: a panel is so many windows side by side, for each tap of each channel the elements that the
+//! windows read there, and meets all rows of weights. Of small planes the windows are rows, which meet panels of weights:
+//! those are then read once, and no column is empty. Sums are the same either way, but for a single row.
 
-use smallvec::SmallVec;
-
-use super::Conv;
 use crate::Float;
 use crate::finish::Finish;
-use crate::scratch::{Scratch, floats, scratch};
-use crate::simd::{self, Simd};
-use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, Ends, Lines, MOST_COLUMNS, Panels, panel_width};
+use crate::gemm::Bias;
+use crate::packed::{self, Packed};
+use crate::scratch::floats;
+use crate::simd;
+use crate::threads::{Shared, parallel_for};
+use crate::tile::{Band, Blocks, GROUP, MOST_ROWS, Panels, Rounded, Transposed, panel_width, tile_rows};
 
-/// The weights of a convolution, widened: a row for each output channel.
+use super::Conv;
+use super::windows::Windows;
+
+/// The weights of a convolution, as they are read.
 #[derive(Debug)]
-pub struct ConvWeights(Vec<f32>);
+pub struct ConvWeights<W>(Form<W>);
 
-impl ConvWeights {
-    /// Makes weights `[out, in / groups, kernel]` ready.
-    pub fn new<W: Float>(weights: &[W]) -> Self {
-        let mut rows = vec![0.0; weights.len()];
-        W::widen(&mut rows, weights);
-        Self(rows)
+#[derive(Debug)]
+enum Form<W> {
+    /// Rows of weights for panels of windows, in [`Blocks`]: those of each group by themselves.
+    Blocks(Vec<W>),
+    /// Panels of weights for rows of windows, for each group.
+    Panels(Vec<Packed<W>>),
+}
+
+impl<W: Float> ConvWeights<W> {
+    /// Makes the weights `[out, in / groups, kernel]` of a convolution ready.
+    ///
+    /// # Panics
+    ///
+    /// When there is not a weight for each product.
+    pub fn new(weights: &[W], conv: &Conv) -> Self {
+        let (inputs, rows) = (conv.group_in() * conv.window.kernel_len(), conv.group_out());
+        assert_eq!(
+            Some(weights.len()),
+            inputs.checked_mul(conv.out_channels),
+            "there is a weight for each product"
+        );
+        let groups = weights.chunks(rows.saturating_mul(inputs).max(1));
+        if windows_are_rows(conv) {
+            return Self(Form::Panels(groups.map(|group| Packed::new(group, rows)).collect()));
+        }
+        let mut blocks = Vec::with_capacity(weights.len());
+        for group in groups {
+            for tile in tile_rows(rows) {
+                let lines = &group[tile.start * inputs..tile.end * inputs];
+                for k in 0..inputs {
+                    blocks.extend(lines[k..].iter().step_by(inputs));
+                }
+            }
+        }
+        Self(Form::Blocks(blocks))
     }
+}
+
+/// Whether windows are better taken as rows, by the tiles that either way has, and what else it does.
+fn windows_are_rows(conv: &Conv) -> bool {
+    let (windows, inputs) = (conv.window.output_len(), conv.group_in() * conv.window.kernel_len());
+    let width = panel_width();
+    // In cycles: each tile takes one for each of its rows and elements, and some to end.
+    let tiles = |rows: usize, columns: usize, end: usize| {
+        let each = (rows * inputs) as f64 + (rows.div_ceil(MOST_ROWS) * end) as f64;
+        columns.div_ceil(width) as f64 * each
+    };
+    let channels = conv.group_out();
+    // Weights are widened, for some panels at a time.
+    let passes = windows.div_ceil(width).div_ceil((GROUP / (inputs * width).max(1)).max(1));
+    let widened = |passes: usize| (passes * channels * inputs) as f64 / 10.0;
+    let as_columns = tiles(channels, windows, 60) + widened(passes);
+    // More windows than these would not stay in the second-level cache.
+    windows <= 512 && tiles(windows, channels, 300) + widened(1) < as_columns
 }
 
 /// Whether [`conv_tiles`] computes it: a convolution of planes, with enough output channels in each group for a panel to
 /// be worth its making.
 pub fn fits_tiles(conv: &Conv) -> bool {
     let w = &conv.window;
-    w.kernel[0] == 1 && w.input[0] == 1 && w.output[0] == 1 && w.before[0] == 0 && conv.group_out() >= 8
-}
-
-/// Where windows lie in padded planes of single precision.
-struct Planes {
-    /// The elements from a row to the next, and from a plane to the next.
-    row: usize,
-    plane: usize,
-    /// Where the element of each tap of each channel lies, counted from that of the first.
-    taps: Scratch<usize>,
-    /// The number of windows that are computed, those that are left included.
-    windows: usize,
-}
-
-/// A part of a panel: columns, and the results that they are.
-struct Part {
-    from: usize,
-    len: usize,
-    result: usize,
-}
-
-impl Planes {
-    fn new(conv: &Conv, row: usize, plane: usize) -> Self {
-        let w = &conv.window;
-        let mut taps = scratch(conv.group_in() * w.kernel_len());
-        let mut lines = taps.chunks_exact_mut(w.kernel[2].max(1));
-        for channel in 0..conv.group_in() {
-            for (y, line) in lines.by_ref().take(w.kernel[1]).enumerate() {
-                let first = channel * plane + y * w.dilations[1] * row;
-                line.iter_mut().enumerate().for_each(|(x, place)| *place = first + x * w.dilations[2]);
-            }
-        }
-        let [_, height, width] = w.output;
-        let side_by_side = w.strides == [w.strides[0], 1, 1];
-        let windows = if side_by_side { (height - 1) * row + width } else { height * width };
-        Self { row, plane, taps, windows }
-    }
+    let planes = w.kernel[0] == 1 && w.input[0] == 1 && w.output[0] == 1 && w.before[0] == 0;
+    planes && conv.group_out() >= 8 && Windows::fit(w)
 }
 
 /// Computes the convolution of planes, each result with the bias of its channel, rounded, and put through stages.
@@ -78,7 +91,7 @@ impl Planes {
 /// use anemone_kernels::{finish::{Finish, Stage}, math::Unary};
 /// let window = Window::new([1, 1, 4], [1, 1, 3], [1; 3], [1; 3], [0, 0, 1], [0, 0, 1]).unwrap();
 /// let c = Conv { window, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
-/// let weights = ConvWeights::new(&[1.0f32, 0.0, -1.0]);
+/// let weights = ConvWeights::new(&[1.0f32, 0.0, -1.0], &c);
 /// let mut y = [0.0f32; 4];
 /// let finish = Finish { bias: Some(&[1.5]), stages: &[Stage::Unary(Unary::Relu)] };
 /// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, finish, &c);
@@ -87,52 +100,34 @@ impl Planes {
 ///
 /// # Panics
 ///
-/// As [`conv`](super::conv), and when the convolution is one of volumes.
-pub fn conv_tiles<T: Float>(
+/// As [`conv`](super::conv), when the convolution is one of volumes, and when the weights are those of another one.
+pub fn conv_tiles<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
     x: &[T],
-    weights: &ConvWeights,
+    weights: &ConvWeights<W>,
     finish: Finish<'_, T>,
     conv: &Conv,
 ) {
     let w = &conv.window;
     assert!(w.input[0] == 1 && w.kernel[0] == 1 && w.output[0] == 1, "the convolution is one of planes");
-    let (inputs, outputs) = (w.input_len(), w.output_len());
-    let lengths = [x.len(), y.len(), weights.0.len()];
-    conv.check(inputs, outputs, lengths, [conv.out_channels, conv.group_in()], finish.bias);
+    let weight_count = match &weights.0 {
+        Form::Blocks(blocks) => blocks.len(),
+        Form::Panels(groups) => groups.iter().map(|packed| packed.inputs() * packed.outputs()).sum(),
+    };
+    let lengths = [x.len(), y.len(), weight_count];
+    conv.check(w.input_len(), w.output_len(), lengths, [conv.out_channels, conv.group_in()], finish.bias);
     finish.check(y.len());
     if y.is_empty() || conv.group_in() == 0 {
         return bare(y, finish, conv);
     }
     let threads = conv.threads(threads);
-    let [_, height, width] = w.input;
-    let reach = |d: usize| (w.output[d] - 1) * w.strides[d] + (w.kernel[d] - 1) * w.dilations[d] + 1;
-    let (rows, row) = (reach(1), reach(2));
-    let as_it_is = w.before == [0; 3] && rows <= height && row <= width;
-    if let (true, Some(x)) = (as_it_is, T::as_f32s(x)) {
-        let planes = Planes::new(conv, width, height * width);
-        return panels(threads, y, x, &planes, &weights.0, finish, conv);
+    let windows = Windows::new(conv);
+    if windows.as_they_are() {
+        return products(threads, y, x, &windows, weights, finish, conv);
     }
-    // Rows are as long as windows reach; what they do not reach is left out.
-    let planes = Planes::new(conv, row, rows * row);
-    let mut padded = floats(conv.batch * conv.in_channels * planes.plane + MOST_COLUMNS);
-    let (left, above) = (w.before[2].min(row), w.before[1].min(rows));
-    let (taken, lines) = (width.min(row - left), height.min(rows - above));
-    parallel_chunks(threads, &mut padded, planes.plane, (1 << 14) / planes.plane + 1, |i, plane| {
-        let Some(x) = x.get(i * inputs..(i + 1) * inputs) else { return plane.fill(0.0) };
-        plane[..above * row].fill(0.0);
-        for (line, to) in plane[above * row..].chunks_exact_mut(row).enumerate() {
-            if line >= lines {
-                to.fill(0.0);
-                continue;
-            }
-            to[..left].fill(0.0);
-            T::widen(&mut to[left..left + taken], &x[line * width..][..taken]);
-            to[left + taken..].fill(0.0);
-        }
-    });
-    panels(threads, y, &padded, &planes, &weights.0, finish, conv);
+    let padded = windows.lay_out(threads, x, conv);
+    products(threads, y, &padded[..], &windows, weights, finish, conv);
 }
 
 /// The results of a convolution without input channels.
@@ -144,166 +139,131 @@ fn bare<T: Float>(y: &mut [T], finish: Finish<'_, T>, conv: &Conv) {
     }
 }
 
-/// How many output channels a task computes at least: so many that the making of a panel does not matter.
-const CHANNELS: usize = 192;
-
-fn panels<T: Float>(
+/// The convolution of planes that are laid out.
+fn products<T: Float, X: Float, W: Float>(
     threads: usize,
     y: &mut [T],
-    x: &[f32],
-    planes: &Planes,
-    weights: &[f32],
+    x: &[X],
+    windows: &Windows,
+    weights: &ConvWeights<W>,
     finish: Finish<'_, T>,
     conv: &Conv,
 ) {
-    let (width, outputs) = (panel_width(), conv.window.output_len());
-    let (group_in, group_out) = (conv.group_in(), conv.group_out());
-    let count = planes.windows.div_ceil(width);
-    let images = conv.batch * conv.groups;
-    // Few panels are shared by several tasks.
-    let parts = if images * count >= 8 { 1 } else { group_out.div_ceil(CHANNELS) };
-    let channels = group_out.div_ceil(parts).next_multiple_of(4);
-    let inputs = planes.taps.len();
     let whole = finish;
     let (finish, left) = whole.split();
-    let all = Shared::new(&mut *y);
-    parallel_for(threads, images * count * parts, 1, |tasks| {
-        let mut panel = floats(inputs * width);
-        let mut held = None;
-        let mut cover: SmallVec<[Part; MOST_COLUMNS]> = SmallVec::new();
-        for task in tasks {
-            let (image, at) = (task / (count * parts), task / parts % count);
-            let first = task % parts * channels;
-            let last = group_out.min(first + channels);
-            if first >= last {
-                continue;
-            }
-            let (sample, group) = (image / conv.groups, image % conv.groups);
-            if held != Some((image, at)) {
-                let planes_at = (sample * conv.in_channels + group * group_in) * planes.plane;
-                fill(&mut panel, width, &x[planes_at..], planes, conv, at * width);
-                cover.clear();
-                cover.extend(covered(planes, conv, at * width, width));
-                held = Some((image, at));
-            }
-            let channel = group * group_out + first;
-            simd::dispatch(Band {
-                x: Lines { data: weights, stride: inputs }.from(channel),
-                rows: last - first,
-                inputs,
-                panels: Panels::written(&panel, inputs, width, width),
-                ends: Windows {
-                    finish,
-                    channel,
-                    cover: &cover,
-                    place: |row: usize, part: &Part| {
-                        (sample * conv.out_channels + channel + row) * outputs + part.result
-                    },
-                    // SAFETY: a window and a channel are in one task only.
-                    write: |from, len| unsafe { all.slice(from..from + len) },
-                },
-            });
-        }
-    });
+    let results = Shared::new(&mut *y);
+    match &weights.0 {
+        Form::Blocks(blocks) => as_columns(threads, &results, x, windows, blocks, finish, conv),
+        Form::Panels(groups) => as_rows(threads, &results, x, windows, groups, finish, conv),
+    }
     if left {
         whole.after(threads, y);
     }
 }
 
-/// A bias for each row, and results that lie apart.
-struct Windows<'a, T, P, F> {
-    finish: Finish<'a, T>,
-    /// The channel of the first row.
-    channel: usize,
-    cover: &'a [Part],
-    /// Where the results of a part of a row lie.
-    place: P,
-    /// So many results from a place on.
-    write: F,
-}
+/// How many weights are widened at a time, if rows have no more of them: so many that they stay in the caches beside panels.
+const WIDENED: usize = 1 << 14;
 
-impl<'y, T: Float, P: Fn(usize, &Part) -> usize, F: Fn(usize, usize) -> &'y mut [T]> Ends
-    for Windows<'_, T, P, F>
-{
-    #[inline(always)]
-    fn bias<S: Simd>(&self, simd: S, row: usize, _: usize) -> [S::V; 2] {
-        [simd.splat(self.finish.bias.map_or(0.0, |bias| bias[self.channel + row])); 2]
-    }
-
-    #[inline(always)]
-    fn end<S: Simd>(&mut self, simd: S, row: usize, _: usize, sums: [S::V; 2]) {
-        if let [part @ Part { from: 0, .. }] = self.cover {
-            let at = (self.place)(row, part);
-            return self.finish.write_vectors(simd, (self.write)(at, part.len), sums, at);
-        }
-        let mut all = [T::zeroed(); MOST_COLUMNS];
-        let of = |other: &[T], to: &mut [T; MOST_COLUMNS]| {
-            for part in self.cover {
-                let at = (self.place)(row, part);
-                to[part.from..part.from + part.len].copy_from_slice(&other[at..at + part.len]);
+/// Panels of windows, met by all rows of weights.
+fn as_columns<T: Float, X: Float, W: Float>(
+    threads: usize,
+    y: &Shared<'_, T>,
+    x: &[X],
+    windows: &Windows,
+    weights: &[W],
+    finish: Finish<'_, T>,
+    conv: &Conv,
+) {
+    let (width, outputs, inputs) = (panel_width(), conv.window.output_len(), windows.taps());
+    let channels = conv.group_out();
+    let count = outputs.div_ceil(width);
+    let images = conv.batch * conv.groups;
+    // As many panels at a time as can be held: results are then written in longer parts.
+    let rows =
+        (WIDENED / inputs / MOST_ROWS * MOST_ROWS).clamp(MOST_ROWS, channels.next_multiple_of(MOST_ROWS));
+    let held = if rows >= channels { GROUP / 4 } else { GROUP };
+    let group = (held / (inputs * width)).max(1);
+    // Several threads have several tasks each; few panels are shared by several of them.
+    let enough = if threads > 1 { 4 * threads } else { 1 };
+    let group = group.min((images * count).div_ceil(enough)).min(count);
+    let groups = count.div_ceil(group);
+    let parts = enough.div_ceil(images * groups).min(channels.div_ceil(4 * MOST_ROWS));
+    let part = channels.div_ceil(parts).next_multiple_of(MOST_ROWS);
+    parallel_for(threads, images * groups * parts, 1, |tasks| {
+        let mut panels = floats(group * inputs * width);
+        let mut wide = floats(if W::as_f32s(&[]).is_none() { rows * inputs } else { 0 });
+        let (mut held, mut widened) = (None, None);
+        for task in tasks {
+            let (image, at) = (task / (groups * parts), task / parts % groups * group);
+            let (sample, in_group) = (image / conv.groups, image % conv.groups);
+            let (first, taken) = (task % parts * part, group.min(count - at));
+            if held != Some((image, at)) {
+                let x = &x[(sample * conv.in_channels + in_group * conv.group_in()) * windows.plane()..];
+                let end = outputs.min((at + taken) * width);
+                windows.fill(&mut panels[..taken * inputs * width], width, x, at * width..end);
+                held = Some((image, at));
             }
-        };
-        self.finish.vectors(simd, sums, of, &mut all);
-        for part in self.cover {
-            let at = (self.place)(row, part);
-            (self.write)(at, part.len).copy_from_slice(&all[part.from..part.from + part.len]);
+            let columns = outputs.min((at + taken) * width) - at * width;
+            for row in (first..channels.min(first + part)).step_by(rows) {
+                let taken = rows.min(channels.min(first + part) - row);
+                let channel = in_group * channels + row;
+                let blocks = &weights[channel * inputs..][..taken * inputs];
+                let blocks = W::as_f32s(blocks).unwrap_or_else(|| {
+                    if widened != Some(channel) {
+                        W::widen(&mut wide[..blocks.len()], blocks);
+                        widened = Some(channel);
+                    }
+                    &wide[..blocks.len()]
+                });
+                let start = (sample * conv.out_channels + channel) * outputs + at * width;
+                let bias = finish.bias.map_or(Bias::None, |bias| Bias::Rows(&bias[channel..]));
+                // SAFETY: a window and a channel are in one task only.
+                let ends = unsafe { Rounded::new(y, start, outputs, columns, bias, finish.stages) };
+                let panels = Panels::written(&panels, inputs, width, columns);
+                simd::dispatch(Band { x: Blocks(blocks), rows: taken, inputs, panels, ends });
+            }
         }
-    }
+    });
 }
 
-/// Writes the elements that the windows from this one on read, tap by tap.
-fn fill(panel: &mut [f32], width: usize, x: &[f32], planes: &Planes, conv: &Conv, from: usize) {
-    let w = &conv.window;
-    let rows = panel.chunks_exact_mut(width).zip(&*planes.taps);
-    if w.strides[1..] == [1, 1] {
-        for (to, &tap) in rows {
-            match x.get(tap + from..tap + from + width) {
-                Some(x) => to.copy_from_slice(x),
-                // The last windows of the last plane; what lies behind it is left.
-                None => {
-                    let x = &x[(tap + from).min(x.len())..];
-                    to[..x.len()].copy_from_slice(x);
-                    to[x.len()..].fill(0.0);
+/// Rows of windows, which meet all panels of weights.
+fn as_rows<T: Float, X: Float, W: Float>(
+    threads: usize,
+    y: &Shared<'_, T>,
+    x: &[X],
+    windows: &Windows,
+    weights: &[Packed<W>],
+    finish: Finish<'_, T>,
+    conv: &Conv,
+) {
+    let (outputs, inputs) = (conv.window.output_len(), windows.taps());
+    let (channels, group_in) = (conv.group_out(), conv.group_in());
+    let mut blocks = floats(outputs * inputs);
+    for image in 0..conv.batch * conv.groups {
+        let (sample, group) = (image / conv.groups, image % conv.groups);
+        let x = &x[(sample * conv.in_channels + group * group_in) * windows.plane()..];
+        let all = Shared::new(&mut blocks);
+        let tiles = outputs.div_ceil(MOST_ROWS);
+        parallel_for(threads, tiles, (1 << 15) / (MOST_ROWS * inputs) + 1, |tasks| {
+            for tile in tasks {
+                let first = tile * MOST_ROWS;
+                let rows = MOST_ROWS.min(outputs - first);
+                // SAFETY: a tile is in one task only.
+                let to = unsafe { all.slice(first * inputs..(first + rows) * inputs) };
+                for rows in tile_rows(rows) {
+                    let to = &mut to[rows.start * inputs..rows.end * inputs];
+                    windows.fill(to, rows.len(), x, first + rows.start..first + rows.end);
                 }
             }
-        }
-        return;
+        });
+        packed::tiles(threads, &blocks, outputs, &weights[group], |first, columns| {
+            let channel = group * channels + columns.start;
+            let start = (sample * conv.out_channels + channel) * outputs + first;
+            let bias = finish.bias.map(|bias| &bias[channel..channel + columns.len()]);
+            // SAFETY: a window and a channel are in one task only.
+            unsafe { Transposed::new(y, start, outputs, columns.len(), Finish { bias, ..finish }) }
+        });
     }
-    let mut places = [0; MOST_COLUMNS];
-    for (i, place) in places[..width].iter_mut().enumerate() {
-        // Windows behind the last one read what the last one reads.
-        let window = (from + i).min(planes.windows - 1);
-        let (line, column) = (window / w.output[2], window % w.output[2]);
-        *place = line * w.strides[1] * planes.row + column * w.strides[2];
-    }
-    for (to, &tap) in rows {
-        let x = &x[tap..];
-        for (to, &place) in to.iter_mut().zip(&places) {
-            *to = x[place];
-        }
-    }
-}
-
-/// Which results the columns of a panel are.
-fn covered(planes: &Planes, conv: &Conv, from: usize, width: usize) -> SmallVec<[Part; MOST_COLUMNS]> {
-    let w = &conv.window;
-    let end = planes.windows.min(from + width);
-    let line_of = if w.strides[1..] == [1, 1] { planes.row } else { w.output[2] };
-    if line_of == w.output[2] {
-        return SmallVec::from_iter([Part { from: 0, len: end - from, result: from }]);
-    }
-    let mut parts = SmallVec::new();
-    let mut at = from;
-    while at < end {
-        let (line, column) = (at / line_of, at % line_of);
-        let next = end.min((line + 1) * line_of);
-        let len = (line * line_of + w.output[2]).min(end).saturating_sub(at);
-        if len > 0 {
-            parts.push(Part { from: at - from, len, result: line * w.output[2] + column });
-        }
-        at = next;
-    }
-    parts
 }
 
 #[cfg(test)]
@@ -325,7 +285,7 @@ mod tests {
         let mut exact = vec![0.0f32; conv.batch * conv.out_channels * w.output_len()];
         let wide: [Vec<f32>; 2] = [&x, &weights].map(|v| v.iter().map(|v| v.to_f32()).collect());
         super::super::conv(1, &mut exact, &wide[0], &wide[1], Finish::bias(Some(&bias)), conv);
-        let ready = ConvWeights::new(&weights);
+        let ready = ConvWeights::new(&weights, conv);
         let given = [1, 3].map(|threads| {
             let mut y = vec![T::from_f32(f32::NAN); exact.len()];
             conv_tiles(threads, &mut y, &x, &ready, Finish::bias(Some(&bias)), conv);

@@ -1,0 +1,164 @@
+//! NEON.
+
+use std::arch::aarch64::*;
+
+use half::f16;
+
+use super::{Kernel, Simd};
+
+/// NEON. It is made only in [`neon`].
+///
+/// A vector is two registers, which take the eight halves of a third one. Halves are widened and rounded by
+/// instructions that every NEON has; those for arithmetic on halves (FP16) are not used, since kernels compute in
+/// `f32`.
+#[derive(Clone, Copy)]
+pub(super) struct Neon(());
+
+impl Neon {
+    pub(super) fn detected() -> bool {
+        std::arch::is_aarch64_feature_detected!("neon")
+    }
+}
+
+#[target_feature(enable = "neon")]
+pub(super) fn neon<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Neon(()))
+}
+
+impl Simd for Neon {
+    const LANES: usize = 8;
+    const FUSED: bool = true;
+    type V = [float32x4_t; 2];
+
+    #[inline(always)]
+    fn splat(self, v: f32) -> Self::V {
+        // SAFETY: `self` shows that the processor has NEON.
+        [unsafe { vdupq_n_f32(v) }; 2]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> Self::V {
+        let from = &from[..8];
+        // SAFETY: as in `splat`; the slice has 8 elements, and the loads need no alignment beyond theirs.
+        unsafe { [vld1q_f32(from.as_ptr()), vld1q_f32(from[4..].as_ptr())] }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16]) -> Self::V {
+        let from = &from[..8];
+        // SAFETY: as in `load`; an `f16` is a `u16` in memory.
+        unsafe {
+            let halves = vreinterpretq_f16_u16(vld1q_u16(from.as_ptr().cast()));
+            [vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves)]
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32], v: Self::V) {
+        let to = &mut to[..8];
+        // SAFETY: as in `load`.
+        unsafe {
+            vst1q_f32(to.as_mut_ptr(), v[0]);
+            vst1q_f32(to[4..].as_mut_ptr(), v[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn store_f16(self, to: &mut [f16], v: Self::V) {
+        let to = &mut to[..8];
+        // SAFETY: as in `load_f16`. Rounding is to nearest even, as the system sets it and Rust demands it.
+        unsafe {
+            let halves = vcvt_high_f16_f32(vcvt_f16_f32(v[0]), v[1]);
+            vst1q_u16(to.as_mut_ptr().cast(), vreinterpretq_u16_f16(halves));
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        unsafe { [vaddq_f32(a[0], b[0]), vaddq_f32(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn maximum(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        let half = |a, b| unsafe { vbslq_f32(vorrq_u32(vcgtq_f32(a, b), vmvnq_u32(vceqq_f32(a, a))), a, b) };
+        [half(a[0], b[0]), half(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn minimum(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        let half = |a, b| unsafe { vbslq_f32(vorrq_u32(vcltq_f32(a, b), vmvnq_u32(vceqq_f32(a, a))), a, b) };
+        [half(a[0], b[0]), half(a[1], b[1])]
+    }
+
+    #[inline(always)]
+    fn at_least(self, v: Self::V, low: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        unsafe {
+            [
+                vbslq_f32(vcgtq_f32(low[0], v[0]), low[0], v[0]),
+                vbslq_f32(vcgtq_f32(low[1], v[1]), low[1], v[1]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn at_most(self, v: Self::V, high: Self::V) -> Self::V {
+        // SAFETY: as in `splat`.
+        unsafe {
+            [
+                vbslq_f32(vcltq_f32(high[0], v[0]), high[0], v[0]),
+                vbslq_f32(vcltq_f32(high[1], v[1]), high[1], v[1]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        // SAFETY: as in `splat`.
+        unsafe {
+            [
+                [vuzp1q_f32(a[0], a[1]), vuzp1q_f32(b[0], b[1])],
+                [vuzp2q_f32(a[0], a[1]), vuzp2q_f32(b[0], b[1])],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        // SAFETY: as in `splat`.
+        unsafe {
+            let v = vaddq_f32(v[0], v[1]);
+            vpadds_f32(vadd_f32(vget_low_f32(v), vget_high_f32(v)))
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [Self::V]) {
+        // A square of four vectors of four.
+        let four = |r: [float32x4_t; 4]| {
+            // SAFETY: as in `splat`.
+            unsafe {
+                let pairs =
+                    |a, b| (vreinterpretq_f64_f32(vtrn1q_f32(a, b)), vreinterpretq_f64_f32(vtrn2q_f32(a, b)));
+                let ((a, b), (c, d)) = (pairs(r[0], r[1]), pairs(r[2], r[3]));
+                [vtrn1q_f64(a, c), vtrn1q_f64(b, d), vtrn2q_f64(a, c), vtrn2q_f64(b, d)]
+                    .map(|v| vreinterpretq_f32_f64(v))
+            }
+        };
+        let part = |row: usize, half: usize| four(std::array::from_fn(|i| rows[row + i][half]));
+        let [a, b, c, d] = [part(0, 0), part(4, 0), part(0, 1), part(4, 1)];
+        for i in 0..4 {
+            rows[i] = [a[i], b[i]];
+            rows[i + 4] = [c[i], d[i]];
+        }
+    }
+}
