@@ -15,6 +15,7 @@ mod macos;
 mod miri;
 mod nightly;
 mod rows;
+mod silicon;
 mod tools;
 
 use std::path::PathBuf;
@@ -102,6 +103,9 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Holds the models of the chips against what was measured on them.
+    #[command(subcommand)]
+    Silicon(silicon::What),
 }
 
 /// Why a task did not come to its end.
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
         Task::Rows { features, sections, write } => {
             rows::run(features.as_deref(), sections.as_deref(), write)
         }
+        Task::Silicon(what) => silicon::run(&what).map_err(Stop::from),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -23,6 +23,8 @@ pub mod ops;
 pub mod place;
 pub mod verify;
 
+mod work;
+
 pub mod graph;
 pub mod plan;
 

@@ -2,10 +2,15 @@
 //!
 //! Every fact carries its [`Evidence`]. Where sources contradict each other, both are kept, and a [`Profile`] chooses.
 
+mod cost;
 mod evidence;
 mod hardware;
 mod limits;
 
+pub use cost::{
+    ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COLD, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS,
+    Figure, GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, RATES, Rates, SPARSE_WEIGHTS, WAKE_AFTER, WORKING_SET,
+};
 pub use evidence::{Confidence, Evidence, Profile};
 pub use hardware::{HARDWARE, Hardware};
 pub use limits::{LIMITS, Limit, LimitRow, Quantity};

@@ -7,6 +7,7 @@
 //! one table, a row an op.
 
 mod ask;
+pub mod cost;
 mod rules;
 mod segment;
 mod support;

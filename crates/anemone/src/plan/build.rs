@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use super::fuse::{Fuse, Group};
 use super::states::Steps;
-use super::{Bytes, Io, Place, Plan, Step, work};
+use super::{Bytes, Io, Place, Plan, Step};
 use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
+use crate::work;
 
 /// A value on its way to a place.
 #[derive(Clone, Copy)]

@@ -14,11 +14,10 @@ mod shown;
 mod states;
 #[cfg(test)]
 mod tests;
-mod work;
 
 use std::time::{Duration, Instant};
 
-pub use work::multiply_adds;
+pub use crate::work::multiply_adds;
 
 use anemone_kernels::memory::Buffer;
 

@@ -31,7 +31,7 @@ pub fn multiply_adds(function: &Function) -> Option<u64> {
 }
 
 /// The multiply-adds of one step, `None` when its shapes are not known.
-pub(super) fn of_step(function: &Function, step: &Step) -> Option<u64> {
+pub(crate) fn of_step(function: &Function, step: &Step) -> Option<u64> {
     Call { function, step }.multiply_adds()
 }
 
@@ -41,9 +41,10 @@ fn has_products(function: &Function, body: &Body) -> bool {
     })
 }
 
-struct Call<'a> {
-    function: &'a Function,
-    step: &'a Step,
+/// A step, with its parameters by their names.
+pub(crate) struct Call<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) step: &'a Step,
 }
 
 impl<'a> Call<'a> {
@@ -102,12 +103,14 @@ impl<'a> Call<'a> {
         extents.into_values().try_fold(1, times)
     }
 
-    fn value(&self, param: &str) -> Option<&'a Value> {
+    /// What a parameter is bound to; the first, where it takes several.
+    pub(crate) fn value(&self, param: &str) -> Option<&'a Value> {
         let at = self.step.edition.params.iter().position(|p| p.name == param)?;
         self.step.inputs.get(at).map(Input::values)?.first().map(|&id| self.function.value(id))
     }
 
-    fn shape(&self, param: &str) -> Option<&'a [Dim]> {
+    /// The shape of a tensor that a parameter is bound to.
+    pub(crate) fn shape(&self, param: &str) -> Option<&'a [Dim]> {
         dims(&self.value(param)?.ty)
     }
 
@@ -118,6 +121,12 @@ impl<'a> Call<'a> {
     /// The elements of the first result.
     fn result(&self) -> Option<u64> {
         product(dims(&self.function.value(*self.step.outputs.first()?).ty)?)
+    }
+
+    /// Whole numbers that are known before the run.
+    pub(crate) fn ints(&self, param: &str) -> Option<Vec<i64>> {
+        let Content::Constant(datum) = &self.value(param)?.content else { return None };
+        Some(datum.as_tensor()?.to_i64s())
     }
 
     /// A constant bool, false when it is not given.
