@@ -138,3 +138,27 @@ fn chips_are_asked_for_each_op() {
     anemone(&["check", &path, "--chip", "m7"]).exits(2).complains("m1 to m6");
     anemone(&["check", &path, "--route", "direct"]).exits(2).complains("--chip");
 }
+
+/// Rows O5, X14: what a call takes, where the program was placed.
+#[test]
+fn times_are_predicted_for_chips() {
+    let folder = Folder::new();
+    let path = folder.file("near.mil", FAR.replace("tan(", "tanh("));
+    let cost = |more: &[&str]| {
+        let args = [&["check", &*path, "--json", "--chip"], more].concat();
+        anemone(&args).exits(0).json()["cost"].clone()
+    };
+    let direct = cost(&["m4,m1", "--route", "direct"]);
+    let ms = direct["ms"].as_f64().unwrap();
+    let parts = ["dispatch_ms", "wake_ms", "copies_ms", "engine_ms", "elsewhere_ms", "switches_ms"];
+    let sum: f64 = parts.iter().map(|p| direct[p].as_f64().unwrap()).sum();
+    assert!((ms - sum).abs() < 1e-9 && direct["engine_ms"].as_f64().unwrap() > 0.0, "{direct}");
+    assert_eq!((&direct["chip"], direct["all"].as_array().unwrap().len()), (&"m1".into(), 2));
+    assert!(direct["rates"].as_array().unwrap().iter().any(|r| r["evidence"]["confidence"] == "measured"));
+    assert_eq!(direct["ops"].as_array().unwrap().len(), 2);
+    // Core ML leaves so small a program to the CPU, where there is nothing to dispatch or compile.
+    let divided = cost(&["m4"]);
+    assert_eq!((&divided["dispatch_ms"], &divided["compile_ms"]), (&0.0.into(), &0.0.into()));
+    let text = anemone(&["check", &path, "--chip", "m4", "--route", "direct"]).exits(0).out;
+    assert!(text.contains("predicted: ") && text.contains("dispatch"), "{text}");
+}

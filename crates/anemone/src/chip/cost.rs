@@ -71,6 +71,26 @@ impl Rates {
         RATES.iter().find(|r| r.name.eq_ignore_ascii_case(name))
     }
 
+    /// Every number, with what it is and its unit.
+    pub fn figures(&self) -> impl Iterator<Item = (&'static str, &'static str, Figure)> {
+        [
+            ("dispatch", "s", Some(self.dispatch)),
+            ("wake", "s", Some(self.wake)),
+            ("copy_in", "B/s", Some(self.copy_in)),
+            ("copy_out", "B/s", Some(self.copy_out)),
+            ("multiply_adds", "1/s", Some(self.multiply_adds)),
+            ("int8", "times", Some(self.int8)),
+            ("winograd", "times", Some(self.winograd)),
+            ("resident_weights", "B/s", Some(self.resident_weights)),
+            ("streamed_weights", "B/s", Some(self.streamed_weights)),
+            ("activations", "B/s", Some(self.activations)),
+            ("second_pass", "1/s", Some(self.second_pass)),
+            ("watts", "W", self.watts),
+        ]
+        .into_iter()
+        .filter_map(|(name, unit, figure)| Some((name, unit, figure?)))
+    }
+
     /// The most operations a second, a multiply-add being two: what a roofline has at its top.
     pub fn peak_flops(&self) -> f64 {
         2.0 * self.multiply_adds.value * f64::from(self.chip.engines())
@@ -80,6 +100,36 @@ impl Rates {
     pub fn ridge(&self) -> f64 {
         self.peak_flops() / (self.activations.value * f64::from(self.chip.engines()))
     }
+}
+
+/// Every number that holds for all machines, with what it is and its unit.
+pub fn common_figures() -> impl Iterator<Item = (&'static str, &'static str, Figure)> {
+    [
+        ("operand that stays on the engine", "B", WORKING_SET),
+        ("weights that a core buffers", "B", KERNEL_BUFFER),
+        ("activations on the engine, against outside", "times", ON_CHIP),
+        ("sparse weights", "B/s", SPARSE_WEIGHTS),
+        ("bytes for each element of a shuffle", "B", GRANULE),
+        ("a runtime that takes arrays", "s", ARRAYS),
+        ("the waiting thread sleeps after", "s", WAKE_AFTER),
+        ("weights of channels that are a multiple of 4096, on the M4", "times", BANK_CONFLICT),
+        ("switch of devices", "s", SWITCH),
+        ("operations of the CPU", "1/s", CPU[0]),
+        ("bytes of the CPU", "B/s", CPU[1]),
+        ("operations of the GPU", "1/s", GPU[0]),
+        ("bytes of the GPU", "B/s", GPU[1]),
+        ("load", "s", LOAD[0]),
+        ("first load", "s", LOAD[1]),
+        ("first run after sleep", "s", COLD),
+        ("compile a program", "s", COMPILE[0]),
+        ("compile a step that multiplies", "s", COMPILE[1]),
+        ("compile another step", "s", COMPILE[2]),
+        ("compile weights", "B/s", COMPILE_WEIGHTS),
+        ("compile for two engines", "times", COMPILE_FOR_TWO),
+        ("divide a chain of 256 steps between two engines", "s", COMPILE_CHAIN[0]),
+        ("power by which that grows", "", COMPILE_CHAIN[1]),
+    ]
+    .into_iter()
 }
 
 /// The bytes of one operand that stay on the engine: a larger one is read again for each part of the other operand.
@@ -120,6 +170,22 @@ pub const BANK_CONFLICT: Figure =
 
 /// The channels whose multiples meet in the same banks of memory, on the M4.
 pub const BANK_CHANNELS: u64 = 4096;
+
+/// Operations and bytes a second of the CPU, as Core ML counts them, on an M4.
+pub const CPU: [Figure; 2] = [
+    Figure { value: 750e9, evidence: Evidence::read("the M6 study: Core ML's estimates of convolutions") },
+    Figure { value: 60.84e9, evidence: Evidence::read("the M6 study: Core ML's estimates of small ops") },
+];
+
+/// Operations and bytes a second of the GPU, as Core ML counts them, on an M4.
+pub const GPU: [Figure; 2] = [
+    Figure { value: 3000e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
+    Figure { value: 100e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
+];
+
+/// Seconds from one device to another, as Core ML counts them.
+pub const SWITCH: Figure =
+    Figure { value: 125e-6, evidence: Evidence::measured("the M6 study, which reproduces Core ML's choice") };
 
 /// Seconds that a program takes to load, when its like was loaded before, and the first time.
 pub const LOAD: [Figure; 2] = [

@@ -9,7 +9,8 @@ mod limits;
 
 pub use cost::{
     ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COLD, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS,
-    Figure, GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, RATES, Rates, SPARSE_WEIGHTS, WAKE_AFTER, WORKING_SET,
+    CPU, Figure, GPU, GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, RATES, Rates, SPARSE_WEIGHTS, SWITCH,
+    WAKE_AFTER, WORKING_SET, common_figures,
 };
 pub use evidence::{Confidence, Evidence, Profile};
 pub use hardware::{HARDWARE, Hardware};

@@ -7,9 +7,11 @@
 //! dispatch, and the copies of a runtime that takes arrays. The numbers are those of [`Rates`].
 
 use super::ask::Folded;
+use super::{Placement, Route, Where};
 use crate::chip::{
-    ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS, Chip,
-    GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, Rates, SPARSE_WEIGHTS, WAKE_AFTER, WORKING_SET,
+    ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS, CPU,
+    Chip, Figure, GPU, GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, Rates, SPARSE_WEIGHTS, SWITCH, WAKE_AFTER,
+    WORKING_SET,
 };
 use crate::mil::Name;
 use crate::mil::op::{Fast, Scalar};
@@ -30,6 +32,16 @@ pub enum Boundary {
     Surfaces,
     /// In arrays that a runtime copies into surfaces, and out of them, in each call.
     Arrays,
+}
+
+impl Boundary {
+    /// How tensors come in by this route: only the direct one takes surfaces.
+    pub const fn of(route: Route) -> Self {
+        match route {
+            Route::Direct => Boundary::Surfaces,
+            Route::CoreMl | Route::E5rt => Boundary::Arrays,
+        }
+    }
 }
 
 /// What a step waits for.
@@ -78,6 +90,8 @@ pub struct StepCost {
     pub op: &'static str,
     /// The name of its first result.
     pub name: Name,
+    /// Where it runs.
+    pub at: Where,
     /// Seconds.
     pub seconds: f64,
     /// What it waits for.
@@ -90,7 +104,7 @@ pub struct StepCost {
     pub activations: u64,
 }
 
-/// What a function takes on a machine, if the engine runs all of it.
+/// What a function takes on a machine.
 ///
 /// ```
 /// use anemone::{Chip, Graph, Shape, chip::Rates, place::cost::{Boundary, Cost}};
@@ -107,7 +121,7 @@ pub struct StepCost {
 pub struct Cost {
     /// The machine.
     pub rates: &'static Rates,
-    /// Seconds that any call takes.
+    /// Seconds that launching takes, of each part of the program that the engine runs.
     pub dispatch: f64,
     /// Seconds until the thread that waits has woken.
     pub wake: f64,
@@ -115,60 +129,91 @@ pub struct Cost {
     pub copies: f64,
     /// Seconds that the engine works.
     pub engine: f64,
-    /// Seconds that compiling takes.
+    /// Seconds that other devices work.
+    pub elsewhere: f64,
+    /// Seconds of going from one device to another.
+    pub switches: f64,
+    /// Seconds that compiling for the engine takes.
     pub compile: f64,
     /// Seconds that loading takes, when its like was loaded before.
     pub load: f64,
     /// Seconds that the first load takes.
     pub first_load: f64,
-    /// Joules that a run takes, where anybody measured the power.
+    /// Joules that the engine takes for a run, where anybody measured its power.
     pub energy: Option<f64>,
     /// Each step of the function, in order; those that the compiler computes take nothing.
     pub steps: Vec<StepCost>,
-    /// How many steps have shapes that are not known before the run, or blocks: they are counted as nothing.
+    /// How many steps have shapes that are not known before the run, or blocks, or are refused: they count as nothing.
     pub unknown: usize,
 }
 
 impl Cost {
-    /// What the function takes.
+    /// What the function takes if the engine runs all of it.
     pub fn of(function: &Function, rates: &'static Rates, boundary: Boundary) -> Self {
-        Self::of_steps(function, rates, boundary, |_| true)
+        Self::sum(function, rates, boundary, |_| Where::Ane, 1, 0)
     }
 
-    /// What those steps of the function take that the engine runs, by their numbers.
-    pub fn of_steps(
+    /// What the function takes where it was placed, on the plain chip.
+    pub fn placed(function: &Function, placement: &Placement) -> Self {
+        // The ops of blocks stand behind the op around them.
+        let mut next = 0;
+        let places: Vec<Where> = function
+            .body
+            .steps
+            .iter()
+            .map(|step| {
+                let at = placement.ops.get(next).map_or(Where::Refused, |op| op.at);
+                next += steps(step);
+                at
+            })
+            .collect();
+        let launches = placement.segments.iter().filter(|s| s.at == Where::Ane).count();
+        let switches = placement.segments.iter().filter(|s| s.switch_ms > 0.0).count();
+        let Placement { target, .. } = placement;
+        let rates = Rates::of(target.chip);
+        Self::sum(function, rates, Boundary::of(target.route), |i| places[i], launches, switches)
+    }
+
+    fn sum(
         function: &Function,
         rates: &'static Rates,
         boundary: Boundary,
-        on_engine: impl Fn(usize) -> bool,
+        at: impl Fn(usize) -> Where,
+        launches: usize,
+        switches: usize,
     ) -> Self {
         let mut model = Model::of(function, rates);
         let mut unknown = 0;
         let mut steps = Vec::with_capacity(function.body.steps.len());
         for (i, step) in function.body.steps.iter().enumerate() {
-            let known = if on_engine(i) { model.step(step) } else { Some(StepCost::nothing(function, step)) };
-            unknown += usize::from(known.is_none());
-            steps.push(known.unwrap_or_else(|| StepCost::nothing(function, step)));
+            let cost = model.step(step, at(i));
+            unknown += usize::from(cost.is_none());
+            steps.push(cost.unwrap_or_else(|| StepCost::nothing(function, step, at(i))));
         }
-        let engine: f64 = steps.iter().map(|s| s.seconds).sum();
+        let (there, elsewhere): (Vec<&StepCost>, _) = steps.iter().partition(|s| s.at == Where::Ane);
+        let seconds = |steps: &[&StepCost]| steps.iter().fold(0.0, |sum, s| sum + s.seconds);
+        let (engine, elsewhere) = (seconds(&there), seconds(&elsewhere));
         let moved = |values: &[ValueId]| values.iter().map(|&v| bytes(function, v)).sum::<u64>() as f64;
         let copies = match boundary {
-            Boundary::Surfaces => 0.0,
-            Boundary::Arrays => {
+            Boundary::Arrays if launches > 0 => {
                 ARRAYS.value
                     + moved(&function.params) / rates.copy_in.value
                     + moved(&function.body.outputs) / rates.copy_out.value
             }
+            _ => 0.0,
         };
+        let once = |f: Figure| if launches > 0 { f.value } else { 0.0 };
         Self {
             rates,
-            dispatch: rates.dispatch.value,
+            dispatch: rates.dispatch.value * launches as f64,
             wake: if engine > WAKE_AFTER.value { rates.wake.value } else { 0.0 },
             copies,
             engine,
-            compile: compile(rates.chip, &steps),
-            load: LOAD[0].value,
-            first_load: LOAD[1].value,
+            elsewhere,
+            switches: SWITCH.value * switches as f64,
+            compile: if launches > 0 { compile(rates.chip, &there) } else { 0.0 },
+            load: once(LOAD[0]),
+            first_load: once(LOAD[1]),
             energy: rates.watts.map(|w| w.value * engine),
             steps,
             unknown,
@@ -177,7 +222,7 @@ impl Cost {
 
     /// Seconds from the call to its return.
     pub fn seconds(&self) -> f64 {
-        self.dispatch + self.wake + self.copies + self.engine
+        self.dispatch + self.wake + self.copies + self.engine + self.elsewhere + self.switches
     }
 
     /// The multiply-adds of all steps.
@@ -190,14 +235,24 @@ impl Cost {
         self.steps.iter().fold(0, |sum, s| sum.saturating_add(s.weights).saturating_add(s.activations))
     }
 
+    /// The operations for each byte that is read or written.
+    pub fn intensity(&self) -> f64 {
+        2.0 * self.multiply_adds() as f64 / (self.bytes() as f64).max(1.0)
+    }
+
     /// The operations a second that a run comes to.
     pub fn flops(&self) -> f64 {
         2.0 * self.multiply_adds() as f64 / self.seconds().max(1e-9)
     }
 }
 
+/// How many steps a step is, those of its blocks included.
+fn steps(step: &Step) -> usize {
+    1 + step.blocks.iter().flat_map(|b| &b.steps).map(steps).sum::<usize>()
+}
+
 /// What compiling takes.
-fn compile(chip: Chip, steps: &[StepCost]) -> f64 {
+fn compile(chip: Chip, steps: &[&StepCost]) -> f64 {
     let products = steps.iter().filter(|s| s.multiply_adds > 0).count() as f64;
     let others = steps.iter().filter(|s| s.multiply_adds == 0 && s.bound != Bound::Nothing).count() as f64;
     let weights: u64 = steps.iter().fold(0, |sum, s| sum.saturating_add(s.weights));
@@ -212,10 +267,11 @@ fn compile(chip: Chip, steps: &[StepCost]) -> f64 {
 }
 
 impl StepCost {
-    fn nothing(function: &Function, step: &Step) -> Self {
+    fn nothing(function: &Function, step: &Step, at: Where) -> Self {
         Self {
             op: step.op.name,
             name: step.outputs.first().map_or_else(|| "".into(), |&o| function.value(o).name.clone()),
+            at,
             seconds: 0.0,
             bound: Bound::Nothing,
             multiply_adds: 0,
@@ -293,21 +349,33 @@ impl<'f> Model<'f> {
     }
 
     /// `None` when it cannot be known before the run.
-    fn step(&mut self, step: &Step) -> Option<StepCost> {
+    fn step(&mut self, step: &Step, at: Where) -> Option<StepCost> {
         if self.folded.is_folded(step) {
             self.fold(step);
-            return Some(StepCost::nothing(self.function, step));
+            return Some(StepCost::nothing(self.function, step, at));
         }
         let open = |v: &ValueId| !self.function.value(*v).ty.is_known();
         if !step.blocks.is_empty() || step.outputs.iter().any(open) {
             return None;
         }
         let multiply_adds = work::of_step(self.function, step)?;
-        Some(match step.op.fast {
-            _ if multiply_adds > 0 => self.product(step, multiply_adds),
-            Fast::Alias | Fast::Meaning => StepCost::nothing(self.function, step),
-            _ => self.other(step),
+        Some(match (step.op.fast, at) {
+            (_, Where::Refused) => return None,
+            (Fast::Alias | Fast::Meaning, _) => StepCost::nothing(self.function, step, at),
+            (_, Where::Cpu) => self.elsewhere(step, at, multiply_adds, CPU),
+            (_, Where::Gpu) => self.elsewhere(step, at, multiply_adds, GPU),
+            (_, Where::Ane) if multiply_adds > 0 => self.product(step, multiply_adds),
+            (_, Where::Ane) => self.other(step),
         })
+    }
+
+    /// A step on another device: as long as its operations take, or its bytes.
+    fn elsewhere(&self, step: &Step, at: Where, multiply_adds: u64, [flops, moved]: [Figure; 2]) -> StepCost {
+        let (cost, _, _) = self.cost(step);
+        let compute = 2.0 * multiply_adds as f64 / flops.value;
+        let move_all = cost.activations.saturating_add(cost.weights) as f64 / moved.value;
+        let bound = if compute > move_all { Bound::Compute } else { Bound::Activations };
+        StepCost { at, seconds: compute.max(move_all), bound, multiply_adds, ..cost }
     }
 
     /// Notes how what the compiler computes is stored.
@@ -364,7 +432,7 @@ impl<'f> Model<'f> {
         let cost = StepCost {
             weights: constants.iter().fold(0, |sum, c| sum.saturating_add(c.bytes)),
             activations: read.chain(written).fold(0, u64::saturating_add),
-            ..StepCost::nothing(self.function, step)
+            ..StepCost::nothing(self.function, step, Where::Ane)
         };
         (cost, constants, moving)
     }
@@ -525,6 +593,7 @@ mod tests {
         assert_eq!((found.as_slice(), cost.unknown), (bounds, 0), "{body}");
     }
 
+    /// Row V7: the longest of what a step needs.
     #[test]
     fn what_a_step_waits_for() {
         use Bound::{Activations, Compute, Nothing, Rereading, Weights};
@@ -561,20 +630,17 @@ mod tests {
         );
     }
 
+    /// Row X9: int8 weights are stored smaller, which earlier chips undo.
     #[test]
     fn weights_are_loaded_as_they_are_stored() {
         // Of eight bits: the M1 makes fp16 of them, later chips read them as they are.
         let body = "tensor<int8, [2048, 2048]> q = const()[val = tensor<int8, [2048, 2048]>(BLOBFILE(path = \
              string(\"@model_path/weights/weight.bin\"), offset = uint64(64)))]; \
-             tensor<fp16, [1]> s = const()[val = tensor<fp16, [1]>([0.5])]; \
+             tensor<fp16, [1, 1]> one = const()[val = tensor<fp16, [1, 1]>([[0.5]])]; \
              tensor<fp16, [2048, 2048]> w = constexpr_blockwise_shift_scale(data = q, scale = one); \
              tensor<fp16, [1, 2048]> y = matmul(x = x, y = w);"
-            .replace(
-                "tensor<fp16, [1]> s = const()[val = tensor<fp16, [1]>([0.5])];",
-                "tensor<fp16, [1, 1]> one = const()[val = tensor<fp16, [1, 1]>([[0.5]])];",
-            );
         let stored =
-            |machine| cost("tensor<fp16, [1, 2048]> x", &body, machine).steps.last().unwrap().weights;
+            |machine| cost("tensor<fp16, [1, 2048]> x", body, machine).steps.last().unwrap().weights;
         assert_eq!((stored("m1") >> 20, stored("m3") >> 20), (8, 4));
     }
 

@@ -4,11 +4,13 @@ use std::io::Write;
 
 use anemone::Chip;
 use anemone::chip::Profile;
+use anemone::place::cost::Cost;
 use anemone::place::{self, OpPlacement, Placement, Route, Target, Where};
-use anemone::verify::Verified;
+use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::statistics::duration;
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
 
@@ -55,10 +57,12 @@ impl On {
         chips.dedup();
         let target =
             |chip| Target { route: self.route, profile: self.profile, gpu: self.gpu, ..Target::new(chip) };
+        let is_main = |f: &Function| f.name == verified.main().name;
         let functions = |chip| {
-            verified.functions().iter().map(move |f| Placed {
-                function: format!("{prefix}{}", f.name),
-                placement: place::place(f, target(chip)),
+            verified.functions().iter().map(move |f| {
+                let placement = place::place(f, target(chip));
+                let cost = Cost::placed(f, &placement);
+                Placed { function: format!("{prefix}{}", f.name), is_main: is_main(f), placement, cost }
             })
         };
         chips.into_iter().flat_map(functions).collect()
@@ -69,7 +73,82 @@ impl On {
 pub(super) struct Placed {
     /// Its name, with that of the stage of a pipeline.
     function: String,
+    /// Whether it is the function that runs when none is named.
+    is_main: bool,
     pub(super) placement: Placement,
+    pub(super) cost: Cost,
+}
+
+/// What a run takes, as JSON: that of the main function on the first chip, and of each function on each chip.
+#[derive(Serialize)]
+pub(super) struct CostReport<'a> {
+    #[serde(flatten)]
+    main: CostRow<'a>,
+    all: Vec<CostRow<'a>>,
+}
+
+impl<'a> CostReport<'a> {
+    /// `None` when nothing was placed.
+    pub(super) fn of(placed: &[&'a Placed]) -> Option<Self> {
+        let main = placed.iter().find(|p| p.is_main).or(placed.first())?;
+        Some(Self { main: main.cost_row(), all: placed.iter().map(|p| p.cost_row()).collect() })
+    }
+}
+
+/// What a function takes on a chip, as JSON.
+#[derive(Serialize)]
+struct CostRow<'a> {
+    chip: &'static str,
+    route: &'static str,
+    function: &'a str,
+    /// A call, and what it consists of.
+    ms: f64,
+    dispatch_ms: f64,
+    wake_ms: f64,
+    copies_ms: f64,
+    engine_ms: f64,
+    elsewhere_ms: f64,
+    switches_ms: f64,
+    compile_ms: f64,
+    load_ms: f64,
+    first_load_ms: f64,
+    energy_mj: Option<f64>,
+    multiply_adds: u64,
+    bytes: u64,
+    gflops: f64,
+    roofline: Roofline,
+    /// The steps whose time is not known before the run.
+    unknown: usize,
+    ops: Vec<OpCost<'a>>,
+    /// The numbers of the machine, and how they are known.
+    rates: Vec<RateRow>,
+}
+
+/// What the chip could do at most.
+#[derive(Serialize)]
+struct Roofline {
+    peak_gflops: f64,
+    gb_s: f64,
+    /// Operations for each byte, above which arithmetic is the limit.
+    ridge: f64,
+    /// Operations for each byte of this function.
+    intensity: f64,
+}
+
+#[derive(Serialize)]
+struct RateRow {
+    name: &'static str,
+    unit: &'static str,
+    value: f64,
+    evidence: Evidence,
+}
+
+#[derive(Serialize)]
+struct OpCost<'a> {
+    op: &'static str,
+    name: &'a str,
+    us: f64,
+    bound: &'static str,
 }
 
 /// Where an op runs, as JSON.
@@ -99,6 +178,13 @@ struct Evidence {
     os: Option<&'static str>,
 }
 
+impl Evidence {
+    fn of(evidence: anemone::chip::Evidence) -> Self {
+        let anemone::chip::Evidence { source, confidence, os } = evidence;
+        Self { source, confidence: confidence.word(), os }
+    }
+}
+
 #[derive(Serialize)]
 struct Facts {
     attested: Option<bool>,
@@ -114,13 +200,13 @@ impl Placed {
     }
 
     fn row<'a>(&'a self, op: &'a OpPlacement) -> OpRow<'a> {
-        let (e, f) = (op.evidence, op.facts);
+        let f = op.facts;
         OpRow {
             op: op.op,
             name: &op.name,
             at: op.at.word(),
             why: &op.why,
-            evidence: Evidence { source: e.source, confidence: e.confidence.word(), os: e.os },
+            evidence: Evidence::of(op.evidence),
             chip: self.placement.target.chip.name(),
             route: self.placement.target.route.name(),
             function: &self.function,
@@ -128,6 +214,77 @@ impl Placed {
             phase: op.phase.map(|p| p.word()),
             change: op.change.as_deref(),
             facts: Facts { attested: f.attested, compiles: f.compiles, runs: f.runs, correct: f.correct },
+        }
+    }
+
+    fn cost_row(&self) -> CostRow<'_> {
+        let (c, target) = (&self.cost, self.placement.target);
+        CostRow {
+            chip: target.chip.name(),
+            route: target.route.name(),
+            function: &self.function,
+            ms: c.seconds() * 1e3,
+            dispatch_ms: c.dispatch * 1e3,
+            wake_ms: c.wake * 1e3,
+            copies_ms: c.copies * 1e3,
+            engine_ms: c.engine * 1e3,
+            elsewhere_ms: c.elsewhere * 1e3,
+            switches_ms: c.switches * 1e3,
+            compile_ms: c.compile * 1e3,
+            load_ms: c.load * 1e3,
+            first_load_ms: c.first_load * 1e3,
+            energy_mj: c.energy.map(|e| e * 1e3),
+            multiply_adds: c.multiply_adds(),
+            bytes: c.bytes(),
+            gflops: c.flops() / 1e9,
+            roofline: Roofline {
+                peak_gflops: c.rates.peak_flops() / 1e9,
+                gb_s: c.rates.peak_flops() / c.rates.ridge() / 1e9,
+                ridge: c.rates.ridge(),
+                intensity: c.intensity(),
+            },
+            unknown: c.unknown,
+            ops: c
+                .steps
+                .iter()
+                .map(|s| OpCost { op: s.op, name: &s.name, us: s.seconds * 1e6, bound: s.bound.word() })
+                .collect(),
+            rates: c
+                .rates
+                .figures()
+                .map(|(name, unit, f)| RateRow {
+                    name,
+                    unit,
+                    value: f.value,
+                    evidence: Evidence::of(f.evidence),
+                })
+                .collect(),
+        }
+    }
+
+    /// What a run takes, in words.
+    fn predicted(&self) -> String {
+        let c = &self.cost;
+        let parts = [
+            ("dispatch", c.dispatch),
+            ("waking", c.wake),
+            ("copies", c.copies),
+            ("the engine", c.engine),
+            ("other devices", c.elsewhere),
+            ("switches", c.switches),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|&(_, seconds)| seconds > 0.0)
+            .map(|(what, seconds)| format!("{what} {}", duration(seconds * 1e3)))
+            .collect();
+        let mut line = format!("predicted: {} a call ({})", duration(c.seconds() * 1e3), parts.join(", "));
+        if c.compile > 0.0 {
+            line += &format!("; compile {}, load {}", duration(c.compile * 1e3), duration(c.load * 1e3));
+        }
+        match c.unknown {
+            0 => line,
+            n => format!("{line}; without {n} whose time is not known before the run"),
         }
     }
 
@@ -151,6 +308,7 @@ impl Placed {
         let n = placement.segments.len();
         let segments = format!("{n} segment{}", if n == 1 { "" } else { "s" });
         writeln!(terminal, "{heading}: {}; {segments}", counts.join(", "))?;
+        writeln!(terminal, "{}", self.predicted())?;
         let mut table = Table::new(&[
             ("ops", Align::Right),
             ("op", Align::Left),

@@ -10,7 +10,7 @@ use anemone::types::Type;
 use anemone::verify::Verified;
 use serde::Serialize;
 
-use self::chips::{On, OpRow, Placed};
+use self::chips::{CostReport, On, OpRow, Placed};
 use crate::failure::{Blame, Failure};
 use crate::model::{Model, draw};
 use crate::terminal::{Terminal, style};
@@ -58,7 +58,7 @@ struct Report<'a> {
     /// Where each op runs: known for a chip.
     placement: Vec<OpRow<'a>>,
     /// What a run costs: known for a chip.
-    cost: Option<()>,
+    cost: Option<CostReport<'a>>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
             functions: found.iter().flat_map(|f| &f.functions).collect(),
             diagnostics: found.iter().flat_map(rows).collect(),
             placement: found.iter().flat_map(|f| &f.placed).flat_map(Placed::rows).collect(),
-            cost: None,
+            cost: CostReport::of(&found.iter().flat_map(|f| &f.placed).collect::<Vec<_>>()),
         })?;
     } else {
         print(&found, errors, terminal)?;
