@@ -1,0 +1,282 @@
+//! How long a program takes on a chip.
+//!
+//! The model has few parts, each of which is something that a chip does. A step that multiplies takes the longest of its
+//! multiply-adds, the load of its weights, and, where neither operand stays on the engine, reading one of them again for
+//! each part of the other. What follows it element by element is done as its results are stored. Any other step takes as
+//! long as its tensors need to move; softmax and normalisations pass over them twice. A call takes what the steps take, the
+//! dispatch, and the copies of a runtime that takes arrays. The numbers are those of [`Rates`].
+
+mod model;
+#[cfg(test)]
+mod tests;
+
+use super::{Placement, Route, Where};
+use crate::chip::{
+    ARRAYS, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS, Chip, Figure, LOAD, Rates, SWITCH,
+    WAKE_AFTER,
+};
+use crate::mil::Name;
+use crate::verify::{Function, Step, ValueId};
+use model::{Model, bytes};
+
+/// How tensors come in and go out.
+///
+/// ```
+/// use anemone::place::cost::Boundary;
+/// assert_eq!(Boundary::default(), Boundary::Surfaces);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Boundary {
+    /// In surfaces that are bound once, as with [`Model`](crate::Model): nothing is copied.
+    #[default]
+    Surfaces,
+    /// In arrays that a runtime copies into surfaces, and out of them, in each call.
+    Arrays,
+}
+
+impl Boundary {
+    /// How tensors come in by this route: only the direct one takes surfaces.
+    pub const fn of(route: Route) -> Self {
+        match route {
+            Route::Direct => Boundary::Surfaces,
+            Route::CoreMl | Route::E5rt => Boundary::Arrays,
+        }
+    }
+}
+
+/// What a step waits for.
+///
+/// ```
+/// use anemone::place::cost::Bound;
+/// assert_eq!(Bound::Weights.word(), "weights");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bound {
+    /// Nothing: it is done with the step before, or by naming what is there.
+    Nothing,
+    /// Its multiply-adds.
+    Compute,
+    /// The load of its weights.
+    Weights,
+    /// The tensors that it reads and writes.
+    Activations,
+    /// An operand too large for the engine, which is read several times.
+    Rereading,
+}
+
+impl Bound {
+    /// The word: `nothing`, `compute`, `weights`, `activations` or `rereading`.
+    pub const fn word(self) -> &'static str {
+        ["nothing", "compute", "weights", "activations", "rereading"][self as usize]
+    }
+}
+
+/// What one step takes.
+///
+/// ```
+/// use anemone::{Chip, Graph, Shape, chip::Rates, place::cost::{Bound, Boundary, Cost}};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(512, 32, 32));
+/// let w = g.constant_with_scalar(0.5, Shape { batch: 512, channels: 512, height: 1, width: 1 });
+/// g.convolution_2d_1x1(x, w, None);
+/// let cost = Cost::of(g.build()?.verified.main(), Rates::of(Chip::M4), Boundary::Surfaces);
+/// let step = &cost.steps[0];
+/// assert_eq!((step.op, step.bound, step.multiply_adds), ("conv", Bound::Compute, 512 * 512 * 1024));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StepCost {
+    /// The op.
+    pub op: &'static str,
+    /// The name of its first result.
+    pub name: Name,
+    /// Where it runs.
+    pub at: Where,
+    /// Seconds.
+    pub seconds: f64,
+    /// What it waits for.
+    pub bound: Bound,
+    /// Its multiply-adds.
+    pub multiply_adds: u64,
+    /// The bytes of its constants, as they are stored.
+    pub weights: u64,
+    /// The bytes that it reads and writes beside them.
+    pub activations: u64,
+}
+
+/// What a function takes on a machine.
+///
+/// ```
+/// use anemone::{Chip, Graph, Shape, chip::Rates, place::cost::{Boundary, Cost}};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(64, 1, 64));
+/// g.relu(x);
+/// let built = g.build()?;
+/// let m4 = Cost::of(built.verified.main(), Rates::of(Chip::M4), Boundary::Surfaces);
+/// let m1 = Cost::of(built.verified.main(), Rates::of(Chip::M1), Boundary::Surfaces);
+/// assert!(m4.seconds() > 50e-6 && m4.seconds() < m1.seconds());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cost {
+    /// The machine.
+    pub rates: &'static Rates,
+    /// Seconds that launching takes, of each part of the program that the engine runs.
+    pub dispatch: f64,
+    /// Seconds until the thread that waits has woken.
+    pub wake: f64,
+    /// Seconds that tensors are copied.
+    pub copies: f64,
+    /// Seconds that the engine works.
+    pub engine: f64,
+    /// Seconds that other devices work.
+    pub elsewhere: f64,
+    /// Seconds of going from one device to another.
+    pub switches: f64,
+    /// Seconds that compiling for the engine takes.
+    pub compile: f64,
+    /// Seconds that loading takes, when its like was loaded before.
+    pub load: f64,
+    /// Seconds that the first load takes.
+    pub first_load: f64,
+    /// Joules that the engine takes for a run, where anybody measured its power.
+    pub energy: Option<f64>,
+    /// Each step of the function, in order; those that the compiler computes take nothing.
+    pub steps: Vec<StepCost>,
+    /// How many steps have shapes that are not known before the run, or blocks, or are refused: they count as nothing.
+    pub unknown: usize,
+}
+
+impl Cost {
+    /// What the function takes if the engine runs all of it.
+    pub fn of(function: &Function, rates: &'static Rates, boundary: Boundary) -> Self {
+        Self::sum(function, rates, boundary, |_| Where::Ane, 1, 0)
+    }
+
+    /// What the function takes where it was placed, on the plain chip.
+    pub fn placed(function: &Function, placement: &Placement) -> Self {
+        // The ops of blocks stand behind the op around them.
+        let mut next = 0;
+        let places: Vec<Where> = function
+            .body
+            .steps
+            .iter()
+            .map(|step| {
+                let at = placement.ops.get(next).map_or(Where::Refused, |op| op.at);
+                next += steps(step);
+                at
+            })
+            .collect();
+        let launches = placement.segments.iter().filter(|s| s.at == Where::Ane).count();
+        let switches = placement.segments.iter().filter(|s| s.switch_ms > 0.0).count();
+        let Placement { target, .. } = placement;
+        let rates = Rates::of(target.chip);
+        Self::sum(function, rates, Boundary::of(target.route), |i| places[i], launches, switches)
+    }
+
+    fn sum(
+        function: &Function,
+        rates: &'static Rates,
+        boundary: Boundary,
+        at: impl Fn(usize) -> Where,
+        launches: usize,
+        switches: usize,
+    ) -> Self {
+        let mut model = Model::of(function, rates);
+        let mut unknown = 0;
+        let mut steps = Vec::with_capacity(function.body.steps.len());
+        for (i, step) in function.body.steps.iter().enumerate() {
+            let cost = model.step(step, at(i));
+            unknown += usize::from(cost.is_none());
+            steps.push(cost.unwrap_or_else(|| StepCost::nothing(function, step, at(i))));
+        }
+        let (there, elsewhere): (Vec<&StepCost>, _) = steps.iter().partition(|s| s.at == Where::Ane);
+        let seconds = |steps: &[&StepCost]| steps.iter().fold(0.0, |sum, s| sum + s.seconds);
+        let (engine, elsewhere) = (seconds(&there), seconds(&elsewhere));
+        let moved = |values: &[ValueId]| values.iter().map(|&v| bytes(function, v)).sum::<u64>() as f64;
+        let copies = match boundary {
+            Boundary::Arrays if launches > 0 => {
+                ARRAYS.value
+                    + moved(&function.params) / rates.copy_in.value
+                    + moved(&function.body.outputs) / rates.copy_out.value
+            }
+            _ => 0.0,
+        };
+        let once = |f: Figure| if launches > 0 { f.value } else { 0.0 };
+        Self {
+            rates,
+            dispatch: rates.dispatch.value * launches as f64,
+            wake: if engine > WAKE_AFTER.value { rates.wake.value } else { 0.0 },
+            copies,
+            engine,
+            elsewhere,
+            switches: SWITCH.value * switches as f64,
+            compile: if launches > 0 { compile(rates.chip, &there) } else { 0.0 },
+            load: once(LOAD[0]),
+            first_load: once(LOAD[1]),
+            energy: rates.watts.map(|w| w.value * engine),
+            steps,
+            unknown,
+        }
+    }
+
+    /// Seconds from the call to its return.
+    pub fn seconds(&self) -> f64 {
+        self.dispatch + self.wake + self.copies + self.engine + self.elsewhere + self.switches
+    }
+
+    /// The multiply-adds of all steps.
+    pub fn multiply_adds(&self) -> u64 {
+        self.steps.iter().fold(0, |sum, s| sum.saturating_add(s.multiply_adds))
+    }
+
+    /// The bytes that all steps read and write, weights included.
+    pub fn bytes(&self) -> u64 {
+        self.steps.iter().fold(0, |sum, s| sum.saturating_add(s.weights).saturating_add(s.activations))
+    }
+
+    /// The operations for each byte that is read or written.
+    pub fn intensity(&self) -> f64 {
+        2.0 * self.multiply_adds() as f64 / (self.bytes() as f64).max(1.0)
+    }
+
+    /// The operations a second that a run comes to.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.multiply_adds() as f64 / self.seconds().max(1e-9)
+    }
+}
+
+/// How many steps a step is, those of its blocks included.
+fn steps(step: &Step) -> usize {
+    1 + step.blocks.iter().flat_map(|b| &b.steps).map(steps).sum::<usize>()
+}
+
+/// What compiling takes.
+fn compile(chip: Chip, steps: &[&StepCost]) -> f64 {
+    let products = steps.iter().filter(|s| s.multiply_adds > 0).count() as f64;
+    let others = steps.iter().filter(|s| s.multiply_adds == 0 && s.bound != Bound::Nothing).count() as f64;
+    let weights: u64 = steps.iter().fold(0, |sum, s| sum.saturating_add(s.weights));
+    let [program, product, other] = COMPILE.map(|f| f.value);
+    let (two, chain) = if chip.engines() > 1 {
+        let [most, power] = COMPILE_CHAIN.map(|f| f.value);
+        (COMPILE_FOR_TWO.value, most * (others / 256.0).powf(power))
+    } else {
+        (1.0, 0.0)
+    };
+    program + products * product * two + others * other + chain + weights as f64 / COMPILE_WEIGHTS.value
+}
+
+impl StepCost {
+    fn nothing(function: &Function, step: &Step, at: Where) -> Self {
+        Self {
+            op: step.op.name,
+            name: step.outputs.first().map_or_else(|| "".into(), |&o| function.value(o).name.clone()),
+            at,
+            seconds: 0.0,
+            bound: Bound::Nothing,
+            multiply_adds: 0,
+            weights: 0,
+            activations: 0,
+        }
+    }
+}
