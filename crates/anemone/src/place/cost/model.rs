@@ -5,7 +5,7 @@ use crate::chip::{
     BANK_CHANNELS, BANK_CONFLICT, CPU, Chip, Figure, GPU, GRANULE, KERNEL_BUFFER, ON_CHIP, Rates,
     SPARSE_WEIGHTS, WORKING_SET,
 };
-use crate::mil::op::{Fast, Scalar};
+use crate::mil::op::{Access, Fast, Scalar};
 use crate::place::Where;
 use crate::place::ask::Folded;
 use crate::types::Type;
@@ -92,7 +92,9 @@ impl<'f> Model<'f> {
         let multiply_adds = work::of_step(self.function, step)?;
         Some(match (step.op.fast, at) {
             (_, Where::Refused) => return None,
-            (Fast::Alias | Fast::Meaning, _) => StepCost::nothing(self.function, step, at),
+            (Fast::Alias | Fast::Meaning | Fast::State(Access::Read), _) => {
+                StepCost::nothing(self.function, step, at)
+            }
             (_, Where::Cpu) => self.elsewhere(step, at, multiply_adds, CPU),
             (_, Where::Gpu) => self.elsewhere(step, at, multiply_adds, GPU),
             (_, Where::Ane) if multiply_adds > 0 => self.product(step, multiply_adds),
