@@ -182,8 +182,11 @@ fn summaries(judged: &[Judged]) -> BTreeMap<String, Summary> {
         let mut errors: Vec<f64> = rows.iter().map(|j| j.error().abs()).collect();
         errors.sort_by(f64::total_cmp);
         let middle = errors.len() / 2;
-        let median =
-            if errors.len() % 2 == 0 { (errors[middle - 1] + errors[middle]) / 2.0 } else { errors[middle] };
+        let median = if errors.len().is_multiple_of(2) {
+            (errors[middle - 1] + errors[middle]) / 2.0
+        } else {
+            errors[middle]
+        };
         let rank = (rows.len() >= RANKED).then(|| {
             let of = |f: fn(&Judged) -> f64| ranks(&rows.iter().map(|&j| f(j)).collect::<Vec<_>>());
             correlation(&of(|j| j.measured), &of(|j| j.predicted))

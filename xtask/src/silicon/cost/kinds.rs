@@ -86,8 +86,7 @@ fn seconds(row: &Row) -> Option<Figure> {
 /// The numbers of a text that has the form of a pattern, in which `#` is a number and `*` at the end is anything.
 fn fit(pattern: &str, text: &str) -> Option<Vec<f64>> {
     let (mut numbers, mut rest) = (Vec::new(), text);
-    let mut pattern = pattern.chars();
-    while let Some(c) = pattern.next() {
+    for c in pattern.chars() {
         match c {
             '*' => return Some(numbers),
             '#' => {
