@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::Float;
 use crate::finish::Finish;
-use crate::gemm::{Bias, Matrix, gemm};
+use crate::gemm::{Bias, Matrix, dot_rows, gemm};
 use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
@@ -159,6 +159,54 @@ pub fn row<T: Float, W: Float>(threads: usize, y: &mut [T], x: &[T], weights: &[
     finish.after(threads, y);
 }
 
+/// As [`row`], with weights that are made as they are read: `make` writes those from a place on, which is a multiple of
+/// the inputs.
+///
+/// What is made stays in the caches, so that memory is read for what the weights are made of alone.
+///
+/// ```
+/// use anemone_kernels::{finish::Finish, packed};
+/// let mut y = [0.0f32; 2];
+/// // The weights are their own numbers: 0, 1 and 2, 3.
+/// let make = |start: usize, to: &mut [f32]| to.iter_mut().zip(start..).for_each(|(w, i)| *w = i as f32);
+/// packed::row_made(1, &mut y, &[1.0, 1.0], make, Finish::default());
+/// assert_eq!(y, [1.0, 5.0]);
+/// ```
+///
+/// # Panics
+///
+/// When the bias is not one number for each output.
+pub fn row_made<T: Float, W: Float>(
+    threads: usize,
+    y: &mut [T],
+    x: &[T],
+    make: impl Fn(usize, &mut [W]) + Sync,
+    finish: Finish<'_, T>,
+) {
+    // So many weights are made at a time, which the first-level cache holds, and so many make it worth to wake a thread.
+    const MADE: usize = 1 << 13;
+    const WORTH: usize = 1 << 17;
+    let inputs = x.len();
+    finish.check(y.len());
+    if let Some(bias) = finish.bias {
+        assert_eq!(bias.len(), y.len(), "a bias has one number for each output");
+    }
+    // Whole fours of rows, since those are summed side by side.
+    let rows = (MADE / inputs.max(1)).next_multiple_of(4).max(4);
+    parallel_chunks(threads, y, rows, WORTH.div_ceil(rows * inputs.max(1)), |i, y| {
+        let mut weights = scratch::scratch::<W>(y.len() * inputs);
+        make(i * rows * inputs, &mut weights);
+        let mut sums = scratch::floats(y.len());
+        match finish.bias {
+            Some(bias) => sums.copy_from_slice(&bias[i * rows..][..y.len()]),
+            None => sums.fill(0.0),
+        }
+        dot_rows(&mut sums, x, &weights);
+        T::narrow(y, &sums);
+    });
+    finish.after(threads, y);
+}
+
 /// The sums of rows, which lie in [`Blocks`], with all columns: some panels after the others, met by one band of rows after
 /// the other, so that both stay in the second-level cache. `ends` says what becomes of the rows from one on, in these columns.
 pub(crate) fn tiles<W: Float, E: Ends>(
@@ -251,6 +299,13 @@ mod tests {
             for (y, expected) in y.iter().zip(&given[0]) {
                 let expected = f64::from(expected.to_f32().max(0.0));
                 close(*y, expected, expected * 2f64.powi(-10) + 1e-6 * inputs as f64, "weights as they lie");
+            }
+            let made = |start: usize, to: &mut [W]| to.copy_from_slice(&w[start..][..to.len()]);
+            let stages = &[Stage::Unary(Unary::Relu)];
+            for threads in [1, 3] {
+                let mut z = vec![T::from_f32(f32::NAN); outputs];
+                row_made(threads, &mut z, &x, made, Finish { bias: Some(&bias), stages });
+                assert_eq!(z, y, "weights that are made");
             }
         }
         let mut active = vec![T::from_f32(0.0); rows * outputs];

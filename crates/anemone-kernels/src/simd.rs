@@ -41,6 +41,10 @@ pub trait Simd: Copy {
         all[..len].copy_from_slice(&from[..len]);
         self.load_f16(&all)
     }
+    /// The first `LANES` bytes as numbers, the bits of `mask` turned over.
+    fn load_u8(self, from: &[u8], mask: u8) -> Self::V;
+    /// Writes for each of 16 codes below 16 the number that it has in a table, whose low and high bytes are apart.
+    fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]);
     /// Writes the first `LANES` floats.
     fn store(self, to: &mut [f32], v: Self::V);
     /// Rounds each lane to nearest even and writes the first `LANES` halves.
@@ -188,6 +192,18 @@ impl Simd for Portable {
         let mut v = [0.0; 8];
         half::slice::HalfFloatSliceExt::convert_to_f32_slice(&from[..8], &mut v);
         v
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8], mask: u8) -> Self::V {
+        std::array::from_fn(|i| f32::from(from[i] ^ mask))
+    }
+
+    #[inline(always)]
+    fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
+        for (to, &code) in to.iter_mut().zip(codes) {
+            *to = u16::from_le_bytes(table.map(|half| half[usize::from(code % 16)]));
+        }
     }
 
     #[inline(always)]

@@ -151,43 +151,64 @@ impl Blocks {
         Self { run: elements, line: 1, outer: Vec::new(), count: 1 }
     }
 
-    /// Calls `f` with the start, the length and the first block of runs, or of parts of them, that together are
-    /// `count` elements from `start` on. Runs of one element that follow each other are handed over as one.
+    /// The start, the length and the first block of runs, or of parts of them, that together are `count` elements from
+    /// `start` on. Runs of one element that follow each other are handed over as one.
     #[inline(always)]
-    fn each(&self, start: usize, count: usize, mut f: impl FnMut(usize, usize, usize)) {
-        let (mut at, end) = (start, start + count);
-        while at < end {
-            let line = at / (self.run * self.line);
-            let (mut rest, mut first) = (line, 0);
-            for &[length, block, apart] in self.outer.iter().rev() {
-                first += rest % length / block * apart;
-                rest /= length;
-            }
-            let line_end = end.min((line + 1) * self.run * self.line);
-            let mut number = at / self.run % self.line;
-            if self.run == 1 {
-                f(at, line_end - at, first + number);
-                at = line_end;
-            }
-            while at < line_end {
-                let stop = line_end.min((line * self.line + number + 1) * self.run);
-                f(at, stop - at, first + number);
-                (at, number) = (stop, number + 1);
-            }
-        }
+    fn pieces(&self, start: usize, count: usize) -> Pieces<'_> {
+        Pieces { blocks: self, at: start, end: start + count, line_end: start, stop: 0, block: 0 }
     }
 
     /// Writes to each element the value of its block.
     #[inline(always)]
     fn spread(&self, to: &mut [f32], start: usize, values: &[f32]) {
-        self.each(start, to.len(), |at, count, block| {
+        for (at, count, block) in self.pieces(start, to.len()) {
             let to = &mut to[at - start..][..count];
             if self.run == 1 {
                 to.copy_from_slice(&values[block..][..count]);
             } else {
                 to.fill(values[block]);
             }
-        });
+        }
+    }
+}
+
+/// The runs of [`Blocks::pieces`]. What is done with one is written in a loop and not in a closure, which would not be
+/// compiled for this processor.
+struct Pieces<'a> {
+    blocks: &'a Blocks,
+    at: usize,
+    end: usize,
+    /// Where the line ends, or what is asked for.
+    line_end: usize,
+    /// Where the run ends, and its block.
+    stop: usize,
+    block: usize,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = (usize, usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize, usize)> {
+        if self.at >= self.end {
+            return None;
+        }
+        let Blocks { run, line, outer, .. } = self.blocks;
+        if self.at >= self.line_end {
+            let number = self.at / (run * line);
+            let (mut rest, mut first) = (number, 0);
+            for &[length, block, apart] in outer.iter().rev() {
+                first += rest % length / block * apart;
+                rest /= length;
+            }
+            self.line_end = self.end.min((number + 1) * run * line);
+            self.block = first + self.at / run % line;
+            self.stop = (self.at / run + 1) * run;
+        }
+        let stop = if *run == 1 { self.line_end } else { self.stop.min(self.line_end) };
+        let piece = (self.at, stop - self.at, self.block);
+        (self.at, self.stop, self.block) = (stop, stop + run, self.block + 1);
+        Some(piece)
     }
 }
 
@@ -216,21 +237,25 @@ impl Codes<'_> {
         }
     }
 
+    /// Packed ones: their bytes, the bits of each, and the bit that is the sign, if there is one.
+    fn packed(&self) -> Option<(&[u8], usize, u8)> {
+        match *self {
+            Codes::Unsigned(bytes, bits) => Some((bytes, bits, 0)),
+            Codes::Signed(bytes, bits) => Some((bytes, bits, 1 << (bits - 1))),
+            Codes::Halves(_) | Codes::Singles(_) => None,
+        }
+    }
+
     /// Writes those from `start` on, which is a multiple of 8.
     #[inline(always)]
     fn widen(&self, to: &mut [f32], start: usize) {
         match *self {
-            Codes::Unsigned(bytes, bits) => {
+            Codes::Unsigned(bytes, bits) | Codes::Signed(bytes, bits) => {
                 let mut codes = [0; BLOCK];
                 let codes = &mut codes[..to.len()];
                 unpack(codes, &bytes[start / 8 * bits..], bits);
-                simd::dispatch(Number { to, codes, unused: None });
-            }
-            Codes::Signed(bytes, bits) => {
-                let mut codes = [0; BLOCK];
-                let codes = &mut codes[..to.len()];
-                unpack(codes, &bytes[start / 8 * bits..], bits);
-                simd::dispatch(Number { to, codes, unused: Some(8 - bits as u32) });
+                let sign = self.packed().map_or(0, |(_, _, sign)| sign);
+                simd::dispatch(Number { to, codes, sign });
             }
             Codes::Halves(all) => f16::widen(to, &all[start..][..to.len()]),
             Codes::Singles(all) => to.copy_from_slice(&all[start..][..to.len()]),
@@ -241,8 +266,7 @@ impl Codes<'_> {
 struct Number<'a> {
     to: &'a mut [f32],
     codes: &'a [u8],
-    /// The bits of a byte that a signed code leaves free; nothing if codes have no sign.
-    unused: Option<u32>,
+    sign: u8,
 }
 
 impl Kernel for Number<'_> {
@@ -250,12 +274,16 @@ impl Kernel for Number<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let pairs = self.to.iter_mut().zip(self.codes);
-        match self.unused {
-            None => pairs.for_each(|(to, &code)| *to = f32::from(code)),
-            Some(unused) => pairs.for_each(|(to, &code)| *to = f32::from((code << unused) as i8 >> unused)),
+        for (to, &code) in self.to.iter_mut().zip(self.codes) {
+            *to = number(code, self.sign);
         }
     }
+}
+
+/// The number of a code in two's complement, whose sign is this bit; of one without a sign that is 0.
+#[inline(always)]
+fn number(code: u8, sign: u8) -> f32 {
+    f32::from(code ^ sign) - f32::from(sign)
 }
 
 /// Writes `scale · (code - shift)`, where each block has its scale and its shift.
@@ -283,17 +311,60 @@ pub fn shift_scale<T: Float>(
     shift: Option<&[f32]>,
     halved: bool,
 ) {
-    assert!(codes.reach(weights.len()), "there is a code for each weight");
+    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+        shift_scale_from(weights, i * BLOCK, codes, blocks, scale, shift, halved);
+    });
+}
+
+/// As [`shift_scale`], of the weights from `start` on, which is a multiple of 8, on this thread.
+///
+/// ```
+/// use anemone_kernels::weights::{Blocks, Codes, shift_scale_from};
+/// let mut weights = [0.0f32; 2];
+/// let codes = Codes::Signed(&[0, 0, 0, 0, 0, 0, 0, 0, 3, 0xff], 8);
+/// shift_scale_from(&mut weights, 8, codes, &Blocks::one(10), &[0.5], None, false);
+/// assert_eq!(weights, [1.5, -0.5]);
+/// ```
+///
+/// # Panics
+///
+/// As [`shift_scale`], and when `start` is no multiple of 8.
+pub fn shift_scale_from<T: Float>(
+    weights: &mut [T],
+    start: usize,
+    codes: Codes<'_>,
+    blocks: &Blocks,
+    scale: &[f32],
+    shift: Option<&[f32]>,
+    halved: bool,
+) {
+    assert!(start.is_multiple_of(8), "codes are reached in eights");
+    assert!(codes.reach(start + weights.len()), "there is a code for each weight");
     assert!(
         scale.len() == blocks.count && shift.is_none_or(|s| s.len() == blocks.count),
         "there is a scale for each block"
     );
-    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+    for (i, weights) in weights.chunks_mut(BLOCK).enumerate() {
+        let start = start + i * BLOCK;
+        if let Some((bytes, bits, sign)) = codes.packed()
+            && !halved
+            && blocks.run >= simd::MAX_LANES
+        {
+            let mut codes = [0; BLOCK];
+            let codes = if bits == 8 {
+                &bytes[start..][..weights.len()]
+            } else {
+                unpack(&mut codes[..weights.len()], &bytes[start / 8 * bits..], bits);
+                &codes[..weights.len()]
+            };
+            simd::dispatch(Runs { weights, codes, sign, start, blocks, scale, shift });
+            continue;
+        }
         let (mut x, mut factors) = ([0.0; BLOCK], [0.0; BLOCK]);
         let (x, factors) = (&mut x[..weights.len()], &mut factors[..weights.len()]);
-        codes.widen(x, i * BLOCK);
+        codes.widen(x, start);
         if let Some(shift) = shift {
-            blocks.spread(factors, i * BLOCK, shift);
+            blocks.spread(factors, start, shift);
             simd::dispatch(Apply { x, y: factors, f: |x, y| x - y });
             if halved {
                 let mut halves = [f16::ZERO; BLOCK];
@@ -301,10 +372,45 @@ pub fn shift_scale<T: Float>(
                 f16::widen(x, &halves[..x.len()]);
             }
         }
-        blocks.spread(factors, i * BLOCK, scale);
+        blocks.spread(factors, start, scale);
         simd::dispatch(Apply { x, y: factors, f: |x, y| x * y });
         T::narrow(weights, x);
-    });
+    }
+}
+
+/// Codes of a byte each, shifted and scaled run by run.
+struct Runs<'a, T> {
+    weights: &'a mut [T],
+    codes: &'a [u8],
+    sign: u8,
+    start: usize,
+    blocks: &'a Blocks,
+    scale: &'a [f32],
+    shift: Option<&'a [f32]>,
+}
+
+impl<T: Float> Kernel for Runs<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { weights, codes, sign, start, blocks, scale, shift } = self;
+        // `x + -y` is `x - y`, and `x · y + -0` has the sign of `x · y` also when that is 0.
+        let (bias, zero) = (simd.splat(-f32::from(sign)), simd.splat(-0.0));
+        for (at, count, block) in blocks.pieces(start, weights.len()) {
+            let (scale, shift) = (scale[block], shift.map_or(0.0, |shift| shift[block]));
+            let (to, codes) = (&mut weights[at - start..][..count], &codes[at - start..][..count]);
+            let (wide, less) = (simd.splat(scale), simd.splat(-shift));
+            let whole = count / S::LANES * S::LANES;
+            for i in (0..whole).step_by(S::LANES) {
+                let difference = simd.add(simd.add(simd.load_u8(&codes[i..], sign), bias), less);
+                T::store(simd, &mut to[i..], simd.mul_add(difference, wide, zero));
+            }
+            for (to, &code) in to[whole..].iter_mut().zip(&codes[whole..]) {
+                *to = T::from_f32((number(code, sign) - shift) * scale);
+            }
+        }
+    }
 }
 
 struct Apply<'a, F> {
@@ -318,7 +424,9 @@ impl<F: Fn(f32, f32) -> f32> Kernel for Apply<'_, F> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        self.x.iter_mut().zip(self.y).for_each(|(x, &y)| *x = (self.f)(*x, y));
+        for (x, &y) in self.x.iter_mut().zip(self.y) {
+            *x = (self.f)(*x, y);
+        }
     }
 }
 
@@ -408,33 +516,69 @@ pub fn look_up<E: Pod + Send + Sync>(
     blocks: &Blocks,
     tables: &[E],
 ) {
-    assert!(Codes::Unsigned(codes, bits).reach(weights.len()), "there is a code for each weight");
+    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+        look_up_from(weights, i * BLOCK, codes, bits, blocks, tables);
+    });
+}
+
+/// As [`look_up`], of the weights from `start` on, which is a multiple of 8, on this thread.
+///
+/// ```
+/// use anemone_kernels::weights::{Blocks, look_up_from};
+/// let mut weights = [0i8; 2];
+/// look_up_from(&mut weights, 8, &[0, 0b10], 1, &Blocks::one(10), &[5, 6]);
+/// assert_eq!(weights, [5, 6]);
+/// ```
+///
+/// # Panics
+///
+/// As [`look_up`], and when `start` is no multiple of 8.
+pub fn look_up_from<E: Pod>(
+    weights: &mut [E],
+    start: usize,
+    codes: &[u8],
+    bits: usize,
+    blocks: &Blocks,
+    tables: &[E],
+) {
+    assert!(start.is_multiple_of(8), "codes are reached in eights");
+    assert!(Codes::Unsigned(codes, bits).reach(start + weights.len()), "there is a code for each weight");
     assert_eq!(blocks.count.checked_mul(1 << bits), Some(tables.len()), "there is a table for each block");
     match bits {
-        1 => look_up_of::<E, 2, 1>(threads, weights, codes, blocks, tables),
-        2 => look_up_of::<E, 4, 2>(threads, weights, codes, blocks, tables),
-        3 => look_up_of::<E, 8, 3>(threads, weights, codes, blocks, tables),
-        4 => look_up_of::<E, 16, 4>(threads, weights, codes, blocks, tables),
-        5 => look_up_of::<E, 32, 5>(threads, weights, codes, blocks, tables),
-        6 => look_up_of::<E, 64, 6>(threads, weights, codes, blocks, tables),
-        7 => look_up_of::<E, 128, 7>(threads, weights, codes, blocks, tables),
-        _ => look_up_of::<E, 256, 8>(threads, weights, codes, blocks, tables),
+        1 => look_up_of::<E, 2, 1>(weights, start, codes, blocks, tables),
+        2 => look_up_of::<E, 4, 2>(weights, start, codes, blocks, tables),
+        3 => look_up_of::<E, 8, 3>(weights, start, codes, blocks, tables),
+        4 => look_up_of::<E, 16, 4>(weights, start, codes, blocks, tables),
+        5 => look_up_of::<E, 32, 5>(weights, start, codes, blocks, tables),
+        6 => look_up_of::<E, 64, 6>(weights, start, codes, blocks, tables),
+        7 => look_up_of::<E, 128, 7>(weights, start, codes, blocks, tables),
+        _ => look_up_of::<E, 256, 8>(weights, start, codes, blocks, tables),
     }
 }
 
-fn look_up_of<E: Pod + Send + Sync, const ENTRIES: usize, const BITS: usize>(
-    threads: usize,
+fn look_up_of<E: Pod, const ENTRIES: usize, const BITS: usize>(
     weights: &mut [E],
+    start: usize,
     codes: &[u8],
     blocks: &Blocks,
     tables: &[E],
 ) {
     let (tables, _) = tables.as_chunks::<ENTRIES>();
-    parallel_chunks(threads, weights, BLOCK, GRAIN, |i, weights| {
+    for (i, weights) in weights.chunks_mut(BLOCK).enumerate() {
         let mut unpacked = [0; BLOCK];
-        let start = i * BLOCK;
+        let start = start + i * BLOCK;
         unpack(&mut unpacked[..weights.len()], &codes[start / 8 * BITS..], BITS);
-        blocks.each(start, weights.len(), |at, count, block| {
+        if size_of::<E>() == 2
+            && ENTRIES <= 16
+            && blocks.run > 1
+            && let Ok(halves) = bytemuck::try_cast_slice_mut::<E, u16>(weights)
+        {
+            let codes = &unpacked[..halves.len()];
+            let tables: &[u16] = bytemuck::cast_slice(tables);
+            simd::dispatch(Tables { weights: halves, codes, entries: ENTRIES, start, blocks, tables });
+            continue;
+        }
+        for (at, count, block) in blocks.pieces(start, weights.len()) {
             let part = at - start..at - start + count;
             let pairs = weights[part.clone()].iter_mut().zip(&unpacked[part]);
             if blocks.run == 1 {
@@ -445,8 +589,42 @@ fn look_up_of<E: Pod + Send + Sync, const ENTRIES: usize, const BITS: usize>(
                 let table = &tables[block];
                 pairs.for_each(|(weight, &code)| *weight = table[usize::from(code) % ENTRIES]);
             }
-        });
-    });
+        }
+    }
+}
+
+/// Codes of a byte each, looked up in tables of at most 16 numbers, run by run.
+struct Tables<'a> {
+    weights: &'a mut [u16],
+    codes: &'a [u8],
+    entries: usize,
+    start: usize,
+    blocks: &'a Blocks,
+    tables: &'a [u16],
+}
+
+impl Kernel for Tables<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { weights, codes, entries, start, blocks, tables } = self;
+        for (at, count, block) in blocks.pieces(start, weights.len()) {
+            let table = &tables[block * entries..][..entries];
+            let mut halves = [[0; 16]; 2];
+            for (i, entry) in table.iter().enumerate() {
+                [halves[0][i], halves[1][i]] = entry.to_le_bytes();
+            }
+            let (to, left) = weights[at - start..][..count].as_chunks_mut::<16>();
+            let (codes, codes_left) = codes[at - start..][..count].as_chunks::<16>();
+            for (to, codes) in to.iter_mut().zip(codes) {
+                simd.look_up(to, codes, &halves);
+            }
+            for (to, &code) in left.iter_mut().zip(codes_left) {
+                *to = table[usize::from(code) % entries];
+            }
+        }
+    }
 }
 
 /// As [`look_up`], with entries that are vectors of `vector` elements and codes of a byte each.
@@ -476,14 +654,14 @@ pub fn look_up_vectors<E: Pod + Send + Sync>(
         vector * inner,
         BLOCK * GRAIN / (vector * inner) + 1,
         |line, weights| {
-            blocks.each(line * inner, inner, |at, count, block| {
+            for (at, count, block) in blocks.pieces(line * inner, inner) {
                 for k in 0..count {
                     let table = block + if blocks.run == 1 { k } else { 0 };
                     let entry = (table * entries + usize::from(codes[at + k])) * vector;
                     let to = weights[at - line * inner + k..].iter_mut().step_by(inner);
                     to.zip(&tables[entry..entry + vector]).for_each(|(to, &value)| *to = value);
                 }
-            });
+            }
         },
     );
 }

@@ -166,9 +166,18 @@ fn dtypes_of(edition: &Edition) -> String {
 
 fn tolerance(op: &Op) -> String {
     match (op.fast, op.tolerance) {
-        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Exact) => "exact".into(),
-        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Ulp(n)) => format!("{n} ulp"),
-        (Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_), Tolerance::Sum(n)) => format!("{n} ε"),
+        (
+            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
+            Tolerance::Exact,
+        ) => "exact".into(),
+        (
+            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
+            Tolerance::Ulp(n),
+        ) => format!("{n} ulp"),
+        (
+            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
+            Tolerance::Sum(n),
+        ) => format!("{n} ε"),
         _ => "exact".into(),
     }
 }
@@ -212,7 +221,7 @@ fn tables() -> String {
                 _ => "yes",
             };
             let cpu = match op.fast {
-                Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) => "kernels",
+                Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..) => "kernels",
                 Fast::Alias | Fast::State(_) | Fast::Meaning => "as the meaning",
             };
             let sources: Vec<_> =

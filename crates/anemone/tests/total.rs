@@ -102,7 +102,15 @@ fn attempt(dice: &mut Dice, op: &'static Op, edition: &'static Edition) {
             _ => Slot::Many(given),
         }
     });
-    let args = Args { op, opset: edition.since, edition, slots: slots.collect(), declared: &[], after: &[] };
+    let args = Args {
+        op,
+        opset: edition.since,
+        edition,
+        slots: slots.collect(),
+        declared: &[],
+        after: &[],
+        unmade: &[],
+    };
     let Ok(types) = (op.infer)(&args) else { return };
     let small = |ty: &Type| ty.as_tensor().is_none_or(|t| t.shape.elements().is_some_and(|n| n < 1 << 16));
     if let Meaning::Compute(compute) = op.meaning

@@ -293,7 +293,15 @@ impl<'s, 'd, 'u, 'b> Draft<'s, 'd, 'u, 'b> {
                 }
             })
             .collect();
-        Args { op: self.op, opset: self.opset, edition: self.edition, slots, declared, after: &[] }
+        Args {
+            op: self.op,
+            opset: self.opset,
+            edition: self.edition,
+            slots,
+            declared,
+            after: &[],
+            unmade: &[],
+        }
     }
 
     /// Takes the call if its arguments are accepted and its meaning gives results; says whether it was taken.

@@ -81,6 +81,7 @@ fn elsewhere(args: &Args<'_>, compute: Compute, numbers: &mut Numbers) -> Option
         }
     });
     let (op, opset, edition) = (args.op, args.opset, args.edition);
-    let args = Args { op, opset, edition, slots: slots.collect(), declared: args.declared, after: &[] };
+    let args =
+        Args { op, opset, edition, slots: slots.collect(), declared: args.declared, after: &[], unmade: &[] };
     compute(&args, &(op.infer)(&args).ok()?).ok()
 }

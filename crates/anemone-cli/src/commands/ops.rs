@@ -99,7 +99,7 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
     match op.fast {
-        Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) => {
+        Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..) => {
             writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?
         }
         Fast::Alias | Fast::State(_) | Fast::Meaning => {

@@ -55,7 +55,7 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
 const FAR: usize = 1 << 15;
 
 /// Adds to each `y` the dot product of `x` with a row of `b`.
-pub(crate) fn dot_rows<T: Float>(y: &mut [f32], x: &[T], b: &[T]) {
+pub(crate) fn dot_rows<T: Float, W: Float>(y: &mut [f32], x: &[T], b: &[W]) {
     let mut wide = scratch::floats(x.len());
     T::widen(&mut wide, x);
     simd::dispatch(Dots { y, x: &wide, b, stride: x.len() });

@@ -54,6 +54,29 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn load_u8(self, from: &[u8], mask: u8) -> Self::V {
+        let from = &from[..8];
+        // SAFETY: as in `load`.
+        unsafe {
+            let wide = vmovl_u8(veor_u8(vld1_u8(from.as_ptr()), vdup_n_u8(mask)));
+            [vcvtq_f32_u32(vmovl_u16(vget_low_u16(wide))), vcvtq_f32_u32(vmovl_high_u16(wide))]
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
+        // SAFETY: as in `load`: arrays of 16 bytes are read, and one of 32 is written.
+        unsafe {
+            let codes = vld1q_u8(codes.as_ptr());
+            let low = vqtbl1q_u8(vld1q_u8(table[0].as_ptr()), codes);
+            let high = vqtbl1q_u8(vld1q_u8(table[1].as_ptr()), codes);
+            let [first, last] = to.as_chunks_mut::<8>().0 else { unreachable!("16 are two times 8") };
+            vst1q_u16(first.as_mut_ptr(), vreinterpretq_u16_u8(vzip1q_u8(low, high)));
+            vst1q_u16(last.as_mut_ptr(), vreinterpretq_u16_u8(vzip2q_u8(low, high)));
+        }
+    }
+
+    #[inline(always)]
     fn store(self, to: &mut [f32], v: Self::V) {
         let to = &mut to[..8];
         // SAFETY: as in `load`.

@@ -6,6 +6,24 @@ use half::f16;
 
 use super::{Kernel, Simd};
 
+/// [`Simd::look_up`] of every processor with SSSE3.
+///
+/// # Safety
+///
+/// The processor has SSSE3.
+#[inline(always)]
+unsafe fn look_up(to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
+    // SAFETY: arrays of 16 bytes are read, and one of 32 is written; the caller vouches for the instructions.
+    unsafe {
+        let codes = _mm_loadu_si128(codes.as_ptr().cast());
+        let low = _mm_shuffle_epi8(_mm_loadu_si128(table[0].as_ptr().cast()), codes);
+        let high = _mm_shuffle_epi8(_mm_loadu_si128(table[1].as_ptr().cast()), codes);
+        let to = to.as_mut_ptr().cast::<__m128i>();
+        _mm_storeu_si128(to, _mm_unpacklo_epi8(low, high));
+        _mm_storeu_si128(to.add(1), _mm_unpackhi_epi8(low, high));
+    }
+}
+
 /// AVX2 with FMA and F16C. It is made only in [`avx2`].
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
@@ -79,6 +97,22 @@ impl Simd for Avx2 {
         let from = &from[..8];
         // SAFETY: as in `load`.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8], mask: u8) -> Self::V {
+        let from = &from[..8];
+        // SAFETY: eight bytes are read, which the slice has; the processor has the features of `avx2`.
+        unsafe {
+            let bytes = _mm_xor_si128(_mm_loadl_epi64(from.as_ptr().cast()), _mm_set1_epi8(mask as i8));
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
+        // SAFETY: the processor has the instructions, which older ones have too.
+        unsafe { look_up(to, codes, table) }
     }
 
     #[inline(always)]
@@ -254,6 +288,22 @@ impl Simd for Avx512 {
         let from = &from[..16];
         // SAFETY: as in `load`.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_u8(self, from: &[u8], mask: u8) -> Self::V {
+        let from = &from[..16];
+        // SAFETY: as in `load`.
+        unsafe {
+            let bytes = _mm_xor_si128(_mm_loadu_si128(from.as_ptr().cast()), _mm_set1_epi8(mask as i8));
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
+        // SAFETY: the processor has the instructions, which older ones have too.
+        unsafe { look_up(to, codes, table) }
     }
 
     #[inline(always)]

@@ -99,6 +99,10 @@ fn each_block_has_its_table() {
             y.fill(0);
             look_up_vectors(2, &mut y, &codes, &cut, &tables, [1 << bits, 1, 1]);
             assert_eq!(y, expected, "{shape:?} {counts:?}");
+            let narrow = |numbers: &[u32]| numbers.iter().map(|&v| v as u16).collect::<Vec<_>>();
+            let mut y = vec![0u16; codes.len()];
+            look_up(2, &mut y, &pack(&codes, bits), bits, &cut, &narrow(&tables));
+            assert_eq!(y, narrow(&expected), "{shape:?} {counts:?}");
         }
     }
 }

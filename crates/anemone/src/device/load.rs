@@ -1,10 +1,11 @@
 //! Loading: what is done once.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::run::{Block, Loaded, Planned};
 use super::{Engine, Error, Options};
-use crate::mil::op::Meaning;
+use crate::mil::op::{Fast, Meaning};
 use crate::plan::Plan;
 use crate::source::{Diagnostic, codes};
 use crate::types::Datum;
@@ -52,12 +53,37 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
     let mut body = plan(&function.body, function)?;
     let mut scratch =
         Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default(), None);
-    fold(&mut body, &mut scratch, &mut constants, true)?;
+    let mut unmade = if engine == Engine::Cpu { unmade(function, &body, &constants) } else { Vec::new() };
+    let planned = loop {
+        fold(&mut body, &mut scratch, &mut constants, &unmade, true)?;
+        let planned =
+            (engine == Engine::Cpu).then(|| whole(scratch.function(), &body, &constants, options)).flatten();
+        // Step by step, what is read is made whole, and once.
+        if planned.is_some() || std::mem::take(&mut unmade).is_empty() {
+            break planned;
+        }
+    };
     release_unused(&body, &mut constants);
     lifetimes(&mut body, &constants);
-    let function = scratch.into_function();
-    let planned = (engine == Engine::Cpu).then(|| whole(&function, &body, &constants, options)).flatten();
-    Ok(Loaded::new(function, engine, options.clone(), constants, body, planned))
+    Ok(Loaded::new(scratch.into_function(), engine, options.clone(), constants, body, planned))
+}
+
+/// The constants that need not be made, since the kernels of all who read them make parts of them.
+fn unmade(function: &Function, body: &Block, constants: &[Option<Datum>]) -> Vec<ValueId> {
+    let steps: Vec<&Step> = body.steps.iter().map(|planned| &planned.step).collect();
+    let mut readers: HashMap<ValueId, Vec<&Step>> = HashMap::new();
+    for step in &steps {
+        step.reads(|v| readers.entry(v).or_default().push(step));
+    }
+    let makes_one = |step: &&&Step| matches!(step.op.fast, Fast::InParts(..)) && step.outputs.len() == 1;
+    let left = steps.iter().filter(makes_one).filter(|maker| {
+        let result = maker.outputs[0];
+        let readers = readers.get(&result).map_or(&[][..], Vec::as_slice);
+        !body.outputs.contains(&result)
+            && !readers.is_empty()
+            && readers.iter().all(|reader| Plan::takes_parts(function, constants, reader, maker))
+    });
+    left.map(|maker| maker.outputs[0]).collect()
 }
 
 /// The plan of a function all of whose shapes are known, unless it would take more memory than a run may.
@@ -71,26 +97,31 @@ fn whole(function: &Function, body: &Block, constants: &[Option<Datum>], options
     (plan.arena_bytes().saturating_add(outputs) <= options.memory).then_some(plan)
 }
 
-/// Computes the steps whose arguments are all constant; they are steps no more, and the types of their results are
-/// those of the values.
+/// Computes the steps whose arguments are all constant, but for those that make what is left `unmade`; they are steps no
+/// more, and the types of their results are those of the values.
 ///
 /// In a nested block, which may never run, a step that is refused stays a step.
 fn fold(
     block: &mut Block,
     scratch: &mut Loaded,
     constants: &mut [Option<Datum>],
+    unmade: &[ValueId],
     outermost: bool,
 ) -> Result<(), Error> {
     let mut steps = Vec::with_capacity(block.steps.len());
     for mut planned in std::mem::take(&mut block.steps) {
         for b in &mut planned.blocks {
-            fold(b, scratch, constants, false)?;
+            fold(b, scratch, constants, unmade, false)?;
         }
         let step = &planned.step;
         let known = step.inputs.iter().flat_map(Input::values).all(|v| constants[v.index()].is_some());
         // A step without results has an effect.
         let reads = step.inputs.iter().any(|i| !i.values().is_empty());
-        let folds = known && reads && !step.outputs.is_empty() && step.blocks.is_empty();
+        let folds = known
+            && reads
+            && !step.outputs.is_empty()
+            && step.blocks.is_empty()
+            && !step.outputs.iter().any(|o| unmade.contains(o));
         if !folds {
             steps.push(planned);
             continue;

@@ -81,7 +81,7 @@ impl Before {
             })
             .collect();
         let (op, opset, edition) = (step.op, step.opset, step.edition);
-        let args = Args { op, opset, edition, slots, declared: &planned.types, after: &[] };
+        let args = Args { op, opset, edition, slots, declared: &planned.types, after: &[], unmade: &[] };
         let results: Vec<Datum> = results.iter().map(|r| r.datum.clone()).collect();
         observer(&Observed { step, args: &args, results: &results, elapsed });
     }

@@ -423,6 +423,11 @@ impl Loaded {
             .collect()
     }
 
+    /// The function, as far as the constants are computed.
+    pub(super) fn function(&self) -> &Function {
+        &self.function
+    }
+
     /// The function, once the constants are computed.
     pub(super) fn into_function(self) -> Function {
         self.function

@@ -7,8 +7,10 @@
 
 mod prepared;
 
+use std::cell::Cell;
+
 pub(crate) use prepared::recycled;
-pub use prepared::{Prepared, Reader, Run};
+pub use prepared::{Parts, Prepared, Reader, Run};
 
 use anemone_kernels::binary::Binary;
 use anemone_kernels::math::Unary;
@@ -74,6 +76,9 @@ pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 /// kernel reads the elements when it runs, by a [`Reader`].
 pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 
+/// Prepares the making of parts of a constant; `None` where only all of it can be made.
+pub type PrepareParts = fn(&Args<'_>) -> Result<Option<Parts>, Fault>;
+
 /// How an engine that wants to be fast computes an op.
 ///
 /// ```
@@ -93,6 +98,8 @@ pub enum Fast {
     /// With kernels that are prepared once, and find the elements of their first argument in their only result, of which
     /// they write what changes. They refuse before they have written.
     Updating(Prepare),
+    /// With kernels that are prepared once; the result is a constant that can also be made part by part, by who reads it.
+    InParts(Prepare, PrepareParts),
     /// Its only result has the elements of its first argument, which need not be moved.
     Alias,
     /// By reading or setting a state, for which elements are moved only where a value is still needed that the state does
@@ -113,7 +120,10 @@ impl Fast {
     /// What prepares its kernels. [`Op::prepared`] prepares those that need nothing in their results.
     pub fn prepare(self) -> Option<Prepare> {
         match self {
-            Fast::Prepared(prepare) | Fast::Finishing(prepare) | Fast::Updating(prepare) => Some(prepare),
+            Fast::Prepared(prepare)
+            | Fast::Finishing(prepare)
+            | Fast::Updating(prepare)
+            | Fast::InParts(prepare, _) => Some(prepare),
             Fast::Alias | Fast::State(_) | Fast::Meaning => None,
         }
     }
@@ -507,6 +517,7 @@ pub enum Slot<'a> {
 ///     args.normal_axis("axis", args.int("axis").unwrap_or(-1), rank)
 /// }
 /// ```
+#[derive(Clone)]
 pub struct Args<'a> {
     /// The op.
     pub op: &'static Op,
@@ -520,6 +531,19 @@ pub struct Args<'a> {
     pub declared: &'a [Type],
     /// What the kernel does with its only result before it writes it.
     pub after: &'a [After],
+    /// Constants that nobody has made; a kernel takes their [parts](Args::parts), or it cannot have them.
+    pub unmade: &'a [Unmade<'a>],
+}
+
+/// A constant argument that nobody has made.
+#[derive(Clone)]
+pub struct Unmade<'a> {
+    /// The number of the parameter.
+    pub param: usize,
+    /// The arguments of the op that would [make](Fast::InParts) it.
+    pub by: Args<'a>,
+    /// Whether its parts were taken.
+    pub taken: Cell<bool>,
 }
 
 /// An elementwise op that follows another one, whose kernel does it too; each rounds, so that no bit changes.
@@ -638,6 +662,22 @@ impl<'a> Args<'a> {
             Some(tensor) => Reader::Constant(tensor.clone()),
             None => Reader::Given(before + i),
         })
+    }
+
+    /// What makes the parts of an argument that is not [made](Args::unmade); nothing for others.
+    ///
+    /// # Errors
+    ///
+    /// What the op refuses that would make it.
+    pub fn parts(&self, param: &str) -> Result<Option<Parts>, Fault> {
+        let index = self.index(param);
+        let Some(unmade) = self.unmade.iter().find(|unmade| Some(unmade.param) == index) else {
+            return Ok(None);
+        };
+        let Fast::InParts(_, prepare) = unmade.by.op.fast else { return Ok(None) };
+        let parts = prepare(&unmade.by)?;
+        unmade.taken.set(parts.is_some());
+        Ok(parts)
     }
 
     /// The value of a tensor argument, when it is given and known.

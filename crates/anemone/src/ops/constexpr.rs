@@ -368,7 +368,7 @@ const TWO: Results = Results::Exactly(2);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Prepared(fast::affine),
+        fast: Fast::InParts(fast::affine, fast::affine_parts),
         ..exact(
             "constexpr_affine_dequantize",
             "scale * (data - zero point), for a tensor or along an axis",
@@ -379,7 +379,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Prepared(fast::blockwise),
+        fast: Fast::InParts(fast::blockwise, fast::blockwise_parts),
         ..exact(
             "constexpr_blockwise_shift_scale",
             "scale * (data - offset), block by block",

@@ -166,6 +166,19 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     }
     let following = Following::of(args);
     for_float!(x_type.dtype, X => for_float!(weight_type.dtype, W => {
+    if rows == 1
+        && inputs.is_multiple_of(8)
+        && outputs.saturating_mul(inputs) >= IN_PLACE / 2
+        && let Some(parts) = args.parts("weight")?
+    {
+        return ready(move |run| {
+            let (x, stages) = (run.read::<X>(&x), following.stages(run));
+            let bias = bias.as_ref().map(|b| b.read(run));
+            let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            let make = |start: usize, to: &mut [W]| parts.make(start, bytemuck::cast_slice_mut(to));
+            packed::row_made(run.threads, run.write(0), x, make, finish);
+        });
+    }
     if let Reader::Constant(constant) = &weight {
         let packed = (rows > 1 || constant.bytes().len() < IN_PLACE)
             .then(|| Packed::new(elements::<W>(constant), outputs));

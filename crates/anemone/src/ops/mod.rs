@@ -147,7 +147,7 @@ pub fn evaluate(op: &'static Op, opset: Opset, arguments: &[(&str, Datum)]) -> R
             }
         })
         .collect();
-    let args = Args { op, opset, edition, slots, declared: &[], after: &[] };
+    let args = Args { op, opset, edition, slots, declared: &[], after: &[], unmade: &[] };
     let types = (op.infer)(&args)?;
     match op.meaning {
         Meaning::Compute(compute) => compute(&args, &types),
@@ -164,8 +164,8 @@ mod row {
     pub(super) use crate::mil::Opset::{Ios15, Ios16, Ios17, Ios18};
     pub(super) use crate::mil::op::Default::{Absent, Bool, Float, Int, Str};
     pub(super) use crate::mil::op::{
-        Args, Compute, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Prepare, Prepared, Reader,
-        Results, Run, Scalar, Tolerance,
+        Args, Compute, Edition, Fast, Fault, Infer, Kind, Meaning, Op, Parameter, Parts, Prepare, Prepared,
+        Reader, Results, Run, Scalar, Tolerance,
     };
     pub(super) use crate::source::codes;
     pub(super) use crate::types::DType::{self, *};

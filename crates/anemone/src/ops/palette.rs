@@ -188,7 +188,7 @@ fn compute_lut_to_sparse(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Faul
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Prepared(fast::to_dense),
+        fast: Fast::InParts(fast::to_dense, fast::to_dense_parts),
         ..exact(
             "constexpr_lut_to_dense",
             "the entries of a palette that indices name",

@@ -153,7 +153,7 @@ fn with<R>(
             }
         })
         .collect();
-    f(&Args { op, opset, edition, slots, declared, after: &[] })
+    f(&Args { op, opset, edition, slots, declared, after: &[], unmade: &[] })
 }
 
 /// Computes one op, and asserts that what inference says before and during the run fits what the meaning gives.
@@ -251,7 +251,15 @@ pub(super) fn infer(
                 }
             })
             .collect();
-        (args.op.infer)(&Args { op: args.op, opset, edition: args.edition, slots, declared: &[], after: &[] })
+        (args.op.infer)(&Args {
+            op: args.op,
+            opset,
+            edition: args.edition,
+            slots,
+            declared: &[],
+            after: &[],
+            unmade: &[],
+        })
     })
 }
 
@@ -355,7 +363,8 @@ fn planned(args: &Args<'_>, types: &[Type]) -> Vec<Vec<Datum>> {
             slot => slot.clone(),
         });
         let (op, opset, edition) = (args.op, args.opset, args.edition);
-        let args = Args { op, opset, edition, slots: slots.collect(), declared: &[], after: &[] };
+        let args =
+            Args { op, opset, edition, slots: slots.collect(), declared: &[], after: &[], unmade: &[] };
         match op.prepared(&args, types) {
             Ok(None) => {}
             Ok(Some(prepared)) => {

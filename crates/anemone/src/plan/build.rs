@@ -1,11 +1,12 @@
 //! Making a plan: kernels are prepared, values get places.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::fuse::{Fuse, Group};
 use super::states::Steps;
 use super::{Bytes, Io, Place, Plan, Step};
-use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot};
+use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot, Unmade};
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
 use crate::work;
@@ -24,8 +25,20 @@ impl Plan {
     /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has lists or
     /// strings, or when a step runs blocks.
     pub fn of(function: &Function, steps: &[&Checked], constants: &[Option<Datum>]) -> Option<Self> {
-        Builder { function, constants, plan: Self::empty(), places: HashMap::new(), aliases: HashMap::new() }
-            .build(steps)
+        Builder::new(function, constants).build(steps)
+    }
+
+    /// Whether the kernel of a step makes the parts of an argument itself, which another step would make whole.
+    pub(crate) fn takes_parts(
+        function: &Function,
+        constants: &[Option<Datum>],
+        reader: &Checked,
+        maker: &Checked,
+    ) -> bool {
+        let mut builder = Builder::new(function, constants);
+        builder.leave_unmade(&[maker]);
+        let group = Group { head: reader, tail: Vec::new() };
+        !builder.unmade.is_empty() && builder.prepared(&group).is_some()
     }
 
     fn empty() -> Self {
@@ -91,6 +104,8 @@ struct Builder<'a> {
     places: HashMap<ValueId, Place>,
     /// Values that have the elements of another one. What lies in a state before the run is the value of the parameter.
     aliases: HashMap<ValueId, ValueId>,
+    /// Constants that nobody makes whole, and the steps that would.
+    unmade: HashMap<ValueId, &'a Checked>,
 }
 
 /// The bytes of a tensor that a plan can place.
@@ -103,8 +118,26 @@ fn size(ty: &Type) -> Option<(TensorType, usize)> {
     (ty.dtype != crate::types::DType::String).then(|| (ty.clone(), ty.dtype.bytes_of(elements)))
 }
 
-impl Builder<'_> {
-    fn build(mut self, steps: &[&Checked]) -> Option<Plan> {
+impl<'a> Builder<'a> {
+    fn new(function: &'a Function, constants: &'a [Option<Datum>]) -> Self {
+        let (places, aliases, unmade) = Default::default();
+        Self { function, constants, plan: Plan::empty(), places, aliases, unmade }
+    }
+
+    /// Finds the steps that make constants and were not carried out: who reads those makes them part by part.
+    fn leave_unmade(&mut self, steps: &[&'a Checked]) {
+        let constant = |v: &ValueId| self.constants[v.index()].is_some();
+        for step in steps {
+            if let (Fast::InParts(..), [result]) = (step.op.fast, &step.outputs[..])
+                && !constant(result)
+                && step.inputs.iter().flat_map(Input::values).all(constant)
+            {
+                self.unmade.insert(*result, step);
+            }
+        }
+    }
+
+    fn build(mut self, steps: &[&'a Checked]) -> Option<Plan> {
         let function = self.function;
         let io = |id: ValueId| {
             let value = function.value(id);
@@ -119,6 +152,7 @@ impl Builder<'_> {
         self.plan.outputs = function.body.outputs.iter().map(|&o| io(o)).collect::<Option<_>>()?;
         let inputs = inputs.into_iter().enumerate().map(|(i, p)| (p, Place::Input(i)));
         self.places.extend(inputs.chain(states.iter().enumerate().map(|(i, &p)| (p, Place::State(i)))));
+        self.leave_unmade(steps);
         let kept = self.kept(steps);
         let mut work = self.work(kept.steps, &states)?;
         self.place_states(&mut work, &states, &kept.readers);
@@ -190,7 +224,7 @@ impl Builder<'_> {
                     // What is there already need not be set.
                     holds.insert(state, new).unwrap_or(state) != new
                 }
-                _ => true,
+                _ => !result.is_some_and(|result| self.unmade.contains_key(&result)),
             }
         });
         Kept { steps: kept, readers }
@@ -328,9 +362,18 @@ impl Builder<'_> {
         let arg =
             |v: ValueId| Arg { ty: &self.function.value(v).ty, value: self.constants[v.index()].as_ref() };
         let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
-        let args = Args { after: &after, ..group.head.args(&types, arg) };
+        let maker = |input: &Input| match input {
+            Input::One(v) => self.unmade.get(v).map(|step| step.args(&[], arg)),
+            Input::Absent | Input::Many(_) => None,
+        };
+        let given = group.head.inputs.iter().enumerate();
+        let unmade: Vec<Unmade<'_>> = given
+            .filter_map(|(param, input)| Some(Unmade { param, by: maker(input)?, taken: Cell::new(false) }))
+            .collect();
+        let args = Args { after: &after, unmade: &unmade, ..group.head.args(&types, arg) };
         // What is refused may be known when it runs; else it is refused again then, with its place.
-        prepare(&args, &types).ok().flatten()
+        let kernel = prepare(&args, &types).ok().flatten()?;
+        unmade.iter().all(|unmade| unmade.taken.get()).then_some(kernel)
     }
 
     /// How long the results of steps are needed.
@@ -378,7 +421,8 @@ impl Builder<'_> {
             .map(|&v| {
                 let base = self.base(v);
                 // Constants were taken in.
-                if self.constants[v.index()].is_some() && !group.copies() {
+                let taken_in = self.constants[v.index()].is_some() || self.unmade.contains_key(&v);
+                if taken_in && !group.copies() {
                     return Some(None);
                 }
                 let len = size(&function.value(v).ty)?.1;
@@ -405,7 +449,8 @@ impl Builder<'_> {
         let op = group.head.op;
         let name = last.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
         let taken_in = |v: &&ValueId| self.constants[v.index()].is_some() && !group.copies();
-        let constants = values.iter().filter(taken_in);
+        let made = values.iter().filter_map(|v| self.unmade.get(v)).flat_map(|step| &step.inputs);
+        let constants = values.iter().chain(made.flat_map(Input::values)).filter(taken_in);
         let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
         let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
         let after = group.tail.iter().map(|f| f.step.op).collect();
@@ -440,6 +485,9 @@ impl Builder<'_> {
             let ty = function.value(*v).ty.clone();
             let here = at;
             at += 1;
+            if self.unmade.contains_key(v) {
+                return None;
+            }
             match &self.constants[v.index()] {
                 Some(datum) => Some(Known::Constant(ty, datum.clone())),
                 None => Some(Known::Given(ty.clone(), size(&ty)?.0, here)),
@@ -493,7 +541,7 @@ impl Builder<'_> {
                     }
                 })
                 .collect();
-            let args = Args { op, opset, edition, slots, declared: &types, after: &[] };
+            let args = Args { op, opset, edition, slots, declared: &types, after: &[], unmade: &[] };
             let found = op.fast_results(&args, &types, run.threads)?;
             let results = found.map_or_else(|| compute(&args, &types), Ok)?;
             for (i, result) in results.iter().enumerate() {

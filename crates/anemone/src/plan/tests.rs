@@ -224,3 +224,63 @@ fn convolutions_finish_whichever_way_they_go() {
         assert_eq!(model.plan().unwrap().steps().len(), 1, "{}", model.plan().unwrap());
     }
 }
+
+/// A literal of this shape.
+fn literal(dtype: &str, shape: &[usize], number: impl Fn(usize) -> String) -> String {
+    fn nested(shape: &[usize], next: &mut dyn Iterator<Item = String>) -> String {
+        let Some((&first, rest)) = shape.split_first() else { return next.next().unwrap() };
+        let parts: Vec<String> = (0..first).map(|_| nested(rest, next)).collect();
+        format!("[{}]", parts.join(", "))
+    }
+    let numbers = nested(shape, &mut (0..).map(number));
+    format!("tensor<{dtype}, {shape:?}>({numbers})")
+}
+
+/// A layer of one row makes parts of its weights from what is stored; others get them whole.
+#[test]
+fn a_row_meets_weights_as_they_are_stored() {
+    let (outputs, inputs) = (260, 512);
+    let whole = [outputs, inputs];
+    let scales = |shape: &[usize]| literal("fp16", shape, |i| ((i % 5 + 1) as f64 / 512.0).to_string());
+    let codes = |dtype: &str, shape: &[usize], low: i64, count: usize| {
+        literal(dtype, shape, |i| (low + (i * 7 % count) as i64).to_string())
+    };
+    let blockwise = |dtype: &str, low, count, blocks: usize, offset: &str| {
+        let (data, scale) = (codes(dtype, &whole, low, count), scales(&[outputs, blocks]));
+        format!("constexpr_blockwise_shift_scale(data = {data}, {offset} scale = {scale})")
+    };
+    let offset = format!("offset = {},", codes("uint4", &[outputs, 4], 0, 16));
+    let weights = [
+        blockwise("int8", -128, 256, 1, ""),
+        blockwise("int4", -8, 16, 16, ""),
+        blockwise("uint4", 0, 16, 4, &offset),
+        format!(
+            "constexpr_lut_to_dense(indices = {}, lut = {})",
+            codes("uint4", &whole, 0, 16),
+            scales(&[outputs / 4, 1, 16, 1])
+        ),
+        format!(
+            "constexpr_affine_dequantize()[quantized_data = {}, axis = int32(0), scale = {}, zero_point = {}]",
+            codes("uint8", &whole, 0, 256),
+            scales(&[outputs]),
+            codes("uint8", &[outputs], 100, 50)
+        ),
+    ];
+    for (i, weight) in weights.iter().enumerate() {
+        for rows in [1, 2] {
+            let text = function(
+                &format!("tensor<fp16, [{rows}, {inputs}]> x"),
+                &format!(
+                    "tensor<fp16, {whole:?}> w = {weight};
+                     tensor<fp16, [{rows}, {outputs}]> y = linear(x = x, weight = w);
+                     tensor<fp16, [{rows}, {outputs}]> z = relu(x = y);"
+                ),
+                "z",
+            );
+            let small: Vec<f64> = x(&[rows, inputs]).to_f64s().into_iter().map(|v| v / 64.0).collect();
+            check(&text, &[("x", Tensor::from_f64s(DType::Fp16, &[rows, inputs], &small).unwrap())]);
+            let read = loaded(&text).plan().unwrap().steps().map(|step| step.read).sum::<usize>();
+            assert_eq!(read < 2 * outputs * inputs, rows == 1, "{i}: {read} bytes");
+        }
+    }
+}

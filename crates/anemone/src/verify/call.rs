@@ -676,7 +676,7 @@ impl Walk {
             })
             .collect();
         let declared: Vec<Type> = call.outputs.iter().map(|o| o.ty.clone()).collect();
-        (op.infer)(&Args { op, opset, edition, slots, declared: &declared, after: &[] })
+        (op.infer)(&Args { op, opset, edition, slots, declared: &declared, after: &[], unmade: &[] })
     }
 
     /// Reports a fault at the argument that it names.

@@ -280,7 +280,15 @@ impl Step {
             Input::Many(v) => Slot::Many(v.iter().map(|&v| arg(v)).collect()),
         };
         let slots = self.inputs.iter().map(slot).collect();
-        Args { op: self.op, opset: self.opset, edition: self.edition, slots, declared, after: &[] }
+        Args {
+            op: self.op,
+            opset: self.opset,
+            edition: self.edition,
+            slots,
+            declared,
+            after: &[],
+            unmade: &[],
+        }
     }
 
     /// Every value that the step reads, those that its blocks read from outside included.

@@ -90,6 +90,39 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
+/// A constant that is stored small, and of which any part can be made by itself.
+///
+/// ```
+/// use anemone::mil::op::Parts;
+/// let squares = Parts::new(|start, to: &mut [u32]| {
+///     to.iter_mut().zip(start as u32..).for_each(|(to, i)| *to = i * i);
+/// });
+/// let mut some = [0; 2];
+/// squares.make(8, bytemuck::cast_slice_mut::<u32, u8>(&mut some));
+/// assert_eq!(some, [64, 81]);
+/// ```
+pub struct Parts(Box<Makes>);
+
+type Makes = dyn Fn(usize, &mut [u8]) + Send + Sync;
+
+impl Parts {
+    /// Wraps what writes the elements from a place on, which is a multiple of 8.
+    pub fn new<T: bytemuck::Pod>(make: impl Fn(usize, &mut [T]) + Send + Sync + 'static) -> Self {
+        Self(Box::new(move |start, to| make(start, bytemuck::cast_slice_mut(to))))
+    }
+
+    /// Writes the elements from `start` on, a multiple of 8, to memory that is aligned for them.
+    pub fn make(&self, start: usize, to: &mut [u8]) {
+        (self.0)(start, to);
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
 /// Where a kernel finds the elements of an argument.
 ///
 /// ```

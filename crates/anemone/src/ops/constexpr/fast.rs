@@ -3,7 +3,7 @@
 use anemone_kernels::Float;
 use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
-use anemone_kernels::weights::{Blocks, Codes, compress, expand, ones, shift_scale};
+use anemone_kernels::weights::{Blocks, Codes, compress, expand, ones, shift_scale, shift_scale_from};
 
 use super::{dense_count, known_axis};
 use crate::ops::fast::{Elements, Ready, Singles, dims, for_bits, for_float, ready, singles};
@@ -36,8 +36,8 @@ impl Source {
     }
 }
 
-/// `constexpr_affine_dequantize`.
-pub(super) fn affine(args: &Args<'_>, _: &[Type]) -> Ready {
+/// The scales and zero points of `constexpr_affine_dequantize`, block by block.
+fn affine_blocks(args: &Args<'_>) -> Result<(Blocks, Vec<f32>, Vec<f32>), Fault> {
     let shape = dims(args, "quantized_data")?;
     let (scales, zeros) = (singles(args.tensor("scale")?), singles(args.tensor("zero_point")?));
     let (blocks, count) = if scales.len() == 1 && zeros.len() == 1 {
@@ -48,14 +48,47 @@ pub(super) fn affine(args: &Args<'_>, _: &[Type]) -> Ready {
     };
     // A single number holds for all blocks.
     let each = |values: &[f32]| if values.len() == 1 { vec![values[0]; count] } else { values.to_vec() };
-    let (scales, zeros) = (each(&scales), each(&zeros));
-    let Some(source) = Source::of(args, "quantized_data")?.filter(|_| !shape.contains(&0)) else {
+    Ok((blocks, each(&scales), each(&zeros)))
+}
+
+/// `constexpr_affine_dequantize`.
+pub(super) fn affine(args: &Args<'_>, _: &[Type]) -> Ready {
+    let (blocks, scales, zeros) = affine_blocks(args)?;
+    let empty = dims(args, "quantized_data")?.contains(&0);
+    let Some(source) = Source::of(args, "quantized_data")?.filter(|_| !empty) else {
         return Ok(None);
     };
     for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
         let codes = source.codes(run);
         shift_scale(run.threads, run.write::<T>(0), codes, &blocks, &scales, Some(&zeros), false);
     }))
+}
+
+/// Parts of what `constexpr_affine_dequantize` gives.
+pub(super) fn affine_parts(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
+    let (blocks, scales, zeros) = affine_blocks(args)?;
+    let Some(codes) = Bytes::of(args, "quantized_data")? else { return Ok(None) };
+    for_float!(args.ty("scale")?.dtype, T => Ok(Some(Parts::new(move |start, to: &mut [T]| {
+        shift_scale_from(to, start, codes.codes(), &blocks, &scales, Some(&zeros), false);
+    }))))
+}
+
+/// Packed codes that are constant.
+struct Bytes(Tensor);
+
+impl Bytes {
+    fn of(args: &Args<'_>, param: &'static str) -> Result<Option<Self>, Fault> {
+        let codes = args.tensor(param)?;
+        let known = matches!(codes.dtype(), Int4 | Int8 | UInt1 | UInt2 | UInt3 | UInt4 | UInt6 | UInt8);
+        Ok((known && !codes.is_empty()).then(|| Self(codes.clone())))
+    }
+
+    fn codes(&self) -> Codes<'_> {
+        match self.0.dtype() {
+            Int4 | Int8 => Codes::Signed(self.0.bytes(), self.0.dtype().bits()),
+            dtype => Codes::Unsigned(self.0.bytes(), dtype.bits()),
+        }
+    }
 }
 
 /// How data is shifted and scaled block by block, in the dtype of the scale.
@@ -70,14 +103,17 @@ struct Scaling {
 }
 
 impl Scaling {
-    fn of(args: &Args<'_>, shape: &[usize]) -> Result<Self, Fault> {
+    fn of(args: &Args<'_>, data: DType, shape: &[usize]) -> Result<Self, Fault> {
         let narrow = args.ty("scale")?.dtype == Fp16;
         Ok(Self {
             blocks: Blocks::new(shape, &dims(args, "scale")?),
             scales: Singles::of(args, "scale")?,
             shifts: Singles::opt(args, "offset")?,
             narrow,
-            halved: narrow && args.opt_ty("offset").is_none_or(|o| o.dtype != Fp32),
+            // The difference of whole numbers of a byte is one that halves hold.
+            halved: narrow
+                && args.opt_ty("offset").is_none_or(|o| o.dtype != Fp32)
+                && ![Some(data), args.opt_ty("offset").map(|o| o.dtype)].iter().flatten().all(|d| d.is_int()),
         })
     }
 
@@ -110,11 +146,27 @@ impl Scaling {
 pub(super) fn blockwise(args: &Args<'_>, _: &[Type]) -> Ready {
     let shape = dims(args, "data")?;
     let Some(source) = Source::of(args, "data")?.filter(|_| !shape.contains(&0)) else { return Ok(None) };
-    let scaling = Scaling::of(args, &shape)?;
+    let scaling = Scaling::of(args, args.ty("data")?.dtype, &shape)?;
     for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
         let (codes, numbers) = (source.codes(run), scaling.numbers(run));
         scaling.apply(run.threads, run.write::<T>(0), codes, numbers);
     }))
+}
+
+/// Parts of what `constexpr_blockwise_shift_scale` gives.
+pub(super) fn blockwise_parts(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
+    let Some(codes) = Bytes::of(args, "data")? else { return Ok(None) };
+    let shape = dims(args, "data")?;
+    let blocks = Blocks::new(&shape, &dims(args, "scale")?);
+    let scales = singles(args.tensor("scale")?).into_owned();
+    let shifts = args.value("offset").map(|offset| singles(offset).into_owned());
+    // The difference of whole numbers of a byte is one that halves hold.
+    if args.opt_ty("offset").is_some_and(|offset| offset.dtype.is_float()) {
+        return Ok(None);
+    }
+    for_float!(args.ty("scale")?.dtype, T => Ok(Some(Parts::new(move |start, to: &mut [T]| {
+        shift_scale_from(to, start, codes.codes(), &blocks, &scales, shifts.as_deref(), false);
+    }))))
 }
 
 /// `constexpr_sparse_blockwise_shift_scale`.
@@ -125,7 +177,7 @@ pub(super) fn sparse_blockwise(args: &Args<'_>, _: &[Type]) -> Ready {
         return Ok(None);
     }
     let (len, scaling, numbers) =
-        (mask.len(), Scaling::of(args, mask.shape())?, Singles::of(args, "nonzero_data")?);
+        (mask.len(), Scaling::of(args, data.dtype(), mask.shape())?, Singles::of(args, "nonzero_data")?);
     let mask = args.reader("data_mask")?;
     for_float!(args.ty("scale")?.dtype, T => ready(move |run| {
         let mask: &[u8] = run.read(&mask);

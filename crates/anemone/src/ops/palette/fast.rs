@@ -1,10 +1,12 @@
 //! Palettes with the kernels.
 
 use anemone_kernels::scratch::scratch;
-use anemone_kernels::weights::{Blocks, compress, expand, look_up, look_up_vectors, ones, unpack};
+use anemone_kernels::weights::{
+    Blocks, compress, expand, look_up, look_up_from, look_up_vectors, ones, unpack,
+};
 
 use super::{Palette, dense_count, palette};
-use crate::ops::fast::{Ready, dims, for_bits, ready};
+use crate::ops::fast::{Ready, bits as bits_of, dims, for_bits, ready};
 use crate::ops::loops::shape_of;
 use crate::ops::row::*;
 
@@ -54,6 +56,28 @@ pub(super) fn to_dense(args: &Args<'_>, types: &[Type]) -> Ready {
         let (codes, lut): (&[u8], &[E]) = (run.read(&reader), run.read(&lut));
         look_up(run.threads, run.write(0), codes, bits, &blocks, lut);
     }))
+}
+
+/// Parts of what `constexpr_lut_to_dense` gives, where each code names one of at most 16 numbers: more do not lie in a
+/// register, and to look them up each time takes longer than to read them.
+pub(super) fn to_dense_parts(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
+    let (indices, lut) = (args.tensor("indices")?.clone(), args.tensor("lut")?.clone());
+    let (bits, blocks) = if args.edition.in_attributes {
+        let elements = shape_of(&(args.op.infer)(args)?[0]).iter().product();
+        (super::packed_codes(args)?.bits(), Blocks::one(elements))
+    } else {
+        let palette = palette(args, "indices", &args.ty("indices")?.shape, indices.dtype())?;
+        if palette.vector > 1 {
+            return Ok(None);
+        }
+        (indices.dtype().bits(), Blocks::new(indices.shape(), &lut.shape()[..indices.rank()]))
+    };
+    if bits > 4 {
+        return Ok(None);
+    }
+    for_bits!(lut.dtype(), E => Ok(Some(Parts::new(move |start, to: &mut [E]| {
+        look_up_from(to, start, indices.bytes(), bits, &blocks, bits_of(&lut));
+    }))))
 }
 
 /// `constexpr_lut_to_sparse`.
