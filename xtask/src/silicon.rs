@@ -1,6 +1,7 @@
 //! `cargo xtask silicon`: holds the models of the chips against what was measured on them.
 
 pub(crate) mod cost;
+mod placement;
 
 use std::path::PathBuf;
 
@@ -18,11 +19,26 @@ pub(crate) enum What {
         #[arg(long)]
         brief: bool,
     },
+    /// Where ops run, and what is refused: the rows of `placement.tsv`.
+    ///
+    /// A program is made of the condition of each row and placed on its chip by its route. Prints the agreement for each
+    /// chip, each disagreement, and the rows that are about no op or limit of a chip. The exit code is 1 when any row
+    /// disagrees.
+    Placement {
+        /// The folder of tables.
+        folder: PathBuf,
+    },
 }
 
 /// Prints the table.
 pub(crate) fn run(what: &What) -> Result<bool, String> {
     match what {
         What::Cost { folder, brief } => cost::run(folder, *brief),
+        What::Placement { folder } => placement::run(folder),
     }
+}
+
+/// The lines of a table that are no comments, cut into cells; the first is the heading.
+fn cells(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).map(|l| l.split('\t').collect())
 }

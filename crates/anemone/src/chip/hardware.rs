@@ -98,6 +98,41 @@ pub static HARDWARE: &[Hardware] = &[
     from("3D conv capability byte", 0, [true, false, false, true]),
 ];
 
+/// How weights are stored.
+///
+/// ```
+/// use anemone::{Chip, chip::Encoding};
+/// assert!(Chip::M1.streams(Encoding::Palette).0 && !Chip::M1.streams(Encoding::Int8).0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Indices into a table of 16 numbers or fewer.
+    Palette,
+    /// Only numbers that are not 0.
+    Sparse,
+    /// Whole numbers of 8 bits with a scale for the tensor or for each channel.
+    Int8,
+    /// Whole numbers with a scale for each block.
+    Blockwise,
+}
+
+impl Chip {
+    /// Whether the engine reads weights in this encoding as they are, and how that is known. If not, the compiler makes fp16
+    /// of them, which saves nothing when the program runs.
+    pub const fn streams(self, encoding: Encoding) -> (bool, Evidence) {
+        let first = match encoding {
+            Encoding::Palette | Encoding::Sparse => Chip::M1,
+            Encoding::Int8 => Chip::M2,
+            Encoding::Blockwise => Chip::M3,
+        };
+        let confidence = match self {
+            Chip::M1 | Chip::M2 | Chip::M5 => Confidence::Measured,
+            _ => Confidence::Predicted,
+        };
+        (self as usize >= first as usize, Evidence::new("the ANE guide", confidence))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

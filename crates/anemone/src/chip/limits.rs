@@ -47,6 +47,8 @@ pub enum Quantity {
     Boxes,
     /// Channels of `local_response_norm`.
     ResponseChannels,
+    /// Magnitude that a slice keeps which starts within the width.
+    SliceMagnitude,
     /// Steps that depend on each other in one program.
     Depth,
     /// Bytes of weights in one program.
@@ -232,6 +234,13 @@ pub static LIMITS: &[LimitRow] = &[
         [15, NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT],
         &[M1],
         Evidence::read(GUIDE),
+    ),
+    row(
+        Quantity::SliceMagnitude,
+        "magnitude that a slice within the width keeps",
+        [4094, 4094, NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT],
+        &[M1, M2, M4, M5],
+        Evidence::measured(GUIDE),
     ),
     row(
         Quantity::Depth,

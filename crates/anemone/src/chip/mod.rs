@@ -13,7 +13,7 @@ pub use cost::{
     WAKE_AFTER, WORKING_SET, common_figures,
 };
 pub use evidence::{Confidence, Evidence, Profile};
-pub use hardware::{HARDWARE, Hardware};
+pub use hardware::{Encoding, HARDWARE, Hardware};
 pub use limits::{LIMITS, Limit, LimitRow, Quantity};
 
 use std::str::FromStr;

@@ -5,15 +5,19 @@ use crate::mil::op::{Arg, Args};
 use crate::types::{DType, TensorType};
 use crate::verify::{Body, Content, Function, Step, ValueId};
 
-use super::Target;
+use super::{Route, Target};
 
 /// Which values are known when the program is compiled: constants, and what is computed of them alone.
-pub(super) struct Folded(Vec<bool>);
+pub(super) struct Folded {
+    values: Vec<bool>,
+    /// Whether the shape of a fixed tensor is one of them: Core ML folds it before the engine's compiler sees it.
+    shapes: bool,
+}
 
 impl Folded {
-    pub(super) fn of(function: &Function) -> Self {
-        let known = function.values.iter().map(|v| v.content.is_constant()).collect();
-        let mut folded = Self(known);
+    pub(super) fn of(function: &Function, route: Route) -> Self {
+        let values = function.values.iter().map(|v| v.content.is_constant()).collect();
+        let mut folded = Self { values, shapes: route == Route::CoreMl };
         folded.block(&function.body);
         folded
     }
@@ -22,27 +26,27 @@ impl Folded {
         for step in &body.steps {
             step.blocks.iter().for_each(|b| self.block(b));
             if self.folds(step) {
-                step.outputs.iter().for_each(|o| self.0[o.index()] = true);
+                step.outputs.iter().for_each(|o| self.values[o.index()] = true);
             }
         }
     }
 
-    /// The results of random ops and of state are never known; the shape of a fixed tensor is.
+    /// The results of random ops and of state are never known.
     fn folds(&self, step: &Step) -> bool {
         let random = step.op.name.starts_with("random_");
         if random || !step.blocks.is_empty() || step.inputs.is_empty() {
             return false;
         }
         if step.op.name == "shape" {
-            return step.certain;
+            return self.shapes && step.certain;
         }
         let mut all = true;
-        step.reads(|v| all &= self.0[v.index()]);
+        step.reads(|v| all &= self.values[v.index()]);
         all
     }
 
     pub(super) fn knows(&self, value: ValueId) -> bool {
-        self.0[value.index()]
+        self.values[value.index()]
     }
 
     /// Whether everything that the step gives is known when the program is compiled.
@@ -82,6 +86,11 @@ impl<'a> Ask<'a> {
     fn values(&self, param: &str) -> &'a [ValueId] {
         let at = self.step.edition.params.iter().position(|p| p.name == param);
         at.and_then(|i| self.step.inputs.get(i)).map_or(&[], |i| i.values())
+    }
+
+    /// The first value that a parameter is bound to.
+    pub(super) fn value(&self, param: &str) -> Option<ValueId> {
+        self.values(param).first().copied()
     }
 
     /// Whether a parameter is given, and only known when the program runs.

@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod cost;
+mod hazards;
 mod rules;
 mod segment;
 mod support;
@@ -24,6 +25,7 @@ use crate::mil::Name;
 use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
 use crate::verify::{Body, Function, Step};
 use ask::{Ask, Folded};
+use hazards::Seen;
 
 /// The way by which a program comes to the engine.
 ///
@@ -219,7 +221,7 @@ impl Placement {
 
 /// Says where each op of a function runs on a target.
 pub fn place(function: &Function, target: Target) -> Placement {
-    let folded = Folded::of(function);
+    let folded = Folded::of(function, target.route);
     let mut judged = Vec::with_capacity(function.steps());
     let mut diagnostics = Diagnostics::default();
     let mut costs = Vec::with_capacity(function.steps());
@@ -232,9 +234,30 @@ pub fn place(function: &Function, target: Target) -> Placement {
         costs.push(segment::times(&ask, &placement.0));
         judged.push(placement.0);
     });
+    let seen = Seen::of(function, &folded, target);
+    if let Some(layers) = hazards::too_deep(&seen) {
+        leave(&mut judged, &mut costs, layers);
+    }
+    for hazard in hazards::find(&seen, &mut judged) {
+        diagnostics.push(hazard);
+    }
     let segments = segment::segments(&mut judged, &costs, function, target);
     diagnostics.sort();
     Placement { target, function: function.name.clone(), ops: judged, segments, diagnostics }
+}
+
+/// Gives every op to the CPU, since the program is too deep for the engine's compiler.
+fn leave(ops: &mut [OpPlacement], costs: &mut [segment::Times], layers: u64) {
+    let ours = ops.iter_mut().zip(costs).filter(|(op, _)| op.on_engine() && op.form != Form::Folded);
+    for (op, cost) in ours {
+        op.form = Form::Refused;
+        op.at = Where::Cpu;
+        op.why =
+            format!("the program is {layers} layers deep, and Core ML leaves one so deep to the CPU").into();
+        op.change = Some(Cow::Borrowed("divide the program into several that run one behind the other"));
+        op.evidence = Evidence::measured("the M6 study").on("macOS 27");
+        cost.leave_engine();
+    }
 }
 
 /// Visits every step, those of blocks behind the step around them.

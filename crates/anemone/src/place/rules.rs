@@ -200,18 +200,6 @@ pub(super) fn cast(ask: &Ask<'_>) -> Option<Refusal> {
     })
 }
 
-pub(super) fn prelu(ask: &Ask<'_>) -> Option<Refusal> {
-    let rank = ask.ty("x")?.rank();
-    if rank >= 3 {
-        return None;
-    }
-    form(
-        format!("`x` of `prelu` has {rank} dimensions, and the engine takes 3 or more"),
-        "`expand_dims` before, and `squeeze` behind",
-        Evidence::measured(GUIDE),
-    )
-}
-
 pub(super) fn linear(ask: &Ask<'_>) -> Option<Refusal> {
     let rank = ask.ty("x")?.rank();
     if rank < 5 {
@@ -318,7 +306,9 @@ pub(super) fn response_norm(ask: &Ask<'_>) -> Option<Refusal> {
 }
 
 pub(super) fn boxes(ask: &Ask<'_>) -> Option<Refusal> {
-    let boxes = ask.dims("boxes")?.get(1).copied()?;
+    // The four numbers of a box stand on one of the two axes behind the batch, by the opset.
+    let dims = ask.dims("boxes")?;
+    let boxes = dims.get(1..)?.iter().max().copied()?;
     above(boxes, ask.limit(Quantity::Boxes), "the number of boxes", "keep the best with `topk` first")
 }
 

@@ -40,6 +40,11 @@ impl OpRow {
         self.by_chip[chip.index()]
     }
 
+    /// How a target does the op, whatever its arguments.
+    pub fn form_on(&self, target: super::Target) -> Form {
+        super::support::of(self, target).form
+    }
+
     /// Whether Core ML finds the op on the engine, where somebody asked.
     pub fn core_ml(&self) -> Option<bool> {
         self.core_ml
@@ -190,7 +195,7 @@ static ROWS: &[OpRow] = &[
         .strict("one report says that the compiler refuses `gelu`", "Orion"),
     op("leaky_relu", N, YES, C),
     op("linear_activation", N, YES, C),
-    op("prelu", N, YES, R).rules(&[r::prelu]),
+    op("prelu", N, YES, R),
     op("relu", N, YES, R),
     op("relu6", N, YES, R),
     op("scaled_tanh", N, YES, C),
@@ -302,7 +307,7 @@ static ROWS: &[OpRow] = &[
     op("topk", M2, YES, C).instead("find the largest on the host").rules(&[r::topk]),
     op("argsort", M2, CPU, W).instead("sort on the host"),
     op("non_zero", NO, CPU, X).instead("keep the mask, and `select` with it"),
-    op("non_maximum_suppression", B, ASK, R)
+    op("non_maximum_suppression", B, CPU, R)
         .instead("suppress on the host")
         .note("it compiles for the engine, and the guide says that CPU or GPU runs it")
         .rules(&[r::boxes]),

@@ -127,6 +127,21 @@ codes! {
     CHIP_DTYPE Warning "chip-dtype" "the engine of the chip does not compute in this dtype";
     CHIP_LIMIT Warning "chip-limit" "a size is larger than the engine of the chip takes";
     CHIP_FORM Warning "chip-form" "the engine of the chip has the op, but not in this form";
+    RUNTIME_WEIGHTS Warning "runtime-weights" "weights of a convolution are given when it runs, and may be ignored";
+    TILE_POISONS Warning "tile-poisons" "after a program with `tile` every evaluation may fail";
+    MASK_IGNORED Warning "mask-ignored" "the mask of fused attention may be ignored";
+    ATTENTION_SIZE Warning "attention-size" "fused attention gives wrong numbers at this size";
+    SLICE_SATURATES Warning "slice-saturates" "a slice within the width makes infinities of large numbers";
+    SUM_OVERFLOWS Warning "sum-overflows" "sums of products can leave the range of the engine";
+    PRODUCT_VANISHES Warning "product-vanishes" "products are so small that the engine drops them";
+    OUTPUT_ORDER Note "output-order" "inputs or outputs are not in the order in which the engine has them";
+    UNPADDED_ROWS Note "unpadded-rows" "rows of an input or output are padded in its surface";
+    SURFACE_MISMATCH Warning "surface-mismatch" "inputs or outputs have surfaces of different sizes";
+    INT32_ISLAND Warning "int32-island" "whole numbers between ops of the engine divide the program";
+    DEAD_OUTPUT Warning "dead-output" "nothing reads one of the results of an op";
+    GRAPH_DEPTH Warning "graph-depth" "more layers depend on each other than is known to work";
+    WEIGHT_BYTES Warning "weight-bytes" "the program has more bytes of weights than is known to work";
+    COMPILE_BUDGET Warning "compile-budget" "compiling takes minutes, or more memory than there is";
 }
 
 /// The kind of this name.

@@ -208,8 +208,9 @@ fn print(found: &[Found], errors: usize, terminal: &mut Terminal) -> Result<(), 
     for f in found {
         for d in f.diagnostics.iter() {
             warnings += usize::from(d.severity == Severity::Warning);
-            // Notes of placement are in its tables.
-            if d.severity == Severity::Note || quiet && d.severity != Severity::Error {
+            // What Core ML runs elsewhere is in the tables of placement.
+            let told = d.severity == Severity::Note && d.code.name.starts_with("chip-");
+            if told || quiet && d.severity != Severity::Error {
                 continue;
             }
             let drawn = draw(d, f.source.as_ref(), terminal.colour_out());

@@ -6,8 +6,8 @@ use crate::chip::{
     SPARSE_WEIGHTS, WORKING_SET,
 };
 use crate::mil::op::{Access, Fast, Scalar};
-use crate::place::Where;
 use crate::place::ask::Folded;
+use crate::place::{Route, Where};
 use crate::types::Type;
 use crate::verify::{Function, Step, ValueId};
 use crate::work::{self, Call};
@@ -71,7 +71,7 @@ impl<'f> Model<'f> {
         Self {
             function,
             rates,
-            folded: Folded::of(function),
+            folded: Folded::of(function, Route::CoreMl),
             stored: vec![None; values],
             readers,
             fresh: vec![false; values],

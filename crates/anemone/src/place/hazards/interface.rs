@@ -1,0 +1,97 @@
+//! Hazards of inputs and outputs: surfaces that are written and read by programs that know nothing of rows.
+
+use super::{Hazard, Seen};
+use crate::chip::{Evidence, Profile};
+use crate::place::Route;
+use crate::source::{Diagnostic, Span, codes};
+use crate::surface::row_stride_for;
+use crate::types::TensorType;
+use crate::verify::ValueId;
+
+pub(super) fn find(seen: &Seen<'_>) -> Vec<Diagnostic> {
+    if seen.target.route != Route::Direct {
+        return Vec::new();
+    }
+    let function = seen.function;
+    let inputs: Vec<ValueId> = function.params.clone();
+    let outputs = &function.body.outputs;
+    let mut found: Vec<(Hazard, Span)> = Vec::new();
+    for (what, values) in [("inputs", &inputs), ("outputs", outputs)] {
+        found.extend(order(seen, what, values));
+        found.extend(sizes(seen, what, values));
+    }
+    found.extend(inputs.iter().chain(outputs).find_map(|&v| rows(seen, v)));
+    found.into_iter().map(|(h, span)| h.diagnostic(seen.target, span)).collect()
+}
+
+/// Where a value is made, or first read if it is given.
+fn span(seen: &Seen<'_>, value: ValueId) -> Span {
+    let reads = |s: &&crate::verify::Step| s.inputs.iter().any(|i| i.values().contains(&value));
+    let step = seen.giver(value).or_else(|| seen.steps.iter().copied().find(|s| reads(&s)));
+    step.map_or_else(Span::default, |s| s.span)
+}
+
+fn order(seen: &Seen<'_>, what: &str, values: &[ValueId]) -> Option<(Hazard, Span)> {
+    let names: Vec<&str> = values.iter().map(|&v| seen.function.value(v).name.as_str()).collect();
+    let at = names.windows(2).position(|n| n[0] > n[1])?;
+    let hazard = Hazard::new(
+        &codes::OUTPUT_ORDER,
+        format!(
+            "the {what} are not in the order of their names, in which the engine has its surfaces: `{}` is before `{}`",
+            names[at],
+            names[at + 1]
+        ),
+        "out of order",
+        "name them in the order in which they are declared, or bind them by name, as `client` does",
+        Evidence::measured("Orion: all orders of three inputs"),
+    );
+    Some((hazard, span(seen, values[at + 1])))
+}
+
+/// The bytes of a row, and of the surface.
+fn bytes(ty: &TensorType) -> Option<(u64, u64)> {
+    let dims: Option<Vec<u64>> = ty.shape.iter().map(|d| d.known()).collect();
+    let (width, above) = dims.as_deref()?.split_last()?;
+    let elem = ty.dtype.bits() as u64 / 8;
+    let row = width.checked_mul(elem)?;
+    let stride = row_stride_for(usize::try_from(*width).ok()?, usize::try_from(elem).ok()?) as u64;
+    Some((row, above.iter().try_fold(stride, |a, &d| a.checked_mul(d))?))
+}
+
+fn rows(seen: &Seen<'_>, value: ValueId) -> Option<(Hazard, Span)> {
+    let v = seen.function.value(value);
+    let (row, surface) = bytes(v.ty.as_tensor()?)?;
+    let several = surface > row.next_multiple_of(64);
+    (several && row % 64 != 0).then(|| {
+        let hazard = Hazard::new(
+            &codes::UNPADDED_ROWS,
+            format!("rows of `{}` have {row} bytes, and stand {} bytes apart in its surface", v.name, row.next_multiple_of(64)),
+            "has rows that are padded",
+            "write rows through `Surface` or `TensorLayout`, or make the width a multiple of 32 numbers of fp16",
+            Evidence::measured("tmc/apple, Orion"),
+        );
+        (hazard, span(seen, value))
+    })
+}
+
+fn sizes(seen: &Seen<'_>, what: &str, values: &[ValueId]) -> Option<(Hazard, Span)> {
+    if seen.target.profile != Profile::Strict {
+        return None;
+    }
+    let size = |v: ValueId| Some(bytes(seen.function.value(v).ty.as_tensor()?)?.1);
+    let (&first, rest) = values.split_first()?;
+    let want = size(first)?;
+    let odd = rest.iter().copied().find(|&v| size(v).is_some_and(|s| s != want))?;
+    let hazard = Hazard::new(
+        &codes::SURFACE_MISMATCH,
+        format!(
+            "the surfaces of the {what} are of different sizes: `{}` is not as large as `{}`",
+            seen.function.value(odd).name,
+            seen.function.value(first).name
+        ),
+        "of another size",
+        "pad them to one size",
+        Evidence::claimed("Orion; others bind surfaces of different sizes"),
+    );
+    Some((hazard, span(seen, odd)))
+}
