@@ -137,6 +137,8 @@ impl Score {
         }
     }
 
+    // The numbers are what the test is for; `--nocapture` shows them.
+    #[allow(clippy::print_stdout)]
     #[track_caller]
     fn holds(&self, what: &str, rules: usize) {
         println!(

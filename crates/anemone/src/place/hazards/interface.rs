@@ -27,7 +27,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Vec<Diagnostic> {
 /// Where a value is made, or first read if it is given.
 fn span(seen: &Seen<'_>, value: ValueId) -> Span {
     let reads = |s: &&crate::verify::Step| s.inputs.iter().any(|i| i.values().contains(&value));
-    let step = seen.giver(value).or_else(|| seen.steps.iter().copied().find(|s| reads(&s)));
+    let step = seen.giver(value).or_else(|| seen.steps.iter().copied().find(reads));
     step.map_or_else(Span::default, |s| s.span)
 }
 
