@@ -137,10 +137,7 @@ fn special(row: &Row<'_>, chips: &[Chip]) -> Option<Result<(), String>> {
             c.op = "conv".to_string();
             c.kernel = Some(vec![1, 1]);
             c.x = Some(vec![1, 64, 1, 1024]);
-            c.layers = Some(match number(row.condition.split("chain").nth(1).unwrap_or_default()) {
-                Some(n) => n,
-                None => return None,
-            });
+            c.layers = Some(number(row.condition.split("chain").nth(1)?)?);
             of(&c)
         }
         "weights streaming"
@@ -364,7 +361,7 @@ fn seen(outcome: &str) -> Seen {
         o if o.starts_with("CPU (no ANE") || o == "CPU only" => Seen::NotOnEngine,
         o if o.contains("placed on CPU") || o.contains("falls back") => Seen::Cpu,
         o if o.starts_with("GPU") => Seen::Gpu(o.contains("preferred")),
-        o if o == "CPU,GPU" => Seen::NotOnEngine,
+        "CPU,GPU" => Seen::NotOnEngine,
         o if o.starts_with("CPU,ANE") => Seen::OnEngine,
         "folded to identity" => Seen::Folded,
         o if o.contains("wrong") || o.contains("garbage") || o.contains("misapplied") => Seen::Wrong,
