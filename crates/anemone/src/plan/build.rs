@@ -203,6 +203,8 @@ impl<'a> Builder<'a> {
         let mut readers = HashMap::new();
         // What each state holds, where it was set.
         let mut holds: HashMap<ValueId, ValueId> = HashMap::new();
+        // The steps that compute something of a value, by the first one that they read.
+        let mut done: HashMap<ValueId, Vec<&Checked>> = HashMap::new();
         kept.retain(|step| {
             let mut values = step.inputs.iter().flat_map(Input::values).copied();
             let (first, second) = (values.next(), values.next());
@@ -224,10 +226,52 @@ impl<'a> Builder<'a> {
                     // What is there already need not be set.
                     holds.insert(state, new).unwrap_or(state) != new
                 }
-                _ => !result.is_some_and(|result| self.unmade.contains_key(&result)),
+                _ if result.is_some_and(|result| self.unmade.contains_key(&result)) => false,
+                _ => {
+                    let mut given = step.inputs.iter().flat_map(Input::values);
+                    let given = given.find(|v| self.constants[v.index()].is_none());
+                    let Some(given) = given.filter(|_| step.blocks.is_empty()) else { return true };
+                    let others = done.entry(self.base(*given)).or_default();
+                    let Some(same) = others.iter().find(|other| self.same(step, other)) else {
+                        others.push(step);
+                        return true;
+                    };
+                    let bases = same.outputs.iter().map(|&o| self.base(o)).collect::<Vec<_>>();
+                    self.aliases.extend(step.outputs.iter().copied().zip(bases));
+                    false
+                }
             }
         });
         Kept { steps: kept, readers }
+    }
+
+    /// Whether two steps compute the same: an op has no memory, so that it gives the same results for the same arguments.
+    fn same(&self, a: &Checked, b: &Checked) -> bool {
+        /// Larger constants are not looked at: two of them are the same if they are one value.
+        const COMPARED: usize = 1 << 10;
+        let one = |a: ValueId, b: ValueId| match (&self.constants[a.index()], &self.constants[b.index()]) {
+            (Some(x), Some(y)) => {
+                let same = |(x, y): (&Tensor, &Tensor)| {
+                    x.bytes().len() <= COMPARED
+                        && (x.dtype(), x.shape(), x.bytes()) == (y.dtype(), y.shape(), y.bytes())
+                        && x.dtype() != crate::types::DType::String
+                };
+                a == b || x.as_tensor().zip(y.as_tensor()).is_some_and(same)
+            }
+            (None, None) => {
+                self.base(a) == self.base(b) && self.function.value(a).ty == self.function.value(b).ty
+            }
+            _ => false,
+        };
+        let all = |(a, b): (&Input, &Input)| {
+            let (a, b) = (a.values(), b.values());
+            a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| one(a, b))
+        };
+        std::ptr::eq(a.op, b.op)
+            && std::ptr::eq(a.edition, b.edition)
+            && self.types(a) == self.types(b)
+            && a.inputs.len() == b.inputs.len()
+            && a.inputs.iter().zip(&b.inputs).all(all)
     }
 
     /// Decides which values lie in states, and inserts copies where they cannot.

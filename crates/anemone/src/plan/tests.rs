@@ -225,6 +225,42 @@ fn convolutions_finish_whichever_way_they_go() {
     }
 }
 
+/// What is computed twice is computed once, unless a shape or a constant is another.
+#[test]
+fn the_same_is_not_computed_again() {
+    let given = x(&[2, 3]);
+    let check = |body: &str, count: usize| {
+        let text = function(X, body, "a, b");
+        check(&text, &[("x", given.clone())]);
+        assert_eq!(loaded(&text).plan().unwrap().steps().count(), count, "{body}");
+    };
+    check("tensor<fp16, [2, 3]> a = exp(x = x); tensor<fp16, [2, 3]> b = exp(x = x);", 1);
+    check(
+        "tensor<fp16, [2, 3]> a = mul(x = x, y = fp16(2)); tensor<fp16, [2, 3]> b = mul(x = x, y = fp16(2));",
+        1,
+    );
+    check(
+        "tensor<fp16, [2, 3]> a = mul(x = x, y = fp16(2)); tensor<fp16, [2, 3]> b = mul(x = x, y = fp16(3));",
+        2,
+    );
+    check("tensor<fp16, [2, 3]> a = sin(x = x); tensor<fp16, [2, 3]> b = cos(x = x);", 2);
+    // The same elements in another shape are summed along other axes.
+    check(
+        "tensor<fp16, [3, 2]> y = reshape(x = x, shape = tensor<int32, [2]>([3, 2]));
+         tensor<fp16, [2]> a = reduce_sum(x = x, axes = tensor<int32, [1]>([1]), keep_dims = bool(false));
+         tensor<fp16, [3]> b = reduce_sum(x = y, axes = tensor<int32, [1]>([1]), keep_dims = bool(false));",
+        2,
+    );
+    // What follows is the same too, and each of several results.
+    check(
+        "tensor<fp16, [2, 1]> p, tensor<fp16, [2, 2]> q = split(x = x, split_sizes = tensor<int32, [2]>([1, 2]), axis = int32(1));
+         tensor<fp16, [2, 1]> r, tensor<fp16, [2, 2]> s = split(x = x, split_sizes = tensor<int32, [2]>([1, 2]), axis = int32(1));
+         tensor<fp16, [2, 2]> a = exp(x = q);
+         tensor<fp16, [2, 2]> b = exp(x = s);",
+        2,
+    );
+}
+
 /// A literal of this shape.
 fn literal(dtype: &str, shape: &[usize], number: impl Fn(usize) -> String) -> String {
     fn nested(shape: &[usize], next: &mut dyn Iterator<Item = String>) -> String {
