@@ -1,6 +1,7 @@
 //! `cargo xtask silicon`: holds the models of the chips against what was measured on them.
 
 pub(crate) mod cost;
+mod numerics;
 mod placement;
 
 use std::path::PathBuf;
@@ -28,6 +29,18 @@ pub(crate) enum What {
         /// The folder of tables.
         folder: PathBuf,
     },
+    /// What chips compute: mac.tsv, elementwise.tsv, int8.tsv, activations.tsv, activation_stats.tsv,
+    /// reduce_softmax_norm.tsv and digests.tsv.
+    ///
+    /// Prints for each table and chip how many rows are reproduced, and each other row with the reason. The exit code is 1
+    /// when a row is missed.
+    Numerics {
+        /// The folder of tables.
+        folder: PathBuf,
+        /// Leaves out digests.tsv, which takes minutes.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 /// Prints the table.
@@ -35,6 +48,7 @@ pub(crate) fn run(what: &What) -> Result<bool, String> {
     match what {
         What::Cost { folder, brief } => cost::run(folder, *brief),
         What::Placement { folder } => placement::run(folder),
+        What::Numerics { folder, quick } => numerics::run(folder, !quick),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which engine runs, and how.
 
+use anemone::chip::Numerics;
 use anemone::device::ane::{self, Framework};
 use anemone::device::{self, Engine, Options, Outputs, States};
 use anemone::source::Diagnostics;
@@ -23,21 +24,13 @@ pub(crate) enum Device {
     Reference,
 }
 
-/// Whose arithmetic to follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Numerics {
-    /// Every result is rounded once to its dtype
-    #[default]
-    Ieee,
-}
-
 /// The arguments of every command that runs a program.
 #[derive(clap::Args)]
 pub(crate) struct EngineArgs {
     /// Where to run
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Device,
-    /// Whose arithmetic to follow
+    /// Whose arithmetic to follow: ieee, or that of a chip, m1 to m6
     #[arg(long, value_name = "NUMERICS", default_value = "ieee")]
     numerics: Numerics,
     /// How many threads to use [default: as many as the machine has]
@@ -51,6 +44,9 @@ impl EngineArgs {
         match self.device {
             Device::Auto | Device::Cpu => Ok(Chosen::Software(Engine::Cpu)),
             Device::Reference => Ok(Chosen::Software(Engine::Reference)),
+            Device::Ane if self.numerics != Numerics::Ieee => Err(Failure::world(
+                "the Neural Engine has its own arithmetic; leave out `--numerics`, or use `--device cpu`",
+            )),
             Device::Ane => Framework::open().map(Chosen::Ane).map_err(|e| {
                 Failure::world(format!("there is no Neural Engine here: {e}; use `--device cpu`"))
             }),
@@ -59,10 +55,9 @@ impl EngineArgs {
 
     /// The options of the engine.
     pub(crate) fn options(&self) -> Options {
-        // There is one arithmetic so far.
-        let Numerics::Ieee = self.numerics;
         let default = Options::default();
-        Options { threads: self.threads.map_or(default.threads, usize::from), ..default }
+        let threads = self.threads.map_or(default.threads, usize::from);
+        Options { threads, numerics: self.numerics, ..default }
     }
 }
 

@@ -36,16 +36,16 @@ pub struct Conv {
 }
 
 impl Conv {
-    fn group_in(&self) -> usize {
+    pub(crate) fn group_in(&self) -> usize {
         self.in_channels / self.groups
     }
 
-    fn group_out(&self) -> usize {
+    pub(crate) fn group_out(&self) -> usize {
         self.out_channels / self.groups
     }
 
     /// Checks all lengths; `inputs` and `outputs` are the elements of one channel.
-    fn check(
+    pub(crate) fn check(
         &self,
         inputs: usize,
         outputs: usize,

@@ -3,7 +3,8 @@
 //! This crate knows no graph, no MIL and no Apple framework. It is one of the three crates of the workspace in
 //! which `unsafe` is allowed; every block states why it is sound.
 //!
-//! Every kernel takes `f32` or [`f16`](half::f16) elements ([`Float`]), computes in `f32`, and rounds each result once. A
+//! Every kernel takes `f32` or [`f16`](half::f16) elements ([`Float`]), computes in `f32`, and rounds each result once; those of
+//! [`silicon`] compute as the Neural Engine does. A
 //! kernel that takes a number of threads gives the same bits for every number: what is added in which order depends
 //! on shapes alone. Lengths that do not agree are a mistake of the caller, and a panic that says so.
 
@@ -23,6 +24,7 @@ pub mod norm;
 pub mod packed;
 pub mod pool;
 pub mod scratch;
+pub mod silicon;
 mod simd;
 pub mod sort;
 #[cfg(test)]

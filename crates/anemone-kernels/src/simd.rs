@@ -6,14 +6,14 @@
 //! with the instructions of the function that `dispatch` calls.
 
 #[cfg(target_arch = "aarch64")]
-mod arm;
+pub(crate) mod arm;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 use half::f16;
 
 /// A set of instructions on vectors of `LANES` floats.
-pub trait Simd: Copy {
+pub trait Simd: Copy + crate::silicon::Grid {
     /// How many floats a vector has: at most [`MAX_LANES`].
     const LANES: usize;
     /// Whether the processor multiplies and adds in one instruction.

@@ -66,7 +66,7 @@ fn run(
     verified: &Verified,
     engine: Engine,
 ) -> Result<Vec<Result<Outputs, &'static str>>, String> {
-    let options = Options { threads: 1, memory: 1 << 28, turns: 100 };
+    let options = Options { threads: 1, memory: 1 << 28, turns: 100, ..Options::default() };
     let functions = case.program.functions.iter().enumerate();
     functions
         .map(|(i, f)| {

@@ -38,7 +38,7 @@ pub fn survives(program: &Program) -> bool {
     assert_eq!(report.verified.is_none(), report.diagnostics.has_errors());
     let Some(verified) = report.verified else { return false };
     for (function, engine) in verified.functions().iter().flat_map(|f| Engine::ALL.map(|e| (f, e))) {
-        let options = Options { threads: 1, memory: 1 << 20, turns: 100 };
+        let options = Options { threads: 1, memory: 1 << 20, turns: 100, ..Options::default() };
         let Ok(model) = device::load(function, engine, &options) else { continue };
         let Ok(states) = model.new_states() else { continue };
         let zeros = |f: &device::Feature| -> Option<Tensor> {
@@ -67,7 +67,7 @@ type Run = Result<(Outputs, States), &'static str>;
 /// As [`engines`].
 pub fn function(function: &Function, inputs: &[(&str, Tensor)]) -> Result<(), String> {
     let on = |engine, threads, observer: &mut dyn FnMut(&Observed<'_>)| -> Run {
-        let options = Options { threads, memory: 1 << 28, turns: 100 };
+        let options = Options { threads, memory: 1 << 28, turns: 100, ..Options::default() };
         let mut run = || {
             let model = device::load(function, engine, &options)?;
             let states = model.new_states()?;

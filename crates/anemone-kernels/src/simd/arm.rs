@@ -12,7 +12,7 @@ use super::{Kernel, Simd};
 /// instructions that every NEON has; those for arithmetic on halves (FP16) are not used, since kernels compute in
 /// `f32`.
 #[derive(Clone, Copy)]
-pub(super) struct Neon(());
+pub(crate) struct Neon(());
 
 impl Neon {
     pub(super) fn detected() -> bool {

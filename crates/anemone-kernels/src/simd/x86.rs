@@ -26,11 +26,11 @@ unsafe fn look_up(to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]) {
 
 /// AVX2 with FMA and F16C. It is made only in [`avx2`].
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 /// AVX-512 (F, VL, BW, DQ) with FMA and F16C. It is made only in [`avx512`].
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx2 {
     pub(super) fn detected() -> bool {

@@ -6,6 +6,9 @@ mod cost;
 mod evidence;
 mod hardware;
 mod limits;
+mod numerics;
+
+use std::str::FromStr;
 
 pub use cost::{
     ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COLD, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS,
@@ -15,8 +18,7 @@ pub use cost::{
 pub use evidence::{Confidence, Evidence, Profile};
 pub use hardware::{Encoding, HARDWARE, Hardware};
 pub use limits::{LIMITS, Limit, LimitRow, Quantity};
-
-use std::str::FromStr;
+pub use numerics::Numerics;
 
 /// A chip with a Neural Engine that runs MIL programs: a Mac's, or the iPhone's of the same generation.
 ///

@@ -8,6 +8,7 @@ use anemone_apple::{Framework, neural};
 use super::request::Request;
 use super::workers::Workers;
 use crate::bundle::Weights;
+use crate::chip::Numerics;
 use crate::device::{self, ane};
 use crate::error::{Doing, Error};
 use crate::graph::Built;
@@ -55,8 +56,16 @@ impl Checked {
 pub(crate) enum Engine {
     /// Apple's engine.
     Hardware(Framework),
-    /// Ours, with the threads of evaluations that nobody waits for.
-    Software(Arc<Workers>),
+    /// Ours.
+    Software(Software),
+}
+
+/// What our engine computes with.
+#[derive(Clone, Debug)]
+pub(crate) struct Software {
+    /// The threads of evaluations that nobody waits for.
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) numerics: Numerics,
 }
 
 /// How to compile and load.
@@ -94,8 +103,8 @@ impl Compiled {
                 let compiled = ane::Compiled::of_source(framework, &source, how.settings);
                 Kind::Hardware(compiled.map_err(|e| of_ane(Doing::Compile, e))?)
             }
-            Engine::Software(workers) => {
-                let mut options = device::Options::default();
+            Engine::Software(Software { workers, numerics }) => {
+                let mut options = device::Options { numerics: *numerics, ..device::Options::default() };
                 if how.threads > 0 {
                     options.threads = how.threads;
                 }

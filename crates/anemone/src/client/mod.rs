@@ -52,12 +52,12 @@ pub use request::{Request, Which};
 pub use state::{StateHandle, StateSnapshot};
 
 use crate::bundle::{self, Form, Weights};
-use crate::chip::Chip;
+use crate::chip::{Chip, Numerics};
 use crate::device::ane::{QualityOfService, Settings, StatisticsMask};
 use crate::error::{Doing, Error};
 use crate::mil::Program;
 use crate::surface::{Surface, TensorLayout, frameworks};
-use engine::{Checked, Compiled, Engine, How};
+use engine::{Checked, Compiled, Engine, How, Software};
 use workers::Workers;
 
 /// What compiles programs for an engine: the hardware's, or the software engine, which stands for a chip.
@@ -107,9 +107,30 @@ impl Client {
         Ok(client)
     }
 
-    /// The client of the software engine, which stands for this chip.
+    /// The client of the software engine, which stands for this chip: what it says of itself is of it. It computes with the
+    /// arithmetic of IEEE; [`software_with`](Client::software_with) has it compute as the chip does.
     pub fn software(chip: Chip) -> Self {
-        Self::of(Engine::Software(Arc::new(Workers::new())), DeviceInfo::software(chip))
+        Self::software_with(chip, Numerics::Ieee)
+    }
+
+    /// The client of the software engine, which stands for this chip and computes with this arithmetic.
+    ///
+    /// ```
+    /// use anemone::{Client, CompileOptions, chip::{Chip, Numerics}};
+    /// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 1, 1, 2]> x) {
+    ///     tensor<fp16, [1, 1, 1, 2]> y = add(x = x, y = x); } -> (y); }";
+    /// let options = CompileOptions { mil_text: text.into(), ..CompileOptions::default() };
+    /// let mut model = Client::software_with(Chip::M4, Numerics::Chip(Chip::M4)).compile(&options)?;
+    /// model.write_input_f32(0, &[1.0, f32::INFINITY])?;
+    /// model.eval()?;
+    /// let mut y = [0.0; 2];
+    /// model.read_output_f32(0, &mut y)?;
+    /// assert_eq!(y, [2.0, f32::INFINITY]);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    pub fn software_with(chip: Chip, numerics: Numerics) -> Self {
+        let software = Software { workers: Arc::new(Workers::new()), numerics };
+        Self::of(Engine::Software(software), DeviceInfo::software(chip))
     }
 
     /// The client over opened frameworks: those of a system, or those of a stand-in in tests.

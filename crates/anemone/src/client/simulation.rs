@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::engine::Software;
 use super::event::{SharedEvent, SharedEventEvalOptions};
 use super::workers::Workers;
 use super::{Client, CompileOptions, DeviceInfo, Engine, Model, ModelType, Pipeline, Request};
 use crate::bundle;
-use crate::chip::Chip;
+use crate::chip::{Chip, Numerics};
 use crate::error::Error;
 
 /// SplitMix64.
@@ -36,7 +37,10 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let workers = Arc::new(Workers::without_threads());
-        let client = Client::of(Engine::Software(workers.clone()), DeviceInfo::software(Chip::M4));
+        let client = Client::of(
+            Engine::Software(Software { workers: workers.clone(), numerics: Numerics::Ieee }),
+            DeviceInfo::software(Chip::M4),
+        );
         let text = "program(1.3) { func main<ios18>(tensor<fp16, [1]> x) {
             tensor<fp16, [1]> y = add(x = x, y = fp16(1)); } -> (y); }";
         let folder = tempfile::tempdir().unwrap();

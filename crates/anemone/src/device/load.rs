@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::run::{Block, Loaded, Planned};
 use super::{Engine, Error, Options};
+use crate::chip::Numerics;
 use crate::mil::op::{Fast, Meaning};
 use crate::plan::Plan;
 use crate::source::{Diagnostic, codes};
@@ -51,9 +52,11 @@ pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Lo
         })
         .collect();
     let mut body = plan(&function.body, function)?;
-    let mut scratch =
-        Loaded::new(function.clone(), engine, options.clone(), Vec::new(), Block::default(), None);
-    let mut unmade = if engine == Engine::Cpu { unmade(function, &body, &constants) } else { Vec::new() };
+    let once = Options { numerics: Numerics::Ieee, ..options.clone() };
+    let mut scratch = Loaded::new(function.clone(), engine, once, Vec::new(), Block::default(), None);
+    // The kernels of chips read weights as they are multiplied.
+    let parts = engine == Engine::Cpu && options.numerics == Numerics::Ieee;
+    let mut unmade = if parts { unmade(function, &body, &constants) } else { Vec::new() };
     let planned = loop {
         fold(&mut body, &mut scratch, &mut constants, &unmade, true)?;
         let planned =
@@ -92,7 +95,7 @@ fn whole(function: &Function, body: &Block, constants: &[Option<Datum>], options
         return None;
     }
     let steps: Vec<&Step> = body.steps.iter().map(|p| &p.step).collect();
-    let plan = Plan::of(function, &steps, constants)?;
+    let plan = Plan::of(function, &steps, constants, options.numerics)?;
     let outputs: usize = plan.outputs().iter().map(|io| io.bytes).sum();
     (plan.arena_bytes().saturating_add(outputs) <= options.memory).then_some(plan)
 }

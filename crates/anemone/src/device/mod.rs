@@ -41,6 +41,7 @@ pub use run::Loaded;
 /// What the path to the hardware needs of this machine: see [`frameworks`].
 pub use anemone_apple::{Probe, SystemLibrary};
 
+use crate::chip::Numerics;
 use crate::mil::Name;
 use crate::source::Diagnostic;
 use crate::types::{Datum, State, Type};
@@ -136,6 +137,10 @@ pub struct Options {
     pub memory: usize,
     /// The most turns of one loop: 1,000,000 by default.
     pub turns: u64,
+    /// With which arithmetic steps are computed: IEEE's by default. What is computed once, when a function is loaded, is
+    /// always computed with IEEE's, as by the compiler of the chip's programs. With a chip's both engines compute the same
+    /// bits wherever its rule is known.
+    pub numerics: Numerics,
 }
 
 impl Default for Options {
@@ -144,6 +149,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             memory: 8 << 30,
             turns: 1_000_000,
+            numerics: Numerics::Ieee,
         }
     }
 }

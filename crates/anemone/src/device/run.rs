@@ -5,8 +5,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::held::Held;
 use super::observe::{Before, Observed};
 use super::{Engine, Error, Feature, Options, Outputs, States};
+use crate::chip::Numerics;
 use crate::mil::Name;
 use crate::mil::op::{Arg, Args, Control, Fault, Meaning, Prepared};
+use crate::ops::silicon;
 use crate::plan::{self, Arena, Plan};
 use crate::source::{Diagnostic, codes, suggest};
 use crate::types::{Datum, State, Tensor, Type};
@@ -470,9 +472,9 @@ impl Loaded {
         let Meaning::Compute(compute) = step.op.meaning else {
             unreachable!("loading refuses ops without a meaning, and blocks are run elsewhere")
         };
-        let fast = match self.engine {
-            Engine::Cpu => self.by_kernels(planned, &args, types, values).map_err(fault)?,
-            Engine::Reference => None,
+        let fast = match (self.engine, self.options.numerics) {
+            (Engine::Reference, Numerics::Ieee) => None,
+            _ => self.by_kernels(planned, &args, types, values).map_err(fault)?,
         };
         let results = match fast {
             Some(results) => results,
@@ -505,18 +507,19 @@ impl Loaded {
         values: &Values<'_>,
     ) -> Result<Option<Vec<Datum>>, Fault> {
         let threads = self.options.threads;
-        let prepared = match planned.fixed {
-            true => planned.prepared.get_or_init(|| {
+        // Where the types are not fixed, and what needs a value that is not constant, is prepared at every run.
+        let prepared = planned.fixed.then(|| {
+            planned.prepared.get_or_init(|| {
                 let arg = |v: ValueId| Arg {
                     ty: &self.function.value(v).ty,
                     value: values.constants[v.index()].as_ref(),
                 };
-                // What needs a value that is not constant is prepared at every run.
-                planned.step.op.prepared(&planned.step.args(&planned.types, arg), types).ok().flatten()
-            }),
-            false => &None,
+                self.prepare(&planned.step.args(&planned.types, arg), types).ok().flatten()
+            })
+        });
+        let Some(prepared) = prepared.and_then(Option::as_ref) else {
+            return self.prepare(args, types)?.map(|p| p.results(&[], types, threads)).transpose();
         };
-        let Some(prepared) = prepared else { return args.op.fast_results(args, types, threads) };
         let given: Vec<&[u8]> = planned
             .step
             .inputs
@@ -525,6 +528,14 @@ impl Loaded {
             .map(|&v| values.arg(v).value.and_then(Datum::as_tensor).map_or(&[][..], Tensor::bytes))
             .collect();
         prepared.results(&given, types, threads).map(Some)
+    }
+
+    /// The kernels of this engine for a step.
+    fn prepare(&self, args: &Args<'_>, types: &[Type]) -> Result<Option<Prepared>, Fault> {
+        match self.engine {
+            Engine::Cpu => silicon::prepare(args, types, self.options.numerics),
+            Engine::Reference => silicon::prepare_alone(args, types, self.options.numerics),
+        }
     }
 
     /// Refuses results that would take more memory than the run may use.

@@ -113,16 +113,22 @@ fn compute(args: &Args<'_>, types: &[Type]) -> Result<Vec<Datum>, Fault> {
     from_floats(types, &out)
 }
 
-fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
-    let (dtype, shape) = (args.ty("query")?.dtype, dims(args, "query")?);
-    let [q, k, v] = [args.reader("query")?, args.reader("key")?, args.reader("value")?];
+/// How large an attention is, and its mask.
+pub(super) fn described(args: &Args<'_>) -> Result<(Attention, Option<Masked>), Fault> {
+    let shape = dims(args, "query")?;
     let (rows, embedding) = shape.split_at(shape.len() - 1);
     let (embedding, width) = (embedding[0], *dims(args, "value")?.last().unwrap_or(&0));
     let (queries, keys) = (rows[rows.len() - 1], dims(args, "key")?[rows.len() - 1]);
     let batch = rows[..rows.len() - 1].iter().product();
     let mask = Masked::of(args, rows, keys)?;
-    let scale = 1.0 / (embedding as f32).sqrt();
-    let sizes = Attention { batch, queries, keys, embedding, width };
+    Ok((Attention { batch, queries, keys, embedding, width }, mask))
+}
+
+fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
+    let dtype = args.ty("query")?.dtype;
+    let [q, k, v] = [args.reader("query")?, args.reader("key")?, args.reader("value")?];
+    let (sizes, mask) = described(args)?;
+    let scale = 1.0 / (sizes.embedding as f32).sqrt();
     for_float!(dtype, T => ready(move |run| {
         let [q, k, v] = [&q, &k, &v].map(|reader| run.read::<T>(reader));
         let numbers = mask.as_ref().map(|m| m.numbers(run));
@@ -132,10 +138,10 @@ fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
 }
 
 /// A mask, as the kernel takes it.
-struct Masked {
+pub(super) struct Masked {
     added: Added,
     /// Where the numbers of each query start.
-    starts: Vec<usize>,
+    pub(super) starts: Vec<usize>,
 }
 
 /// What is added to the scores.
@@ -161,7 +167,7 @@ impl Masked {
         Ok(Some(Self { added, starts }))
     }
 
-    fn numbers<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> Elements<'b, f32> {
+    pub(super) fn numbers<'b, 'd: 'b>(&'b self, run: &Run<'_, 'd>) -> Elements<'b, f32> {
         match &self.added {
             Added::Numbers(numbers) => numbers.read(run),
             Added::Bools(bools) => {

@@ -9,7 +9,8 @@ mod tests;
 use anemone_kernels::conv as kernels;
 use anemone_kernels::finish::Finish;
 
-use self::quantized::{dequantized, fast_conv_quantized};
+pub(super) use self::quantized::dequantized;
+use self::quantized::fast_conv_quantized;
 use super::fast::{Following, Ready, Singles, dims, elements, for_float, idle, nothing, ready};
 use super::loops::shape_of;
 use super::row::*;
@@ -470,6 +471,37 @@ fn fast_conv_transpose(args: &Args<'_>, types: &[Type]) -> Ready {
     with_kernels(args, types, &layer, &layer.transposed(args)?, weight, true)
 }
 
+/// What the kernels convolve in this call, unless it has no element or its windows are none of theirs.
+pub(super) fn for_engines(
+    args: &Args<'_>,
+    types: &[Type],
+    transposed: bool,
+) -> Result<Option<kernels::Conv>, Fault> {
+    let layer = Layer::read(args, transposed)?;
+    let windows = if transposed { layer.transposed(args)? } else { layer.forward(args)? };
+    sizes(args, types, &layer, &windows)
+}
+
+fn sizes(
+    args: &Args<'_>,
+    types: &[Type],
+    layer: &Layer,
+    windows: &[Window; SPATIAL],
+) -> Result<Option<kernels::Conv>, Fault> {
+    let (shape, own) = (shape_of(&types[0]), dims(args, "x")?);
+    let Some(window) = for_kernels(windows) else { return Ok(None) };
+    if own.contains(&0) || dims(args, "weight")?.contains(&0) {
+        return Ok(None);
+    }
+    Ok(Some(kernels::Conv {
+        window,
+        batch: shape[0],
+        in_channels: own[1],
+        out_channels: shape[1],
+        groups: layer.groups as usize,
+    }))
+}
+
 /// The kernels choose the way: products of matrices, with the windows written out or not, or sums over taps.
 fn with_kernels(
     args: &Args<'_>,
@@ -479,21 +511,11 @@ fn with_kernels(
     (weight_dtype, weight): (DType, Reader),
     transposed: bool,
 ) -> Ready {
-    let (dtype, shape, own) = (args.ty("x")?.dtype, shape_of(&types[0]), dims(args, "x")?);
-    let Some(window) = for_kernels(windows) else { return Ok(None) };
+    let dtype = args.ty("x")?.dtype;
     if nothing(types) {
         return idle();
     }
-    if own.contains(&0) || dims(args, "weight")?.contains(&0) {
-        return Ok(None);
-    }
-    let conv = kernels::Conv {
-        window,
-        batch: shape[0],
-        in_channels: own[1],
-        out_channels: shape[1],
-        groups: layer.groups as usize,
-    };
+    let Some(conv) = sizes(args, types, layer, windows)? else { return Ok(None) };
     let (x, bias, following) = (args.reader("x")?, Singles::opt(args, "bias")?, Following::of(args));
     for_float!(dtype, X => for_float!(weight_dtype, W => {
         if let (false, true, Reader::Constant(weight)) = (transposed, kernels::fits_tiles(&conv), &weight) {

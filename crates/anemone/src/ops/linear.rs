@@ -6,6 +6,7 @@
 mod tests;
 mod whole;
 
+use anemone_kernels::Float;
 use anemone_kernels::finish::Finish;
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
@@ -342,41 +343,69 @@ fn matmul<T: Number>(args: &Args<'_>, dtype: DType) -> Result<Tensor, Fault> {
     T::tensor(dtype, &shape, z)
 }
 
-/// The products as the kernels take them. Where `y` is one matrix, the batch of `x` is rows of one product.
+/// The products of a `matmul`, of `m` rows, `k` inputs and `n` columns each.
+pub(super) struct Matmul {
+    pub(super) m: usize,
+    pub(super) k: usize,
+    pub(super) n: usize,
+    /// Whether the matrices lie column by column.
+    pub(super) by_columns: [bool; 2],
+    /// Where the matrices of each product start.
+    pub(super) items: Vec<(usize, usize)>,
+}
+
+impl Matmul {
+    /// As the kernels take them. Where `y` is one matrix, the batch of `x` is rows of one product.
+    pub(super) fn of(args: &Args<'_>) -> Result<Self, Fault> {
+        let (left, right, batch) = operands(args)?;
+        let known = |s: &Shape| s.known().unwrap_or_default();
+        let size = |d: Dim| d.known().unwrap_or(0) as usize;
+        let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
+        let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
+        let mut items = Vec::new();
+        if x_batch == batch && !left.transposed && y_batch.iter().all(|&d| d == 1) {
+            m *= batch.iter().product::<usize>();
+            items.push((0, 0));
+        } else {
+            walk(&batch, [&stretched(&x_batch, &batch), &stretched(&y_batch, &batch)], |[i, j]| {
+                items.push((i * m * k, j * k * n));
+            });
+        }
+        Ok(Self { m, k, n, by_columns: [left.transposed, right.transposed], items })
+    }
+
+    /// The matrices of the first product.
+    pub(super) fn matrices<'d, X: Float, Y: Float>(
+        &self,
+        x: &'d [X],
+        y: &'d [Y],
+    ) -> (Matrix<'d, X>, Matrix<'d, Y>) {
+        let &Self { m, k, n, by_columns: [x_turned, y_turned], .. } = self;
+        let x = if x_turned { Matrix::new(x, k, m).transposed() } else { Matrix::new(x, m, k) };
+        let y = if y_turned { Matrix::new(y, n, k).transposed() } else { Matrix::new(y, k, n) };
+        (x, y)
+    }
+}
+
 fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
-    let (left, right, batch) = operands(args)?;
     let (x_type, y_type) = (args.ty("x")?.dtype, args.ty("y")?.dtype);
     let (x, y) = (args.reader("x")?, args.reader("y")?);
-    let known = |s: &Shape| s.known().unwrap_or_default();
-    let size = |d: Dim| d.known().unwrap_or(0) as usize;
-    let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
     if nothing(types) {
         return idle();
     }
-    let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
-    let mut items = Vec::new();
-    if x_batch == batch && !left.transposed && y_batch.iter().all(|&d| d == 1) {
-        m *= batch.iter().product::<usize>();
-        items.push((0, 0));
-    } else {
-        walk(&batch, [&stretched(&x_batch, &batch), &stretched(&y_batch, &batch)], |[i, j]| {
-            items.push((i * m * k, j * k * n));
-        });
-    }
-    let (by_rows, by_columns) = (left.transposed, right.transposed);
+    let products = Matmul::of(args)?;
     if x_type.is_int() || y_type.is_int() {
-        let (x, y) = (if by_rows { [1, m] } else { [k, 1] }, if by_columns { [1, k] } else { [n, 1] });
+        let Matmul { m, k, n, by_columns: [x_turned, y_turned], items } = products;
+        let (x, y) = (if x_turned { [1, m] } else { [k, 1] }, if y_turned { [1, k] } else { [n, 1] });
         return Products { items, sizes: [m, k, n], x, y }.ready(args, types, ["x", "y"]);
     }
     let of_x = types[0].as_tensor().map(|t| t.dtype) == Some(x_type);
     for_float!(x_type, X => for_float!(y_type, Y => ready(move |run| {
-        let (a, b): (&[X], &[Y]) = (run.read(&x), run.read(&y));
-        let a = if by_rows { Matrix::new(a, k, m).transposed() } else { Matrix::new(a, m, k) };
-        let b = if by_columns { Matrix::new(b, n, k).transposed() } else { Matrix::new(b, k, n) };
+        let (a, b) = products.matrices::<X, Y>(run.read(&x), run.read(&y));
         if of_x {
-            gemm_batched(run.threads, run.write::<X>(0), a, b, &items, Bias::None);
+            gemm_batched(run.threads, run.write::<X>(0), a, b, &products.items, Bias::None);
         } else {
-            gemm_batched(run.threads, run.write::<Y>(0), a, b, &items, Bias::None);
+            gemm_batched(run.threads, run.write::<Y>(0), a, b, &products.items, Bias::None);
         }
     })))
 }
@@ -513,33 +542,55 @@ fn compute_einsum(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     Ok(vec![Tensor::from_f64s(x.dtype(), &shape, &z)?.into()])
 }
 
-/// One product for each row `h` of each of the batch, whose results are rows that lie apart.
+/// The products of an `einsum`: one for each row `h` of each of the batch, whose results are rows that lie apart.
+pub(super) struct Rows {
+    /// The shapes of `x`, of `y` and of the result, with a batch.
+    shapes: [[usize; 4]; 3],
+    /// Where the matrices of each product start.
+    pub(super) items: Vec<(usize, usize)>,
+}
+
+impl Rows {
+    pub(super) fn of(args: &Args<'_>, types: &[Type]) -> Self {
+        let shapes @ [x, y, [batch, _, height, _]] = with_batch(args, &shape_of(&types[0]));
+        let rows = (0..batch).flat_map(|n| (0..height).map(move |h| (start(&x, n, h), start(&y, n, h))));
+        Self { shapes, items: rows.collect() }
+    }
+
+    /// The matrices of the first product.
+    pub(super) fn matrices<'d, T: Float>(&self, x: &'d [T], y: &'d [T]) -> (Matrix<'d, T>, Matrix<'d, T>) {
+        let [x_shape, y_shape, [_, channels, _, columns]] = self.shapes;
+        let sum = x_shape[3];
+        let x = Matrix::strided(x, channels, sum, x_shape[2] * sum, 1);
+        (x, Matrix::strided(y, sum, columns, y_shape[2] * columns, 1))
+    }
+
+    /// Puts the products where they belong, which `multiply` writes one behind the other.
+    pub(super) fn place<T: Float>(&self, threads: usize, z: &mut [T], multiply: impl Fn(&mut [T])) {
+        let [.., shape @ [_, channels, height, columns]] = self.shapes;
+        if height == 1 {
+            return multiply(z);
+        }
+        let mut products = scratch::<T>(z.len());
+        multiply(&mut products);
+        let strides = [height * channels * columns, columns, channels * columns, 1];
+        layout::copy(threads, z, &shape, &products, 0, &strides);
+    }
+}
+
 fn fast_einsum(args: &Args<'_>, types: &[Type]) -> Ready {
-    let shape = shape_of(&types[0]);
     let mut readers = args.readers("values");
     let (Some(x), Some(y), Some(ty)) = (readers.next(), readers.next(), types[0].as_tensor()) else {
         return Ok(None);
     };
-    let [x_shape, y_shape, z_shape] = with_batch(args, &shape);
-    let [batch, channels, height, columns] = z_shape;
-    let sum = x_shape[3];
     if nothing(types) {
         return idle();
     }
-    let items: Vec<_> = (0..batch)
-        .flat_map(|n| (0..height).map(move |h| (start(&x_shape, n, h), start(&y_shape, n, h))))
-        .collect();
+    let rows = Rows::of(args, types);
     for_float!(ty.dtype, T => ready(move |run| {
-        let a = Matrix::<T>::strided(run.read(&x), channels, sum, x_shape[2] * sum, 1);
-        let b = Matrix::<T>::strided(run.read(&y), sum, columns, y_shape[2] * columns, 1);
-        let (threads, z) = (run.threads, run.write::<T>(0));
-        if height == 1 {
-            return gemm_batched(threads, z, a, b, &items, Bias::None);
-        }
-        let mut products = scratch::<T>(z.len());
-        gemm_batched(threads, &mut products, a, b, &items, Bias::None);
-        let strides = [height * channels * columns, columns, channels * columns, 1];
-        layout::copy(threads, z, &z_shape, &products, 0, &strides);
+        let (a, b) = rows.matrices::<T>(run.read(&x), run.read(&y));
+        let threads = run.threads;
+        rows.place(threads, run.write(0), |z: &mut [T]| gemm_batched(threads, z, a, b, &rows.items, Bias::None));
     }))
 }
 

@@ -35,6 +35,7 @@ mod recurrent;
 mod reduce;
 mod scatter;
 mod shape;
+pub mod silicon;
 mod slice;
 mod sort;
 mod state;
@@ -123,6 +124,19 @@ pub fn find(name: &str) -> Option<&'static Op> {
 /// The [`Fault`] with which the op refuses the arguments. Names, kinds and dtypes are the caller's to get right:
 /// verification checks them for programs.
 pub fn evaluate(op: &'static Op, opset: Opset, arguments: &[(&str, Datum)]) -> Result<Vec<Datum>, Fault> {
+    bound(op, opset, arguments, |args, types| match op.meaning {
+        Meaning::Compute(compute) => compute(args, types),
+        _ => Err(Fault::new(&codes::NO_MEANING, format!("`{}` cannot be computed by itself", op.name))),
+    })
+}
+
+/// Binds the parameters of an op to values, and computes with them and the types that inference gives.
+fn bound<R>(
+    op: &'static Op,
+    opset: Opset,
+    arguments: &[(&str, Datum)],
+    compute: impl FnOnce(&Args<'_>, &[Type]) -> Result<R, Fault>,
+) -> Result<R, Fault> {
     let edition = op.edition(opset).ok_or_else(|| {
         Fault::new(
             &codes::OPSET_TOO_OLD,
@@ -149,10 +163,7 @@ pub fn evaluate(op: &'static Op, opset: Opset, arguments: &[(&str, Datum)]) -> R
         .collect();
     let args = Args { op, opset, edition, slots, declared: &[], after: &[], unmade: &[] };
     let types = (op.infer)(&args)?;
-    match op.meaning {
-        Meaning::Compute(compute) => compute(&args, &types),
-        _ => Err(Fault::new(&codes::NO_MEANING, format!("`{}` cannot be computed by itself", op.name))),
-    }
+    compute(&args, &types)
 }
 
 /// What the rows of every family are written with.

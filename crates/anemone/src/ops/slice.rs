@@ -116,6 +116,19 @@ fn fast_slice(args: &Args<'_>, types: &[Type]) -> Ready {
     })
 }
 
+/// Whether a slice begins behind the front of the last dimension, as far as that is known before the run.
+pub(super) fn begins_within_width(args: &Args<'_>) -> Result<bool, Fault> {
+    let x = &args.ty("x")?.shape;
+    let along = match args.op.name {
+        "slice_by_size" => {
+            return Ok(args.ints("begin").and_then(|b| b.last().copied()).is_some_and(|b| b != 0));
+        }
+        _ => part(args, x)?,
+    };
+    let known = args.value("begin").is_some();
+    Ok(known && along.last().is_some_and(|a| a.begin > 0))
+}
+
 fn infer_update(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     let (x, update) = (args.ty("x")?, args.ty("update")?);
     if update.rank() == 0 {

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use super::fuse::{Fuse, Group};
 use super::states::Steps;
 use super::{Bytes, Io, Place, Plan, Step};
+use crate::chip::Numerics;
 use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot, Unmade};
+use crate::ops::silicon;
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
 use crate::work;
@@ -24,8 +26,15 @@ impl Plan {
     ///
     /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has lists or
     /// strings, or when a step runs blocks.
-    pub fn of(function: &Function, steps: &[&Checked], constants: &[Option<Datum>]) -> Option<Self> {
-        Builder::new(function, constants).build(steps)
+    ///
+    /// With a chip's arithmetic no step is done by the kernel of another.
+    pub fn of(
+        function: &Function,
+        steps: &[&Checked],
+        constants: &[Option<Datum>],
+        numerics: Numerics,
+    ) -> Option<Self> {
+        Builder::new(function, constants, numerics).build(steps)
     }
 
     /// Whether the kernel of a step makes the parts of an argument itself, which another step would make whole.
@@ -35,7 +44,7 @@ impl Plan {
         reader: &Checked,
         maker: &Checked,
     ) -> bool {
-        let mut builder = Builder::new(function, constants);
+        let mut builder = Builder::new(function, constants, Numerics::Ieee);
         builder.leave_unmade(&[maker]);
         let group = Group { head: reader, tail: Vec::new() };
         !builder.unmade.is_empty() && builder.prepared(&group).is_some()
@@ -99,6 +108,7 @@ struct Kept<'s> {
 struct Builder<'a> {
     function: &'a Function,
     constants: &'a [Option<Datum>],
+    numerics: Numerics,
     plan: Plan,
     /// Where values are, once that is known.
     places: HashMap<ValueId, Place>,
@@ -119,9 +129,9 @@ fn size(ty: &Type) -> Option<(TensorType, usize)> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(function: &'a Function, constants: &'a [Option<Datum>]) -> Self {
+    fn new(function: &'a Function, constants: &'a [Option<Datum>], numerics: Numerics) -> Self {
         let (places, aliases, unmade) = Default::default();
-        Self { function, constants, plan: Plan::empty(), places, aliases, unmade }
+        Self { function, constants, numerics, plan: Plan::empty(), places, aliases, unmade }
     }
 
     /// Finds the steps that make constants and were not carried out: who reads those makes them part by part.
@@ -372,7 +382,11 @@ impl<'a> Builder<'a> {
     fn work<'s>(&self, steps: Vec<&'s Checked>, states: &[ValueId]) -> Option<Vec<Work<'s>>> {
         let fuse = Fuse { function: self.function, constants: self.constants, base: &|v| self.base(v) };
         let mut work = Vec::new();
-        for group in fuse.groups(steps) {
+        let groups = match self.numerics {
+            Numerics::Ieee => fuse.groups(steps),
+            Numerics::Chip(_) => steps.into_iter().map(|head| Group { head, tail: Vec::new() }).collect(),
+        };
+        for group in groups {
             if let Fast::State(_) = group.head.op.fast {
                 let mut values = group.head.inputs.iter().flat_map(Input::values);
                 let state = values.next().and_then(|v| states.iter().position(|s| s == v))?;
@@ -401,7 +415,6 @@ impl<'a> Builder<'a> {
 
     /// The kernel of a group.
     fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
-        let prepare = group.head.op.fast.prepare()?;
         let types = self.types(group.head);
         let arg =
             |v: ValueId| Arg { ty: &self.function.value(v).ty, value: self.constants[v.index()].as_ref() };
@@ -416,7 +429,11 @@ impl<'a> Builder<'a> {
             .collect();
         let args = Args { after: &after, unmade: &unmade, ..group.head.args(&types, arg) };
         // What is refused may be known when it runs; else it is refused again then, with its place.
-        let kernel = prepare(&args, &types).ok().flatten()?;
+        let kernel = match silicon::prepare_alone(&args, &types, self.numerics) {
+            Ok(None) => group.head.op.fast.prepare()?(&args, &types),
+            prepared => prepared,
+        };
+        let kernel = kernel.ok().flatten()?;
         unmade.iter().all(|unmade| unmade.taken.get()).then_some(kernel)
     }
 
@@ -518,7 +535,7 @@ impl<'a> Builder<'a> {
     fn unprepared(&self, step: &Checked, types: &[Type]) -> Option<Prepared> {
         let Meaning::Compute(compute) = step.op.meaning else { return None };
         let (op, opset, edition) = (step.op, step.opset, step.edition);
-        let function = self.function;
+        let (function, numerics) = (self.function, self.numerics);
         // What each argument is: a constant, or a tensor of this type at this place.
         enum Known {
             Constant(Type, Datum),
@@ -586,8 +603,9 @@ impl<'a> Builder<'a> {
                 })
                 .collect();
             let args = Args { op, opset, edition, slots, declared: &types, after: &[], unmade: &[] };
-            let found = op.fast_results(&args, &types, run.threads)?;
-            let results = found.map_or_else(|| compute(&args, &types), Ok)?;
+            let found = silicon::prepare(&args, &types, numerics)?;
+            let found = found.map(|p| p.results(&[], &types, run.threads));
+            let results = found.unwrap_or_else(|| compute(&args, &types))?;
             for (i, result) in results.iter().enumerate() {
                 if let Some(tensor) = result.as_tensor() {
                     run.write::<u8>(i).copy_from_slice(tensor.bytes());

@@ -34,7 +34,7 @@ impl Scales {
 }
 
 /// The weights of a quantised convolution.
-pub(super) fn dequantized(args: &Args<'_>) -> Result<Vec<f64>, Fault> {
+pub(in crate::ops) fn dequantized(args: &Args<'_>) -> Result<Vec<f64>, Fault> {
     infer_conv_quantized(args)?;
     let (weight, scales) = (args.tensor("weight")?, Scales::of(args)?);
     let per_output = weight.len() / weight.shape()[0].max(1);

@@ -109,7 +109,7 @@ impl Stretched {
 }
 
 /// Two operands of an op, broadcast to its result, and a function of each pair of their elements.
-fn zipped<A: bytemuck::Pod + Sync, Z: bytemuck::Pod + Send>(
+pub(in crate::ops) fn zipped<A: bytemuck::Pod + Sync, Z: bytemuck::Pod + Send>(
     args: &Args<'_>,
     types: &[Type],
     f: impl Fn(A, A) -> Z + Send + Sync + 'static,

@@ -15,6 +15,7 @@ use binary::{binary, compare, floor_div, int_div, int_floor_div, int_modulo, int
 use choice::{CAST, LOGICAL_NOT, SELECT, THRESHOLD, infer_clip};
 use unary::{map_either, with_ints};
 
+pub(super) use fast::zipped;
 pub(crate) use fast::{Function, function};
 
 pub(super) use binary::{larger, smaller};
