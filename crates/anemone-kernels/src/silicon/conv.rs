@@ -58,7 +58,8 @@ pub fn conv(threads: usize, y: &mut [f16], x: &[f16], weights: &[f16], bias: Opt
         let first = group * conv.group_out() * depth;
         Matrix::new(&weights[first..][..conv.group_out() * depth], conv.group_out(), depth)
     };
-    written_out(threads, y, bias, conv, depth, outputs, rows, |item, windows, to| {
+    let layer = Layer { conv, bias, depth, outputs };
+    layer.written_out(threads, y, rows, |item, windows, to| {
         let x = &x[item * conv.group_in() * inputs..][..conv.group_in() * inputs];
         for (row, line) in to.chunks_exact_mut(windows.len()).enumerate() {
             let volume = &x[row / taps * inputs..][..inputs];
@@ -110,7 +111,8 @@ pub fn conv_transpose(
     let rows = |group: usize| {
         Matrix::new(&turned[group * group_out * depth..][..group_out * depth], group_out, depth)
     };
-    written_out(threads, y, bias, conv, depth, outputs, rows, |item, results, to| {
+    let layer = Layer { conv, bias, depth, outputs };
+    layer.written_out(threads, y, rows, |item, results, to| {
         let x = &x[item * group_in * inputs..][..group_in * inputs];
         for (row, line) in to.chunks_exact_mut(results.len()).enumerate() {
             let (volume, tap) = (&x[row / taps * inputs..][..inputs], window.tap(row % taps));
@@ -129,39 +131,49 @@ pub fn conv_transpose(
     });
 }
 
-/// The products of the weights of each group with columns that are written out: `read` writes some of them, of each of
-/// the batch and of its groups, input after input.
-fn written_out<'w>(
-    threads: usize,
-    y: &mut [f16],
-    bias: Option<&[f32]>,
-    conv: &Conv,
+/// A convolution whose columns are written out.
+struct Layer<'a> {
+    conv: &'a Conv,
+    bias: Option<&'a [f32]>,
+    /// How many products a sum has.
     depth: usize,
+    /// The elements of a channel of the result.
     outputs: usize,
-    rows: impl Fn(usize) -> Matrix<'w, f16> + Sync,
-    read: impl Fn(usize, Range<usize>, &mut [f16]) + Sync,
-) {
-    let job =
-        Job { items: conv.batch * conv.groups, rows: conv.group_out(), inputs: depth, columns: outputs };
-    let starts = starts_of_groups(bias, conv);
-    let fill = |item: usize, columns: Range<usize>, panels: &mut Panels| {
-        let mut written = scratch::<f16>(depth * columns.len());
-        read(item, columns.clone(), &mut written);
-        panels.write(Matrix::new(&written, depth, columns.len()));
-    };
-    let y = Shared::new(y);
-    job.run(
-        threads,
-        |item| rows(item % conv.groups),
-        fill,
-        |item| &starts[item % conv.groups],
-        |item, row, column, sums| {
-            let start = (item * conv.group_out() + row) * outputs + column;
-            // SAFETY: some columns of a row are in one task only.
-            let y = unsafe { y.slice(start..start + sums.len()) };
-            y.iter_mut().zip(sums).for_each(|(y, &sum)| *y = store_sum(sum));
-        },
-    );
+}
+
+impl Layer<'_> {
+    /// The products of the weights of each group with columns: `read` writes some of them, of each of the batch and of its
+    /// groups, input after input.
+    fn written_out<'w>(
+        &self,
+        threads: usize,
+        y: &mut [f16],
+        rows: impl Fn(usize) -> Matrix<'w, f16> + Sync,
+        read: impl Fn(usize, Range<usize>, &mut [f16]) + Sync,
+    ) {
+        let &Self { conv, bias, depth, outputs } = self;
+        let (items, rows_of_item) = (conv.batch * conv.groups, conv.group_out());
+        let job = Job { items, rows: rows_of_item, inputs: depth, columns: outputs };
+        let starts = starts_of_groups(bias, conv);
+        let fill = |item: usize, columns: Range<usize>, panels: &mut Panels| {
+            let mut written = scratch::<f16>(depth * columns.len());
+            read(item, columns.clone(), &mut written);
+            panels.write(Matrix::new(&written, depth, columns.len()));
+        };
+        let y = Shared::new(y);
+        job.run(
+            threads,
+            |item| rows(item % conv.groups),
+            fill,
+            |item| &starts[item % conv.groups],
+            |item, row, column, sums| {
+                let start = (item * rows_of_item + row) * outputs + column;
+                // SAFETY: some columns of a row are in one task only.
+                let y = unsafe { y.slice(start..start + sums.len()) };
+                y.iter_mut().zip(sums).for_each(|(y, &sum)| *y = store_sum(sum));
+            },
+        );
+    }
 }
 
 /// Where the sums of each group start.

@@ -78,7 +78,7 @@ pub(super) fn store_sum(sum: i64) -> f16 {
         // As for double precision: what lies behind the bit that decides can be cut off.
         let magnitude = magnitude as i32;
         let cut = if magnitude >= 1 << 24 { magnitude & !0xff } else { magnitude };
-        let rounded = (cut as f32).to_bits() + 0x1000 & !0x1fff;
+        let rounded = ((cut as f32).to_bits() + 0x1000) & !0x1fff;
         f16::from_f32(f32::from_bits(rounded) * (1.0 / 65536.0)).to_bits()
     };
     f16::from_bits(if sum < 0 { bits | 0x8000 } else { bits })

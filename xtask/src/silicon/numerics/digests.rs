@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anemone::Chip;
-use anemone::types::f16;
+use anemone::types::{DType, f16};
 
 use super::random::Normal;
 use super::{Cells, Outcome, Row, compute, ints, rows, tensor};
@@ -203,7 +203,8 @@ fn conv(channels: usize, batch: usize) -> Result<Drawn, String> {
             });
         }
     });
-    let halved: Vec<f16> = w.iter().map(|&w| f16::from_f64(w)).collect();
+    // Rounded once: by way of single precision some would become another half.
+    let halved: Vec<f16> = w.iter().map(|&w| f16::from_f64(DType::Fp16.round(w))).collect();
     let arguments = vec![
         ("x", tensor(&[1, channels, SIDE, SIDE], &halves(x))?),
         ("weight", tensor(&[channels, channels, 3, 3], &halved)?),

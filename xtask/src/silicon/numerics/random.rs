@@ -3,7 +3,7 @@
 use super::ziggurat::WIDTHS;
 
 /// The tail begins here.
-const TAIL: f64 = 3.654_152_885_361_008_8;
+const TAIL: f64 = 3.654_152_885_361_009;
 
 /// A generator of normal numbers.
 pub(super) struct Normal {

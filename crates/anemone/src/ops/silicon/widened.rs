@@ -76,7 +76,7 @@ pub(super) fn prepare(args: &Args<'_>, types: &[Type]) -> Ready {
             results.push(scratch(len));
         }
         let mut wide: SmallVec<[&mut [u8]; 2]> =
-            results.iter_mut().map(|r| bytemuck::cast_slice_mut(&mut **r)).collect();
+            results.iter_mut().map(|r| bytemuck::cast_slice_mut(r)).collect();
         inner.run(&mut Run::new(run.threads, &bytes, &mut wide))?;
         drop(wide);
         for (i, result) in results.iter().enumerate() {
