@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod bisect;
 mod check;
 mod compile_worker;
 mod completions;
@@ -54,6 +55,7 @@ enum Command {
     Run(run::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Bisect(bisect::Args),
     Profile(profile::Args),
     Print(print::Args),
     Fmt(fmt::Args),
@@ -86,6 +88,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
         Command::Run(args) => run::run(&args, terminal),
         Command::Verify(args) => verify::run(&args, terminal),
         Command::Bench(args) => bench::run(&args, terminal),
+        Command::Bisect(args) => bisect::run(&args, terminal),
         Command::Profile(args) => profile::run(&args, terminal),
         Command::Print(args) => print::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),

@@ -1,6 +1,7 @@
 //! The command line, as a shell sees it: the built program is run on files that the tests make.
 
 mod bench;
+mod bisect;
 mod check;
 mod convert;
 mod docs;

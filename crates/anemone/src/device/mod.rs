@@ -26,6 +26,7 @@
 
 pub mod ane;
 pub mod compare;
+mod departure;
 mod held;
 mod load;
 mod observe;
@@ -33,6 +34,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
+pub use departure::{Cause, Departure, departures};
 pub(crate) use held::Held;
 pub use load::load;
 pub use observe::Observed;
