@@ -265,6 +265,12 @@ impl Placed {
     /// What a run takes, in words.
     fn predicted(&self) -> String {
         let c = &self.cost;
+        if self.placement.count(Where::Ane) == 0 {
+            let elsewhere = duration(c.elsewhere * 1e3);
+            return format!(
+                "predicted: no time on the engine, and {elsewhere} on other devices as Core ML counts"
+            );
+        }
         let parts = [
             ("dispatch", c.dispatch),
             ("waking", c.wake),

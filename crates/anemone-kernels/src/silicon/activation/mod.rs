@@ -164,7 +164,7 @@ pub fn tanh(x: f16) -> f16 {
 /// ```
 /// use anemone_kernels::silicon::activation::gelu;
 /// use half::f16;
-/// assert_eq!(gelu(f16::ZERO).to_f32(), -0.000_753_88, "the knots are fitted");
+/// assert_eq!(gelu(f16::ZERO), f16::from_f32(-0.000_753_88), "the knots are fitted");
 /// ```
 pub fn gelu(x: f16) -> f16 {
     tables::GELU.at(x)
