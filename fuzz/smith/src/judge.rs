@@ -1,6 +1,7 @@
 //! Judging engines: is each result what its op means?
 
 use anemone::bundle::Weights;
+use anemone::chip::{Chip, Numerics};
 use anemone::device::compare::agree;
 use anemone::device::{self, Engine, Observed, Options, Outputs, States};
 use anemone::mil::Program;
@@ -15,7 +16,7 @@ use crate::sensitive::slack;
 ///
 /// Verification must accept the program. Each step of the cpu engine must give what its op means on the same
 /// arguments, within the tolerance of the op; one thread and two must give the same bits, and leave the same bits in
-/// the states; and both engines must refuse the same runs.
+/// the states; and both engines must refuse the same runs. With the arithmetic of a chip, threads and plans change no bit.
 ///
 /// # Errors
 ///
@@ -27,7 +28,9 @@ pub fn engines(case: &Case) -> Result<(), String> {
     };
     (0..case.inputs.len()).try_for_each(|i| {
         let inputs = case.inputs_of(i);
-        function(&verified.functions()[i], &inputs)
+        let checked = &verified.functions()[i];
+        function(checked, &inputs)?;
+        [Chip::M1, Chip::M6].into_iter().try_for_each(|chip| on_chip(checked, &inputs, chip))
     })
 }
 
@@ -37,8 +40,14 @@ pub fn survives(program: &Program) -> bool {
     let report = verify::verify(program, &Weights::none());
     assert_eq!(report.verified.is_none(), report.diagnostics.has_errors());
     let Some(verified) = report.verified else { return false };
-    for (function, engine) in verified.functions().iter().flat_map(|f| Engine::ALL.map(|e| (f, e))) {
-        let options = Options { threads: 1, memory: 1 << 20, turns: 100, ..Options::default() };
+    let ways = [
+        (Engine::Reference, Numerics::Ieee),
+        (Engine::Cpu, Numerics::Ieee),
+        (Engine::Cpu, Numerics::Chip(Chip::M1)),
+        (Engine::Reference, Numerics::Chip(Chip::M6)),
+    ];
+    for (function, (engine, numerics)) in verified.functions().iter().flat_map(|f| ways.map(|way| (f, way))) {
+        let options = Options { threads: 1, memory: 1 << 20, turns: 100, numerics };
         let Ok(model) = device::load(function, engine, &options) else { continue };
         let Ok(states) = model.new_states() else { continue };
         let zeros = |f: &device::Feature| -> Option<Tensor> {
@@ -66,14 +75,17 @@ type Run = Result<(Outputs, States), &'static str>;
 ///
 /// As [`engines`].
 pub fn function(function: &Function, inputs: &[(&str, Tensor)]) -> Result<(), String> {
-    let on = |engine, threads, observer: &mut dyn FnMut(&Observed<'_>)| -> Run {
-        let options = Options { threads, memory: 1 << 28, turns: 100, ..Options::default() };
+    let with = |engine, numerics, threads, observer: &mut dyn FnMut(&Observed<'_>)| -> Run {
+        let options = Options { threads, memory: 1 << 28, turns: 100, numerics };
         let mut run = || {
             let model = device::load(function, engine, &options)?;
             let states = model.new_states()?;
             Ok((model.run_observed(inputs, &states, observer)?, states))
         };
         run().map_err(|e: device::Error| e.diagnostic().code.name)
+    };
+    let on = |engine, threads, observer: &mut dyn FnMut(&Observed<'_>)| {
+        with(engine, Numerics::Ieee, threads, observer)
     };
     let mut wrong = Ok(());
     let one = on(Engine::Cpu, 1, &mut |step| {
@@ -103,6 +115,37 @@ pub fn function(function: &Function, inputs: &[(&str, Tensor)]) -> Result<(), St
         bits(&a, &b).map_err(|e| format!("the state `{name}` depends on the number of threads: {e}"))?;
     }
     Ok(())
+}
+
+/// Runs one function with the arithmetic of a chip on one thread and on two, on the plan and step by step: the bits are the
+/// same.
+///
+/// # Errors
+///
+/// What differs.
+pub fn on_chip(function: &Function, inputs: &[(&str, Tensor)], chip: Chip) -> Result<(), String> {
+    let run = |threads, planned: bool| {
+        let options = Options { threads, memory: 1 << 28, turns: 100, numerics: Numerics::Chip(chip) };
+        let model = device::load(function, Engine::Cpu, &options)?;
+        let states = model.new_states()?;
+        match planned {
+            true => model.run(inputs, &states),
+            false => model.run_observed(inputs, &states, &mut |_| {}),
+        }
+    };
+    let code = |e: device::Error| e.diagnostic().code.name;
+    let (one, two) = (run(1, true).map_err(code), run(2, false).map_err(code));
+    match (&one, &two) {
+        (Ok(one), Ok(two)) => one.iter().zip(two).try_for_each(|((name, a), (_, b))| {
+            bits(a, b).map_err(|e| format!("`{name}` depends on how it runs as on {chip}: {e}"))
+        }),
+        (Err(one), Err(two)) if one == two => Ok(()),
+        (one, two) => Err(format!(
+            "on {chip}: {:?} on the plan, {:?} step by step",
+            one.as_ref().err(),
+            two.as_ref().err()
+        )),
+    }
 }
 
 /// Compares the bits of two values.

@@ -269,3 +269,61 @@ mod arm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{self, Kernel, Simd};
+
+    /// The sums of terms with columns of as many factors as a vector has.
+    struct Sums<'a> {
+        terms: &'a [Term],
+        factors: &'a [f32],
+        sums: &'a mut [i32],
+    }
+
+    impl Kernel for Sums<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            let columns = self.sums.len();
+            for at in (0..columns).step_by(S::SUMS) {
+                let mut sums = simd.sums(0);
+                for (term, row) in self.terms.iter().zip(self.factors.chunks_exact(columns)) {
+                    sums = simd.accumulate(sums, term, simd.factors(&row[at..]));
+                }
+                simd.store_sums(&mut self.sums[at..], sums);
+            }
+        }
+    }
+
+    /// Factors of all exponents, normal and not, whose products fit into a sum.
+    #[test]
+    fn all_instructions_give_the_same_sums() {
+        let half = |i: u32, spread: u32| {
+            let bits = i.wrapping_mul(2_654_435_761) >> 7;
+            f16::from_bits(((bits & 0x83ff) | (((bits >> 16) % spread) << 10)) as u16)
+        };
+        let (inputs, columns) = (400, 32);
+        let terms: Vec<Term> = (0..inputs).map(|i| Term::of(half(i, 17))).collect();
+        let factors: Vec<f32> = (0..inputs * columns).map(|i| decode(half(i + 9999, 15))).collect();
+        let exact = |column: usize| {
+            let column = factors[column..].iter().step_by(columns as usize);
+            terms.iter().zip(column).map(|(term, &w)| term.times(w)).sum::<i64>()
+        };
+        let exact: Vec<i32> = (0..columns as usize).map(|c| exact(c) as i32).collect();
+        let check = |run: &dyn Fn(Sums<'_>), what: &str| {
+            let mut sums = vec![7; columns as usize];
+            run(Sums { terms: &terms, factors: &factors, sums: &mut sums });
+            assert_eq!(sums, exact, "{what}");
+        };
+        check(&|sums| sums.run(simd::Portable), "portable");
+        check(&|sums| simd::dispatch(sums), "the best instructions");
+        #[cfg(target_arch = "x86_64")]
+        if simd::x86::Avx2::detected() {
+            // SAFETY: the processor has the features of `avx2`.
+            check(&|sums| unsafe { simd::x86::avx2(sums) }, "AVX2");
+        }
+    }
+}

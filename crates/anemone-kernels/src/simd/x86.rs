@@ -33,7 +33,7 @@ pub(crate) struct Avx2(());
 pub(crate) struct Avx512(());
 
 impl Avx2 {
-    pub(super) fn detected() -> bool {
+    pub(crate) fn detected() -> bool {
         is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
@@ -41,7 +41,7 @@ impl Avx2 {
 }
 
 impl Avx512 {
-    pub(super) fn detected() -> bool {
+    pub(crate) fn detected() -> bool {
         is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
@@ -51,7 +51,7 @@ impl Avx512 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn avx2<K: Kernel>(kernel: K) -> K::Output {
+pub(crate) fn avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2(()))
 }
 
