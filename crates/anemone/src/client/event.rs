@@ -36,6 +36,25 @@ use crate::surface::frameworks;
 /// event.signal(1)
 /// # }
 /// ```
+///
+/// It has a port, by which it can be found again as long as it is there:
+///
+/// ```
+/// use anemone::{Chip, Client, SharedEvent};
+/// use std::time::Duration;
+/// let client = Client::software(Chip::M4);
+/// let event = SharedEvent::on(&client)?;
+/// let same = SharedEvent::from_port_on(&client, event.port())?;
+/// let (reached, waited) = same.time_wait(1, Duration::from_millis(1));
+/// assert!(!reached && waited >= Duration::from_millis(1));
+/// same.signal(1)?;
+/// assert!(event.time_wait(1, Duration::ZERO).0);
+/// let port = event.port();
+/// same.close();
+/// event.close();
+/// assert!(SharedEvent::from_port_on(&client, port).is_err() && SharedEvent::from_port(0).is_err());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedEvent(pub(super) Kind);
 

@@ -51,6 +51,22 @@ impl Request {
     /// Until its end nobody can lock its surfaces, but further evaluations with events may use them: the events keep them
     /// in order. When the events are signalled the surfaces are free. The events of an evaluation that fails do not come.
     ///
+    /// ```
+    /// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+    ///
+    /// use anemone::{Chip, Client, CompileOptions, ModelType, SharedEvent};
+    /// use std::time::Duration;
+    /// let client = Client::software(Chip::M4);
+    /// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+    /// let mut request = client.compile(options)?.new_request()?;
+    /// let (go, done) = (SharedEvent::on(&client)?, SharedEvent::on(&client)?);
+    /// request.run_with_events(&[(&go, 1)], &[(&done, 1)], Default::default())?;
+    /// go.signal(1)?;
+    /// assert!(done.wait(1, Duration::from_secs(60)));
+    /// request.finish(Duration::from_secs(60))?;
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::SharedEventRequiresPackage`] for a model of MIL text; [`Error::Invalid`] when the evaluation would wait
@@ -177,6 +193,39 @@ impl Model {
     /// let done = SharedEvent::on(&client)?;
     /// model.eval_with_signal_event(done.port(), 1, SharedEventEvalOptions::default())?;
     /// assert!(done.wait(1, Duration::from_secs(60)));
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
+    /// ```
+    /// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+    ///
+    /// use anemone::{Chip, Client, CompileOptions, ModelType, SharedEvent, SharedEventEvalOptions};
+    /// use std::time::Duration;
+    /// let client = Client::software(Chip::M4);
+    /// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+    /// let mut model = client.compile(options)?;
+    /// let (go, done, how) = (SharedEvent::on(&client)?, SharedEvent::on(&client)?, SharedEventEvalOptions::default());
+    /// let long = Duration::from_secs(60);
+    /// // By the port of an event, and by the event.
+    /// model.eval_with_signal_event(done.port(), 1, how)?;
+    /// assert!(done.wait(1, long));
+    /// model.finish(long)?;
+    /// model.eval_with_signal(&done, 2, how)?;
+    /// model.finish(long)?;
+    /// // Begins when `go` has come, and then signals.
+    /// model.eval_bidirectional(go.port(), 1, done.port(), 3, how)?;
+    /// assert!(!done.wait(3, Duration::ZERO));
+    /// go.signal(1)?;
+    /// assert!(done.wait(3, long));
+    /// model.finish(long)?;
+    /// model.eval_bidirectional_events(&go, 1, &done, 4, how)?;
+    /// model.finish(long)?;
+    /// // Begins when an event has come that is there already.
+    /// model.eval_with_wait_event(done.port(), 4, how)?;
+    /// model.finish(long)?;
+    /// model.eval_with_wait(&done, 4, how)?;
+    /// model.finish(long)?;
+    /// assert_eq!(done.signaled_value(), 4);
     /// # Ok::<(), anemone::Error>(())
     /// ```
     ///

@@ -24,6 +24,20 @@ use crate::surface::{Surface, frameworks};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// What it has of events and surfaces is what any binding of Metal takes:
+///
+/// ```
+/// use anemone::{MetalDevice, SharedEvent, Surface};
+/// if let Ok(device) = MetalDevice::open() {
+///     let event = device.metal_shared_event(&SharedEvent::new()?)?;
+///     event.signal(1)?;
+///     let buffer = device.buffer(&Surface::new(4096)?)?; // the same memory, as an `MTLBuffer`
+///     assert!(!device.as_apple().as_ptr().is_null() && !buffer.as_ptr().is_null());
+///     device.close();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetalDevice(anemone_apple::MetalDevice);
 

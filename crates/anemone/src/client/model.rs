@@ -29,6 +29,72 @@ use crate::types::Element;
 /// assert_eq!(model.input_layout(0)?.row_stride, 64);
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// What it takes and gives is described, and can be written and read in part, as fp16, and as bytes with the padding of
+/// its rows. Here it is two channels of one row of four numbers:
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+///
+/// let mut model = model()?;
+/// assert_eq!((model.num_inputs(), model.num_outputs(), model.raw_perf_stats_mask()), (1, 1, 0));
+/// assert_eq!((model.input_channels(0)?, model.output_channels("y")?, model.spatial("x")?), (2, 2, 4));
+/// assert_eq!(model.output_layout(0)?.row_stride, 64);
+/// model.write_input_fp16(0, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])?;
+/// model.write_input_fp16_channels(0, 1, &[-1.0; 4])?; // from the second channel on
+/// model.eval_within(std::time::Duration::from_secs(60))?;
+/// let (mut all, mut second) = ([0.0; 8], [9.0; 4]);
+/// model.read_output_fp16(0, &mut all)?;
+/// model.read_output_fp16_channels(0, 1, &mut second)?;
+/// assert_eq!((all, second), ([1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0], [0.0; 4]));
+///
+/// // Bytes, with padding: each row takes 64.
+/// model.write_input(0, &[0; 128])?;
+/// model.with_locked_input("x", |bytes| bytes[64..66].copy_from_slice(&0x3c00u16.to_le_bytes()))?;
+/// model.eval()?;
+/// assert_eq!(model.with_locked_output("y", |bytes| (bytes[0], bytes[65]))?, (0, 0x3c));
+/// // Columns 0 to 1 of channel 1 become column 2 of channel 0 of the input.
+/// model.copy_output_range_to_input("y", 1..2, 0..1, &model, "x", (0, 2))?;
+/// model.eval()?;
+/// model.read_output_fp16("y", &mut all)?;
+/// assert_eq!(all, [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
+///
+/// Its surfaces can be bound to other requests of it, and evaluations can end elsewhere:
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+///
+/// let mut model = model()?;
+/// assert_eq!(model.input_surfaces()[0], *model.input_surface("x")?);
+/// assert_eq!(model.output_surfaces()[0], *model.output_surface(0)?);
+/// let other = anemone::Surface::for_layout(&model.output_layout(0)?)?;
+/// let mut request = model.bind(&[model.input_surface(0)?], &[&other])?;
+/// model.request_mut().write_input_f32(0, &[2.0; 8])?;
+/// request.run()?; // the same input, and an output of its own
+/// assert_eq!(other.try_read(|halves| halves[0])?, 0x4000);
+///
+/// let (tell, told) = std::sync::mpsc::channel();
+/// model.eval_async_with_callback(move |result| tell.send(result).unwrap());
+/// told.recv().unwrap()?;
+/// let mut y = [0.0; 8];
+/// model.request().read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [2.0; 8]);
+/// # drop(request);
+/// model.close(); // as dropping it does
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model {
     request: Request,

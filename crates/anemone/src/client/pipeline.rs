@@ -45,6 +45,28 @@ use crate::error::Error;
 /// assert_eq!((pipeline.counter(), results.len()), (4, 3));
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// The other way round: the CPU works, and then the engine.
+///
+/// ```
+/// # let package_path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage").into();
+///
+/// use anemone::{Chip, Client, CompileOptions, ModelType, Pipeline};
+/// let client = Client::software(Chip::M4);
+/// let options = CompileOptions { model_type: ModelType::Package, package_path, ..Default::default() };
+/// let mut model = client.compile(options)?;
+/// let long = std::time::Duration::from_secs(60);
+/// let mut pipeline = Pipeline::on(&client)?;
+/// assert!(pipeline.metal().is_none() && pipeline.events_of_metal().is_none(), "there is a GPU on a Mac only");
+/// pipeline.ane_to_metal(&mut model)?; // turn 1 of the engine
+/// assert!(pipeline.ane_event().wait(1, long));
+/// pipeline.host_stage(1, long, || ())?; // turn 1 of the other stage
+/// pipeline.wait_on_ane(&mut model)?; // runs once more, after that
+/// model.finish(long)?;
+/// assert_eq!((pipeline.metal_event().signaled_value(), pipeline.counter()), (1, 1));
+/// pipeline.close();
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pipeline {
     ane: SharedEvent,

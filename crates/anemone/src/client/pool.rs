@@ -41,6 +41,28 @@ const MAX_DEPTH: usize = 127;
 /// });
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// Who does not want to wait says so; a pool that is closed lends nothing more:
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+///
+/// use anemone::{Error, RequestPool};
+/// use std::time::Duration;
+/// let pool = RequestPool::new(&model()?, 1)?;
+/// let taken = pool.acquire()?;
+/// assert_eq!((pool.depth(), pool.try_acquire()?.is_none()), (1, true));
+/// assert!(matches!(pool.acquire_within(Duration::ZERO), Err(Error::TimedOut { .. })));
+/// taken.release();
+/// pool.close();
+/// assert!(pool.acquire().is_err());
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RequestPool(Arc<Shared>);
 
@@ -193,6 +215,32 @@ impl Shared {
 /// request.read_output_f32("y", &mut y)?;
 /// assert_eq!(y, [0.0, 0.0, 1.0, 2.0]);
 /// request.release();
+/// # Ok::<(), anemone::Error>(())
+/// ```
+///
+/// Its inputs are written in all the ways of a [`Request`]:
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+///
+/// use anemone::RequestPool;
+/// let pool = RequestPool::new(&model()?, 1)?;
+/// let mut request = pool.acquire()?;
+/// request.write_input(0, &[0; 128])?; // bytes, with the padding of two rows
+/// request.write_input_fp16(0, &[1.0; 8])?;
+/// request.write_input_fp16_channels(0, 1, &[-1.0; 4])?;
+/// request.eval_within(std::time::Duration::from_secs(60))?;
+/// let (tell, told) = std::sync::mpsc::channel();
+/// request.eval_async_with_callback(move |result| tell.send(result).unwrap());
+/// told.recv().unwrap()?;
+/// let mut y = [9.0; 8];
+/// request.read_output_f32(0, &mut y)?;
+/// assert_eq!(y, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
 /// # Ok::<(), anemone::Error>(())
 /// ```
 #[derive(Debug)]

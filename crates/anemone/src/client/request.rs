@@ -37,6 +37,42 @@ use crate::types::Element;
 /// assert_eq!((y, request.inputs()[0].name.as_str()), ([1.0; 4], "x"));
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// It is written and read in all the ways of a [`Model`](crate::Model), and run in several:
+///
+/// ```
+/// # fn model() -> Result<anemone::Model, anemone::Error> {
+/// #   let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// #   let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// #   anemone::Client::software(anemone::Chip::M4).compile(options)
+/// # }
+///
+/// use std::time::Duration;
+/// let model = model()?;
+/// let mut request = model.new_request()?;
+/// assert_ne!(request.input_surfaces()[0], request.output_surfaces()[0]);
+/// request.write_input(0, &[0; 128])?; // bytes, with the padding of two rows
+/// request.write_input_fp16(0, &[1.0; 8])?;
+/// request.write_input_fp16_channels(0, 1, &[-2.0; 4])?;
+/// request.with_locked_input(0, |bytes| bytes[..2].copy_from_slice(&0x4000u16.to_le_bytes()))?;
+/// // On the software engine these are alike; on the hardware they go past the system's daemon, at real-time priority, or
+/// // below the system's model.
+/// request.run_direct()?;
+/// request.run_real_time()?;
+/// request.run_program()?;
+/// request.run_within(Duration::from_secs(60))?;
+/// let (mut y, mut second) = ([0.0; 8], [9.0; 4]);
+/// request.read_output_fp16(0, &mut y)?;
+/// request.read_output_fp16_channels(0, 1, &mut second)?;
+/// assert_eq!((y, second), ([2.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], [0.0; 4]));
+/// assert_eq!(request.with_locked_output(0, |bytes| bytes[3])?, 0x3c);
+/// let (tell, told) = std::sync::mpsc::channel();
+/// request.start_then(move |result| tell.send(result).unwrap());
+/// told.recv().unwrap()?;
+/// request.copy_output_range_to_input(0, 0..1, 0..4, &model.new_request()?, 0, (1, 0))?; // the first channel, elsewhere the second
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Request {
     loaded: Loaded,

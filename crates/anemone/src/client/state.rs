@@ -43,6 +43,27 @@ use crate::types::{Element, Tensor};
 /// sequence.eval()
 /// # }
 /// ```
+///
+/// Inputs and outputs are written and read in all the ways of a [`Model`]:
+///
+/// ```
+/// use anemone::{Chip, Client, StateHandle, mil::generate};
+/// let built = generate::update_state("cache", [1, 2, 1, 2])?;
+/// let client = Client::software(Chip::M4);
+/// let model = client.compile_program(&built.program, &built.weights, &Default::default())?;
+/// let mut sequence = StateHandle::new(&model, 8)?;
+/// sequence.write_input("value", &[0; 128])?; // bytes, with the padding of two rows
+/// sequence.write_input_fp16("value", &[1.0, 2.0, 3.0, 4.0])?;
+/// sequence.write_input_fp16_channels("value", 1, &[5.0, 6.0])?;
+/// sequence.eval()?;
+/// let (mut y, mut second) = ([0.0; 4], [0.0; 2]);
+/// sequence.read_output_fp16("y", &mut y)?;
+/// sequence.read_output_fp16_channels("y", 1, &mut second)?;
+/// assert_eq!((y, second, sequence.max_seq()), ([1.0, 2.0, 5.0, 6.0], [5.0, 6.0], 8));
+/// assert_eq!(sequence.model().num_inputs(), 1);
+/// sequence.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct StateHandle<'m> {
     model: &'m Model,

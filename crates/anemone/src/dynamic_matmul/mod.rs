@@ -78,6 +78,35 @@ pub struct EvalStats {
 /// ```
 ///
 /// Evaluations that write into memory of the caller's allocate nothing on this side of the engine.
+///
+/// Whole products, the time of the engine, and what was written:
+///
+/// ```
+/// use anemone::{Chip, Client, dynamic_matmul::{DynamicMatmul, Options}};
+/// let client = Client::software(Chip::M4);
+/// let mut product = DynamicMatmul::new(&client, 1, 2, 2, Options::default())?;
+/// let mut y = [0.0; 2];
+/// product.eval_into(&mut y, &[1.0, 2.0], &[1.0, 0.0, 0.0, 10.0])?;
+/// assert_eq!(y, [1.0, 20.0]);
+/// let before = product.bytes_written();
+/// product.eval_cf_io_into(&mut y, &[3.0, 4.0])?; // the weights stay, and x is a column for each row
+/// assert_eq!((y, product.bytes_written() - before), ([3.0, 40.0], 4));
+/// let nanoseconds = product.eval_cf_hw(&[3.0, 4.0])?;
+/// assert!(nanoseconds > 0 && product.eval_cf_io_into_hw(&mut y, &[3.0, 4.0])? > 0);
+/// assert!(product.eval_one_hot_io_into_hw(&mut y, &[1])? > 0);
+/// assert_eq!(y, [0.0, 10.0]); // the second row of the weights
+/// // What comes out goes on to the input of another program, without a copy in f32.
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 1]> x) {
+///     tensor<fp16, [1, 2, 1, 1]> y = relu(x = x); } -> (y); }";
+/// let next = client.compile(anemone::CompileOptions { mil_text: text.into(), ..Default::default() })?;
+/// let mut request = next.new_request()?;
+/// product.copy_output_to_input(&mut request, "x", 0)?;
+/// request.run()?;
+/// request.read_output_f32("y", &mut y)?;
+/// assert_eq!(y, [0.0, 10.0]);
+/// product.close();
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DynamicMatmul {
     batch: usize,

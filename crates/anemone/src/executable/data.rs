@@ -27,6 +27,31 @@ use crate::types::{DType, Element};
 /// assert_eq!(*data.read_f32(), [-1.0, 2.0, 3.0, 4.0, 0.5, -6.0]);
 /// assert_eq!(data.surface().size(), 2 * 64); // rows of 64 bytes
 /// ```
+///
+/// Each call that may panic has a twin that gives an error, and there are calls for other elements and for parts:
+///
+/// ```
+/// use anemone::{Error, Shape, TensorData, types::f16};
+/// let shape = Shape::spatial(2, 1, 3);
+/// let data = TensorData::try_with_f32(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], shape)?;
+/// data.try_write_f32_at(0, -1.0)?;
+/// data.try_write_f32_sparse(&[1, 5], &[-2.0, -6.0])?;
+/// assert!(matches!(data.try_write_f32_at(6, 0.0), Err(Error::Invalid(_) | Error::Length { .. })));
+/// data.try_as_f32_slice_mut()?[2] = -3.0;
+/// assert_eq!(data.try_as_f32_slice()?[..3], [-1.0, -2.0, -3.0]);
+/// let mut halves = [f16::ZERO; 6];
+/// data.read_elements(&mut halves)?;
+/// let other = TensorData::try_new(shape)?;
+/// other.write_elements(&halves)?;
+/// // The second channel of the one becomes the first of the other.
+/// other.copy_channels_from(0, &data, 1..2)?;
+/// assert_eq!(*other.try_read_f32()?, [4.0, 5.0, -6.0, 4.0, 5.0, -6.0]);
+/// // Another tensor on the same memory.
+/// let same = TensorData::from_surface(other.surface().clone(), shape)?;
+/// same.write_f32_at(0, 0.5);
+/// assert_eq!((other.read_f32()[0], other.layout().row_stride), (0.5, 64));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct TensorData {
     port: Port,
     shape: Shape,

@@ -39,6 +39,23 @@ use crate::surface::{Port, Surface};
 ///
 /// A run ends before its call does, and nothing else can be left behind: what is locked cannot be run on, and what runs
 /// cannot be locked. [`Error::Surface`] says so in both cases.
+///
+/// It makes the tensors that it takes and gives, and runs in several ways:
+///
+/// ```
+/// use anemone::{Graph, QualityOfService, Shape};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(1, 1, 64));
+/// g.relu(x);
+/// let exe = g.compile(QualityOfService::Default)?;
+/// assert_eq!((exe.inputs()[0].name.as_str(), exe.outputs()[0].shape.as_slice()), ("input_0", &[1, 1, 1, 64][..]));
+/// let (x, y) = (exe.new_input("input_0")?, exe.new_output(0)?);
+/// x.copy_from_f32(&[2.0; 64]);
+/// exe.run_cached_direct(&[&x], &[&y])?; // past the system's daemon, where there is one
+/// let nanoseconds = exe.run_cached_with_stats(&[&x], &[&y])?;
+/// assert!(nanoseconds > 0 && *y.read_f32() == [2.0; 64]);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Executable {
     client: Client,

@@ -46,6 +46,7 @@ mod build;
 mod call;
 mod compressed;
 mod constants;
+pub mod families;
 mod handle;
 mod named;
 #[rustfmt::skip]

@@ -21,6 +21,20 @@ use crate::error::Error;
 /// assert_eq!(executor.stats().compiles, 1);
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// Weights that are there are used again, by numbers and by one-hot activations:
+///
+/// ```
+/// use anemone::{Chip, Client, linear::{DynamicExecutor, Options}};
+/// let executor = DynamicExecutor::new(&Client::software(Chip::M4), Options::default())?;
+/// let (mut y, weights) = ([0.0; 2], [1.0, 0.0, 0.0, 10.0]); // [inputs, outputs]
+/// executor.linear_io_into_with_stats(&mut y, &[1.0, 2.0], &weights, 1, 2, 2)?;
+/// assert_eq!(y, [1.0, 20.0]);
+/// executor.linear_one_hot_io_into_with_stats(&mut y, &[1], 1, 2, 2)?;
+/// assert_eq!(y, [0.0, 10.0]);
+/// executor.close();
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DynamicExecutor(Programs<Shape, DynamicMatmul>);
 

@@ -36,6 +36,17 @@ pub fn row_stride_for(width: usize, elem_size: usize) -> usize {
 /// assert_eq!(layout.offset(2, 1, 4), 2 * 128 + 64 + 8);
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// Elements can be counted without padding:
+///
+/// ```
+/// use anemone::TensorLayout;
+/// let rows = TensorLayout::new(3, 2, 5, 2)?; // 3 channels of 2 rows of 5 elements of 2 bytes
+/// assert_eq!((rows.channel_elements(), rows.is_dense(), rows.is_valid()), (10, false, true));
+/// assert_eq!(rows.offset_of(10), rows.plane_stride); // the first of the second channel
+/// assert!(TensorLayout::new(1, 1, 32, 2)?.is_dense(), "rows of 64 bytes have no padding");
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorLayout {
     /// How many planes there are.

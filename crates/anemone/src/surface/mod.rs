@@ -30,6 +30,22 @@ use crate::types::DType;
 /// assert_eq!(surface.read(|numbers| (numbers.len(), numbers[0])), (128, 0x3c00));
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// Guards hold the lock for longer than a call; who cannot have it gets an error:
+///
+/// ```
+/// use anemone::{Surface, TensorLayout};
+/// let surface = Surface::for_layout(&TensorLayout::new(2, 1, 3, 2)?)?;
+/// assert_eq!((surface.size(), surface.id() != 0), (128, true));
+/// let mut bytes = surface.lock_mut()?;
+/// bytes[0] = 7;
+/// assert!(surface.lock().is_err() && surface.try_read(|_| ()).is_err(), "somebody writes");
+/// drop(bytes);
+/// surface.try_write(|halves| halves[1] = 9)?;
+/// let bytes = surface.lock()?;
+/// assert_eq!((bytes[0], bytes[2], surface.as_apple().size()), (7, 9, 128));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Surface(anemone_apple::Surface);
 
