@@ -1,4 +1,7 @@
-//! `cargo xtask api`: the public items of the libraries, compared with those that are recorded.
+//! `cargo xtask api`: the public items of the libraries, compared with those that are recorded, and with the examples of
+//! their documentation.
+
+mod examples;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,6 +11,9 @@ use crate::{Stop, nightly, tools};
 /// The libraries, with the features that they are looked at with.
 const LIBRARIES: [(&str, &[&str]); 3] =
     [("anemone", &["--all-features"]), ("anemone-apple", &[]), ("anemone-kernels", &[])];
+
+/// The libraries all of whose public items are shown by examples.
+const SHOWN: [&str; 2] = ["anemone", "anemone-kernels"];
 
 /// Compares, or writes; false when something is gone that is recorded.
 pub(crate) fn run(write: bool) -> Result<bool, Stop> {
@@ -33,6 +39,13 @@ pub(crate) fn run(write: bool) -> Result<bool, Stop> {
             new.len()
         );
         good &= gone.is_empty();
+    }
+    for name in SHOWN {
+        let folder = tools::root().join("crates").join(name);
+        let recorded = std::fs::read_to_string(folder.join("api.txt")).map_err(|e| format!("{name}: {e}"))?;
+        for item in examples::missing(&folder, &recorded)? {
+            println!("no example shows {item}");
+        }
     }
     if !good {
         println!("who uses these items has to change: `cargo xtask api --write` records that it is meant");

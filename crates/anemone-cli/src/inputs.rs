@@ -1,6 +1,7 @@
 //! The inputs of a run: from files, or from a seed.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anemone::bundle::FeatureKind;
 use anemone::mil::Value;
@@ -11,6 +12,7 @@ use anemone::verify::Function;
 use crate::failure::Failure;
 use crate::model::Model;
 use crate::npy;
+use crate::terminal::Terminal;
 
 /// The most elements of an input that are made from a seed: hostile programs ask for more.
 const MAX_SEEDED: u64 = 1 << 28;
@@ -30,6 +32,72 @@ impl std::str::FromStr for NamedFile {
                 Ok(Self { name: name.to_string(), file: PathBuf::from(file) })
             }
             _ => Err("it is not of the form NAME=FILE.npy".into()),
+        }
+    }
+}
+
+/// What is run, and on what.
+#[derive(clap::Args)]
+pub(crate) struct RunArgs {
+    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// The function [default: the model's default, `main`, or the first]
+    #[arg(short, long, value_name = "FUNCTION")]
+    pub(crate) function: Option<String>,
+    /// An input; those that are not given are seeded random
+    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
+    inputs: Vec<NamedFile>,
+    /// The seed of the inputs that are not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+impl RunArgs {
+    /// Every input of a function: from its file, or made from the seed.
+    pub(crate) fn gather(&self, model: &Model, function: &Function) -> Result<Vec<Input>, Failure> {
+        gather(model, function, &self.inputs, self.seed)
+    }
+}
+
+/// How often a run is timed.
+#[derive(clap::Args)]
+pub(crate) struct TimedArgs {
+    /// How many runs to time [default: as many as take a second, at least 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    iters: Option<u32>,
+}
+
+impl TimedArgs {
+    /// Calls `once` a few times, and then as often as is asked for, or for a second: what it gives then.
+    pub(crate) fn repeat<T, E>(
+        &self,
+        terminal: &mut Terminal,
+        mut once: impl FnMut() -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        const WHOLE: Duration = Duration::from_secs(1);
+        const FEWEST: usize = 5;
+        const MOST: usize = 100_000;
+        let progress = terminal.progress("timing", self.iters.map(u64::from));
+        // The caches, the clock of the processor and the threads need a few runs to be as they stay.
+        let start = Instant::now();
+        for _ in 0..3 {
+            once()?;
+            if start.elapsed() > WHOLE / 4 {
+                break;
+            }
+        }
+        let (mut all, start) = (Vec::new(), Instant::now());
+        loop {
+            let done = match self.iters {
+                Some(n) => all.len() >= n as usize,
+                None => all.len() >= MOST || (all.len() >= FEWEST && start.elapsed() >= WHOLE),
+            };
+            if done {
+                return Ok(all);
+            }
+            all.push(once()?);
+            progress.step();
         }
     }
 }

@@ -1,4 +1,13 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
+//!
+//! ```
+//! use anemone_kernels::attention::{Attention, attention};
+//! // The key that is like the query has nearly all of the weight.
+//! let sizes = Attention { batch: 1, queries: 1, keys: 2, embedding: 1, width: 1 };
+//! let mut y = [0.0f32];
+//! attention(1, &mut y, &[10.0], &[-10.0, 10.0], &[1.0, 2.0], None, 1.0, &sizes);
+//! assert_eq!(y, [2.0]);
+//! ```
 
 use crate::finish;
 use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
@@ -9,6 +18,13 @@ use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_w
 use crate::{Float, scratch};
 
 /// The sizes of an attention. All batches lie one behind the other, row-major.
+///
+/// ```
+/// use anemone_kernels::attention::Attention;
+/// // Eight heads, of which each looks from one query at a cache of 128.
+/// let decode = Attention { batch: 8, queries: 1, keys: 128, embedding: 64, width: 64 };
+/// assert_eq!(decode.batch * decode.keys * decode.embedding, 65536);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention {
     /// How many there are: batches and heads.
@@ -24,6 +40,15 @@ pub struct Attention {
 }
 
 /// What is added to the scores.
+///
+/// ```
+/// use anemone_kernels::attention::{Attention, Mask, attention};
+/// let sizes = Attention { batch: 1, queries: 1, keys: 2, embedding: 1, width: 1 };
+/// let mask = Mask { numbers: &[0.0, f32::NEG_INFINITY], starts: &[0] }; // the second key is hidden
+/// let mut y = [0.0f32];
+/// attention(1, &mut y, &[0.0], &[1.0, 2.0], &[10.0, 20.0], Some(mask), 1.0, &sizes);
+/// assert_eq!(y, [10.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Mask<'a> {
     /// The numbers.

@@ -1,4 +1,13 @@
 //! Functions of two elements, with broadcasting.
+//!
+//! ```
+//! use anemone_kernels::binary::{Binary, Operand, binary};
+//! // Each row of x, times a number of y.
+//! let (x, y) = (Operand { data: &[1.0f32, 2.0, 3.0, 4.0], strides: &[2, 1] }, Operand { data: &[2.0, 10.0], strides: &[1, 0] });
+//! let mut z = [0.0; 4];
+//! binary(1, &mut z, &[2, 2], x, y, Binary::Mul, &[]);
+//! assert_eq!(z, [2.0, 4.0, 30.0, 40.0]);
+//! ```
 
 use smallvec::SmallVec;
 
@@ -8,6 +17,14 @@ use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 
 /// A function of two elements. Each is rounded once.
+///
+/// ```
+/// use anemone_kernels::binary::{Binary, Operand, binary};
+/// let row = |data| Operand { data, strides: &[1] };
+/// let mut z = [0.0f32];
+/// binary(1, &mut z, &[1], row(&[2.0]), row(&[3.0]), Binary::Pow, &[]);
+/// assert_eq!(z, [8.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// `x + y`.
@@ -27,6 +44,14 @@ pub enum Binary {
 }
 
 /// A comparison of two elements. All but [`Comparison::NotEqual`] are false for NaNs.
+///
+/// ```
+/// use anemone_kernels::binary::{Comparison, Operand, compare};
+/// let row = |data| Operand { data, strides: &[1] };
+/// let mut z = [0; 2];
+/// compare(1, &mut z, &[2], row(&[1.0f32, f32::NAN]), row(&[2.0, 2.0]), Comparison::Less);
+/// assert_eq!(z, [1, 0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// `x = y`.
@@ -57,6 +82,15 @@ pub(crate) fn minimum(x: f32, y: f32) -> f32 {
 
 /// An operand: its elements, and how far apart neighbours along each dimension of the result lie in it. A stride of 0
 /// repeats an element.
+///
+/// ```
+/// use anemone_kernels::binary::{Binary, Operand, binary};
+/// // One number beside three: its stride is 0.
+/// let (x, y) = (Operand { data: &[1.0f32, 2.0, 3.0], strides: &[1] }, Operand { data: &[10.0], strides: &[0] });
+/// let mut z = [0.0; 3];
+/// binary(1, &mut z, &[3], x, y, Binary::Sub, &[]);
+/// assert_eq!(z, [-9.0, -8.0, -7.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a, T> {
     /// The elements.

@@ -3,6 +3,16 @@
 //! Tensors are `[batch, channels, depth, height, width]`, weights `[out, in / groups, kernel]` (those of a transposed
 //! convolution `[in, out / groups, kernel]`). Sums are carried in `f32` and rounded once to the dtype of the result;
 //! how far one is from the exact sum is bounded by `n · 2^-24 · Σ|x·w|` for the `n` products that it adds.
+//!
+//! ```
+//! use anemone_kernels::{Window, conv::{Conv, conv}, finish::Finish};
+//! // A line of three, and a kernel of two: differences of neighbours.
+//! let window = Window::new([1, 1, 3], [1, 1, 2], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
+//! let sizes = Conv { window, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
+//! let mut y = [0.0f32; 2];
+//! conv(1, &mut y, &[1.0, 4.0, 9.0], &[-1.0f32, 1.0], Finish::default(), &sizes);
+//! assert_eq!(y, [3.0, 5.0]);
+//! ```
 
 mod plane;
 mod tiles;
@@ -20,6 +30,14 @@ use crate::threads::{Shared, parallel_for};
 use crate::{Float, Window, scratch};
 
 /// What is convolved: the window and the channels.
+///
+/// ```
+/// use anemone_kernels::{Window, conv::Conv};
+/// // 3 by 3 over images of 8 by 8, with a border of 1 around: as many pixels come out.
+/// let window = Window::new([1, 8, 8], [1, 3, 3], [1; 3], [1; 3], [0, 1, 1], [0, 1, 1]).unwrap();
+/// let sizes = Conv { window, batch: 1, in_channels: 3, out_channels: 16, groups: 1 };
+/// assert_eq!((sizes.window.input_len(), sizes.window.output_len(), sizes.window.kernel_len()), (64, 64, 9));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
     /// How the kernel slides over the input. For a transposed convolution, how it slides in the convolution that is

@@ -1,4 +1,13 @@
 //! What becomes of sums before they are results.
+//!
+//! ```
+//! use anemone_kernels::finish::Stage;
+//! use anemone_kernels::math::{Unary, unary};
+//! // |x|, times the sigmoid of that: both in one walk.
+//! let mut y = [0.0f32; 1];
+//! unary(1, &mut y, &[-2.0], Unary::Abs, &[Stage::Gate(Unary::Sigmoid)]);
+//! assert!((y[0] - 2.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
+//! ```
 
 use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
@@ -8,6 +17,16 @@ use crate::{Float, scratch};
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
 /// would give.
+///
+/// ```
+/// use anemone_kernels::finish::Stage;
+/// use anemone_kernels::{binary::Binary, math::{Unary, unary}};
+/// // 1 - |x|, where 1 is the element of another tensor and the first argument.
+/// let stages = [Stage::Binary { f: Binary::Sub, other: &[1.0f32], swapped: true }];
+/// let mut y = [0.0];
+/// unary(1, &mut y, &[-3.0], Unary::Abs, &stages);
+/// assert_eq!(y, [-2.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Stage<'a, T> {
     /// A function of the result.
@@ -26,6 +45,16 @@ pub enum Stage<'a, T> {
 }
 
 /// What becomes of a sum: what is added to it, and the stages that it goes through after it was rounded.
+///
+/// ```
+/// use anemone_kernels::finish::{Finish, Stage};
+/// use anemone_kernels::{math::Unary, packed::{Packed, linear}};
+/// let (weights, stages) = (Packed::new(&[1.0f32, -1.0], 2), [Stage::Unary(Unary::Relu)]);
+/// let finish = Finish { bias: Some(&[0.5, 0.5]), stages: &stages };
+/// let mut y = [0.0f32; 2];
+/// linear(1, &mut y, &[2.0], &weights, finish);
+/// assert_eq!(y, [2.5, 0.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Finish<'a, T> {
     /// What is added: one number for each output.

@@ -100,6 +100,25 @@ mod sealed {
 /// f16::widen(&mut wide, &[f16::ONE, f16::NEG_ONE]);
 /// assert_eq!(wide, [1.0, -1.0]);
 /// ```
+///
+/// A kernel takes both kinds, and does nothing twice for the one that needs nothing:
+///
+/// ```
+/// use anemone_kernels::Float;
+/// use half::f16;
+/// fn mean<T: Float>(x: &[T]) -> T {
+///     let sum: f32 = match T::as_f32s(x) {
+///         Some(singles) => singles.iter().sum(),
+///         None => x.iter().map(|x| x.to_f32()).sum(),
+///     };
+///     T::from_f32(sum / x.len() as f32)
+/// }
+/// assert_eq!((mean(&[1.0f32, 3.0]), mean(&[f16::ONE, f16::ONE])), (2.0, f16::ONE));
+/// let (mut halves, mut singles) = ([f16::ZERO; 1], [0.0f32; 1]);
+/// f16::narrow(&mut halves, &[2049.0]); // to even
+/// assert_eq!(halves[0].to_f32(), 2048.0);
+/// assert!(f32::as_f32s_mut(&mut singles).is_some() && f16::as_f32s_mut(&mut halves).is_none());
+/// ```
 pub trait Float: bytemuck::Pod + Send + Sync + PartialOrd + std::fmt::Debug + sealed::Sealed {
     /// The value as `f32`, which is exact.
     fn to_f32(self) -> f32;

@@ -2,6 +2,15 @@
 //!
 //! Rounding is to nearest, ties to even; numbers from 65520 up become infinite; numbers below 2^-14 become
 //! subnormal, not zero. A NaN stays a NaN: it becomes quiet and keeps its sign and the top bits of its payload.
+//!
+//! ```
+//! use anemone_kernels::fp16;
+//! let mut halves = [0; 2];
+//! fp16::cast_f32_f16(&mut halves, &[1.0, 2049.0]); // of two equally near the even one
+//! let mut wide = [0.0; 2];
+//! fp16::cast_f16_f32(&mut wide, &halves);
+//! assert_eq!(wide, [1.0, 2048.0]);
+//! ```
 
 use half::f16;
 

@@ -6,6 +6,14 @@
 //! The columns of `B` are written out as panels, and rows of `A` that do not lie side by side as rows; what a number is
 //! summed in depends on the shape alone, so that every number of threads gives the same bits. What is written out lies
 //! in memory that is kept, and a product that is computed again allocates nothing.
+//!
+//! ```
+//! use anemone_kernels::gemm::{Bias, Matrix, gemm};
+//! let (a, b) = (Matrix::new(&[1.0f32, 2.0], 1, 2), Matrix::new(&[3.0f32, 4.0], 2, 1));
+//! let mut c = [0.0f32];
+//! gemm(1, &mut c, a, b, Bias::Columns(&[0.5]));
+//! assert_eq!(c, [11.5]);
+//! ```
 
 mod vectors;
 
@@ -25,6 +33,15 @@ pub(crate) use vectors::{dot_rows, sum_rows};
 /// let m = Matrix::new(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3);
 /// assert_eq!((m.rows(), m.columns()), (2, 3));
 /// assert_eq!(m.transposed().rows(), 3);
+/// ```
+///
+/// ```
+/// use anemone_kernels::gemm::{Bias, Matrix, gemm};
+/// // The second column of a matrix of 2 by 3, as a matrix of 2 by 1: rows lie 3 apart.
+/// let column = Matrix::strided(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0][1..], 2, 1, 3, 1);
+/// let mut c = [0.0f32];
+/// gemm(1, &mut c, Matrix::new(&[1.0f32, 10.0], 1, 2), column, Bias::None);
+/// assert_eq!(c, [52.0]);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a, T> {
@@ -100,6 +117,14 @@ impl<'a, T: Float> Matrix<'a, T> {
 }
 
 /// What is added to a product.
+///
+/// ```
+/// use anemone_kernels::gemm::{Bias, Matrix, gemm};
+/// let one = [1.0f32, 1.0];
+/// let mut c = [0.0f32; 4];
+/// gemm(1, &mut c, Matrix::new(&one, 2, 1), Matrix::new(&one, 1, 2), Bias::Rows(&[10.0, 20.0]));
+/// assert_eq!(c, [11.0, 11.0, 21.0, 21.0]);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Bias<'a> {
     /// Nothing.

@@ -1,4 +1,13 @@
 //! Images: samples between pixels, whose places were computed before.
+//!
+//! ```
+//! use anemone_kernels::image::{Tap, stretch};
+//! // A line of two pixels becomes one of three: the new one lies halfway.
+//! let taps = [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]].map(|weights| Tap { between: [0, 1], weights });
+//! let mut y = [0.0f32; 3];
+//! stretch(1, &mut y, &[2.0, 6.0], [1, 2, 1], &taps);
+//! assert_eq!(y, [2.0, 4.0, 6.0]);
+//! ```
 
 use crate::Float;
 use crate::threads::parallel_chunks;
@@ -7,6 +16,13 @@ use crate::threads::parallel_chunks;
 const TASK: usize = 1 << 14;
 
 /// A sample between two pixels of a line.
+///
+/// ```
+/// use anemone_kernels::image::Tap;
+/// // A quarter of the way from pixel 3 to pixel 4.
+/// let quarter = Tap { between: [3, 4], weights: [0.75, 0.25] };
+/// assert_eq!(quarter.weights[0] * 8.0 + quarter.weights[1] * 16.0, 10.0);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tap {
     /// The pixel before, and the one behind.

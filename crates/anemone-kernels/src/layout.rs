@@ -1,6 +1,14 @@
 //! Moving elements: transposes, slices, repetitions, joins and look-ups.
 //!
 //! These kernels do not look at values, so that they take elements of any plain type.
+//!
+//! ```
+//! use anemone_kernels::layout;
+//! // A matrix of 2 by 3, read column by column.
+//! let mut transposed = [0; 6];
+//! layout::copy(1, &mut transposed, &[3, 2], &[1, 2, 3, 4, 5, 6], 0, &[1, 3]);
+//! assert_eq!(transposed, [1, 4, 2, 5, 3, 6]);
+//! ```
 
 use bytemuck::Pod;
 use smallvec::SmallVec;

@@ -7,6 +7,14 @@
 //! [`silicon`] compute as the Neural Engine does. A
 //! kernel that takes a number of threads gives the same bits for every number: what is added in which order depends
 //! on shapes alone. Lengths that do not agree are a mistake of the caller, and a panic that says so.
+//!
+//! ```
+//! use anemone_kernels::math::{Unary, unary};
+//! use half::f16;
+//! let mut y = [f16::ZERO; 2];
+//! unary(1, &mut y, &[f16::NEG_ONE, f16::ONE], Unary::Abs, &[]); // on one thread, and nothing after it
+//! assert_eq!(y, [f16::ONE; 2]);
+//! ```
 
 pub mod attention;
 pub mod binary;

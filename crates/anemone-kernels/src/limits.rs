@@ -1,4 +1,9 @@
 //! What this machine can do at most: measured, so that kernels can be held against it.
+//!
+//! ```
+//! let operations = anemone_kernels::limits::operations(1);
+//! assert!(operations > 1e8, "in a second, on one thread");
+//! ```
 
 use std::time::Instant;
 
@@ -12,6 +17,11 @@ const TIMES: usize = 5;
 /// The most operations on single precision in a second: two for each multiplication with an addition, in registers.
 ///
 /// It takes about 20 ms.
+///
+/// ```
+/// let both = anemone_kernels::limits::operations(2);
+/// assert!(both > 1e8);
+/// ```
 pub fn operations(threads: usize) -> f64 {
     const ROUNDS: usize = 400_000;
     let once = || {
@@ -30,6 +40,11 @@ pub fn operations(threads: usize) -> f64 {
 /// The most bytes that are read from memory in a second, of so many bytes that no cache holds them: 256 MiB.
 ///
 /// It takes about 100 ms.
+///
+/// ```
+/// let bytes = anemone_kernels::limits::read(1);
+/// assert!(bytes > 1e8, "in a second");
+/// ```
 pub fn read(threads: usize) -> f64 {
     const BYTES: usize = 256 << 20;
     const TASK: usize = 1 << 20;

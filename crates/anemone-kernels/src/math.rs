@@ -5,6 +5,13 @@
 //! value, in units in the last place (ulp) of `f32`; results in fp16 are rounded once more.
 //!
 //! Infinities and NaNs give what the exact function gives; results below 2^-126 keep the digits that `f32` has.
+//!
+//! ```
+//! use anemone_kernels::math::{Unary, unary};
+//! let mut y = [0.0f32; 3];
+//! unary(1, &mut y, &[-1.0, 0.25, 4.0], Unary::Relu, &[]);
+//! assert_eq!(y, [0.0, 0.25, 4.0]);
+//! ```
 
 use crate::finish::{Finish, Stage};
 use crate::simd::{self, Kernel, Simd, fused};
@@ -12,6 +19,13 @@ use crate::threads::parallel_chunks;
 use crate::{Float, binary};
 
 /// A function of one element.
+///
+/// ```
+/// use anemone_kernels::math::{Unary, unary};
+/// let mut y = [0.0f32; 3];
+/// unary(1, &mut y, &[-9.0, 0.5, 9.0], Unary::Clip { low: -1.0, high: 1.0 }, &[]);
+/// assert_eq!(y, [-1.0, 0.5, 1.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Unary {
     /// The magnitude: exact.

@@ -1,4 +1,10 @@
 //! Bytes that tensors stand on: aligned buffers and mapped files.
+//!
+//! ```
+//! use anemone_kernels::memory::Buffer;
+//! let b = Buffer::copy_of(&[1, 2, 3]);
+//! assert_eq!((b.len(), b.is_empty(), b.bytes()), (3, false, &[1, 2, 3][..]));
+//! ```
 
 use std::fs::File;
 use std::io;
@@ -124,6 +130,13 @@ impl std::fmt::Debug for Buffer {
 /// A file mapped into memory, to read.
 ///
 /// The pages are loaded when they are first read and belong to the page cache, so that weights are not copied.
+///
+/// ```
+/// use anemone_kernels::memory::Mapped;
+/// let file = Mapped::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").as_ref())?;
+/// assert!(file.starts_with(b"[package]"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Mapped(memmap2::Mmap);
 

@@ -2,6 +2,14 @@
 //!
 //! A tensor is seen as `[outer, length, inner]`: [`Lanes`] of `length` elements that lie `inner` apart. Sums are
 //! carried in `f64`, so that their error is far below the rounding of the result to `f32`.
+//!
+//! ```
+//! use anemone_kernels::norm::{Lanes, Reduction, reduce};
+//! // The means of the two columns of a matrix of 2 by 2.
+//! let mut means = [0.0f32; 2];
+//! reduce(1, &mut means, &[1.0, 2.0, 3.0, 6.0], Lanes::along(&[2, 2], 0..1), Reduction::Mean);
+//! assert_eq!(means, [2.0, 4.0]);
+//! ```
 
 use std::ops::Range;
 
@@ -12,6 +20,13 @@ use crate::threads::{Shared, parallel_for};
 use crate::{Float, scratch};
 
 /// The lanes of a tensor: `outer · inner` runs of `length` elements, which lie `inner` apart.
+///
+/// ```
+/// use anemone_kernels::norm::Lanes;
+/// // The columns of a matrix of 4 by 3.
+/// let columns = Lanes { outer: 1, length: 4, inner: 3 };
+/// assert_eq!(columns, Lanes::along(&[4, 3], 0..1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lanes {
     /// The product of the dimensions before the axis.
@@ -106,6 +121,13 @@ fn update<T: Float>(
 }
 
 /// What a lane is reduced to.
+///
+/// ```
+/// use anemone_kernels::norm::{Lanes, Reduction, reduce};
+/// let mut y = [0.0f32];
+/// reduce(1, &mut y, &[3.0, -4.0], Lanes::along(&[2], 0..1), Reduction::L2);
+/// assert_eq!(y, [5.0]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     /// The sum of the magnitudes.
@@ -215,6 +237,14 @@ pub fn softmax<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes) {
 }
 
 /// What is applied to each lane after it got mean 0 and deviation 1: one number for each of its elements.
+///
+/// ```
+/// use anemone_kernels::norm::{Affine, Lanes, layer_norm};
+/// let affine = Affine { gamma: None, beta: Some(&[10.0, 20.0]) };
+/// let mut y = [0.0f32; 2];
+/// layer_norm(1, &mut y, &[1.0, 3.0], Lanes::along(&[2], 0..1), affine, 0.0);
+/// assert_eq!(y, [9.0, 21.0]);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine<'a> {
     /// The factors.

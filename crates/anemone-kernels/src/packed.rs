@@ -6,6 +6,15 @@
 //!
 //! A result is `bias + Σ x·w`, summed in `f32`: in order within blocks of 512 inputs (of a single row in four
 //! interleaved parts), and block after block. It is rounded once. Which thread computes what has no influence.
+//!
+//! ```
+//! use anemone_kernels::finish::Finish;
+//! use anemone_kernels::packed::{Packed, linear};
+//! let weights = Packed::new(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], 2); // 2 outputs of 3 inputs
+//! let mut y = [0.0f32; 2];
+//! linear(1, &mut y, &[1.0, 0.0, 1.0], &weights, Finish::default());
+//! assert_eq!(y, [4.0, 10.0]);
+//! ```
 
 use std::ops::Range;
 
@@ -19,6 +28,13 @@ use crate::threads::{Shared, parallel_chunks, parallel_for};
 use crate::tile::{Band, Blocks, Ends, GROUP, MOST_ROWS, Panels, Rounded, panel_width, write_blocks};
 
 /// The weights of a layer, packed.
+///
+/// ```
+/// use anemone_kernels::packed::Packed;
+/// let layer = Packed::new(&[1.0f32; 6], 2);
+/// assert_eq!((layer.inputs(), layer.outputs()), (3, 2));
+/// assert!(layer.bytes() >= 24, "whole panels");
+/// ```
 #[derive(Debug)]
 pub struct Packed<W> {
     panels: Buffer,

@@ -1,4 +1,12 @@
 //! Pooling: one number for each window.
+//!
+//! ```
+//! use anemone_kernels::{Window, pool::{Pooling, pool}};
+//! let pairs = Window::new([1, 1, 4], [1, 1, 2], [1, 1, 2], [1; 3], [0; 3], [0; 3]).unwrap();
+//! let mut y = [0.0f32; 2];
+//! pool(1, &mut y, &[1.0, 3.0, 5.0, 9.0], &pairs, Pooling::Average { padding: false });
+//! assert_eq!(y, [2.0, 7.0]);
+//! ```
 
 use std::ops::Range;
 
@@ -7,6 +15,17 @@ use crate::threads::{Shared, parallel_for};
 use crate::{Float, Window, scratch};
 
 /// What a window becomes.
+///
+/// ```
+/// use anemone_kernels::{Window, pool::{Pooling, pool}};
+/// let all = Window::new([1, 1, 2], [1, 1, 2], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
+/// let of = |pooling| {
+///     let mut y = [0.0f32];
+///     pool(1, &mut y, &[3.0, 4.0], &all, pooling);
+///     y[0]
+/// };
+/// assert_eq!((of(Pooling::Max), of(Pooling::Average { padding: true }), of(Pooling::Norm)), (4.0, 3.5, 5.0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The largest element, NaN if there is one; negative infinity for a window that covers none.

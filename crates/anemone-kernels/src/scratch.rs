@@ -2,6 +2,12 @@
 //!
 //! Fresh memory costs a page fault for every 4 KiB, which for small layers is more than their arithmetic. So each
 //! thread keeps the few buffers that it used last.
+//!
+//! ```
+//! use anemone_kernels::scratch::scratch;
+//! let place = scratch::<f32>(1000).as_ptr();
+//! assert_eq!(scratch::<f32>(900).as_ptr(), place, "the memory of the first is used again");
+//! ```
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -22,6 +28,13 @@ thread_local! {
 }
 
 /// Some elements to work on; dropping them gives them back to the thread.
+///
+/// ```
+/// use anemone_kernels::scratch::{Scratch, scratch};
+/// let mut halves: Scratch<u16> = scratch(4); // holds anything
+/// halves.fill(0);
+/// assert_eq!(halves.len(), 4);
+/// ```
 pub struct Scratch<T> {
     buffer: Buffer,
     len: usize,

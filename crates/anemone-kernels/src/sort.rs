@@ -1,4 +1,9 @@
 //! The order of elements along a dimension.
+//!
+//! ```
+//! use anemone_kernels::sort::Ordered;
+//! assert!(1.0f32.rank(true) < 2.0f32.rank(true) && 1.0f32.rank(false) > 2.0f32.rank(false));
+//! ```
 
 use bytemuck::Pod;
 use half::f16;
@@ -7,6 +12,13 @@ use crate::scratch::scratch;
 use crate::threads::parallel_chunks;
 
 /// An element that can be ordered.
+///
+/// ```
+/// use anemone_kernels::sort::Ordered;
+/// let mut numbers = [2.0f32, f32::NAN, -1.0];
+/// numbers.sort_by_key(|n| n.rank(true));
+/// assert_eq!(numbers[..2], [-1.0, 2.0]);
+/// ```
 pub trait Ordered: Pod + Send + Sync {
     /// A number that is larger for a later element, and the same for equal ones. NaN comes last in either order.
     fn rank(self, ascending: bool) -> u32;

@@ -7,6 +7,15 @@
 //! Handing over costs a few microseconds at most and allocates nothing: helpers that have just worked look for more work
 //! for a while before they sleep. One kernel has the helpers at a time; another one that wants them meanwhile, or one
 //! that is called by the work of the first, works alone, which gives the same bits.
+//!
+//! ```
+//! use anemone_kernels::threads::parallel_chunks;
+//! let mut squares = [0u64; 100];
+//! parallel_chunks(2, &mut squares, 10, 1, |chunk, numbers| {
+//!     numbers.iter_mut().enumerate().for_each(|(i, n)| *n = (chunk as u64 * 10 + i as u64).pow(2));
+//! });
+//! assert_eq!(squares[99], 99 * 99);
+//! ```
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,6 +24,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// How many threads this machine runs at the same time.
+///
+/// ```
+/// assert!(anemone_kernels::threads::available() >= 1);
+/// ```
 pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,6 +1,16 @@
 //! Compressed weights: packed codes, palettes, scales and masks.
 //!
 //! Codes of fewer than eight bits are packed without gaps, the first in the lowest bits.
+//!
+//! ```
+//! use anemone_kernels::weights;
+//! // A mask of five bits, three of which are set, and the values there.
+//! let mut dense = [0u16; 5];
+//! weights::expand(1, &mut dense, &[0b10110], &[7, 8, 9]);
+//! let mut values = [0u16; 3];
+//! weights::compress(&mut values, &[0b10110], &dense);
+//! assert_eq!((weights::ones(&[0b10110], 5), dense, values), (3, [0, 7, 8, 0, 9], [7, 8, 9]));
+//! ```
 
 use bytemuck::Pod;
 use half::f16;
@@ -99,6 +109,13 @@ fn unpack_eights<const BITS: usize>(to: &mut [u8], packed: &[u8]) {
 /// How a tensor is cut into blocks of equal size, which are counted in row-major order.
 ///
 /// In memory a block is made of runs of neighbours; the runs of a line of blocks follow each other.
+///
+/// ```
+/// use anemone_kernels::weights::Blocks;
+/// // Rows of four weights, of which each pair has a scale.
+/// let pairs = Blocks::new(&[3, 4], &[3, 2]);
+/// # drop(pairs);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Blocks {
     /// The length of a run.
@@ -213,6 +230,13 @@ impl Iterator for Pieces<'_> {
 }
 
 /// Numbers that stand for weights.
+///
+/// ```
+/// use anemone_kernels::weights::Codes;
+/// // 4-bit codes 1 and 15, and the same bits with a sign: 1 and -1.
+/// let (unsigned, signed) = (Codes::Unsigned(&[0xf1], 4), Codes::Signed(&[0xf1], 4));
+/// # drop((unsigned, signed));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Codes<'a> {
     /// Whole numbers from 0 on, packed with so many bits each.
@@ -631,6 +655,14 @@ impl Kernel for Tables<'_> {
 ///
 /// The codes are lines of `inner`, and each line becomes `vector` lines: the first elements, the second, and so on.
 ///
+/// ```
+/// use anemone_kernels::weights::{Blocks, look_up_vectors};
+/// // One table of two vectors of two numbers; codes 1 and 0.
+/// let mut weights = [0u16; 4];
+/// look_up_vectors(1, &mut weights, &[1, 0], &Blocks::new(&[2], &[1]), &[1, 2, 3, 4], [2, 2, 1]);
+/// assert_eq!(weights, [3, 4, 1, 2]);
+/// ```
+///
 /// # Panics
 ///
 /// When there is not a vector for each code, or not a table of `entries` vectors for each block; when a code has no
@@ -667,6 +699,10 @@ pub fn look_up_vectors<E: Pod + Send + Sync>(
 }
 
 /// How many of the first `bits` bits of a mask are set.
+///
+/// ```
+/// assert_eq!(anemone_kernels::weights::ones(&[0b1111_0110], 5), 3); // of the lowest five
+/// ```
 pub fn ones(mask: &[u8], bits: usize) -> usize {
     let whole: usize = mask[..bits / 8].iter().map(|b| b.count_ones() as usize).sum();
     let rest = bits % 8;
@@ -723,6 +759,12 @@ pub fn expand<E: Pod + Send + Sync>(threads: usize, dense: &mut [E], mask: &[u8]
 }
 
 /// The elements, in order, where the bits of a mask are set: the inverse of [`expand`].
+///
+/// ```
+/// let mut values = [0u16; 3];
+/// anemone_kernels::weights::compress(&mut values, &[0b10110], &[0, 7, 8, 0, 9]);
+/// assert_eq!(values, [7, 8, 9]);
+/// ```
 ///
 /// # Panics
 ///

@@ -107,6 +107,17 @@ impl TensorData {
 
     /// A copy of all numbers as an array. With the feature `ndarray`.
     ///
+    /// ```
+    /// use anemone::{Chip, Client, Shape, TensorData};
+    /// use ndarray::{Array4, arr2};
+    /// let data = TensorData::from_array_on(&Client::software(Chip::M4), &Array4::from_elem((1, 2, 1, 3), 1.5f32))?;
+    /// data.copy_from_array(&arr2(&[[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]]))
+    ///     .expect_err("it has another shape");
+    /// data.copy_from_array(&Array4::from_elem((1, 2, 1, 3), 2.5f32))?;
+    /// assert_eq!(data.to_array()?[[0, 1, 0, 2]], 2.5);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`TensorData::try_read_f32`].

@@ -25,6 +25,14 @@ use crate::source::{Diagnostic, codes};
 use crate::types::{DType, Tensor};
 
 /// The first record of a file; also the length of the header and of a record, and what offsets are multiples of.
+///
+/// ```
+/// use anemone::blob::{ALIGNMENT, Reader, pack_weights};
+/// let file = pack_weights(&[0x3c00; 3]);
+/// let record = Reader::new(&file)?.record(ALIGNMENT)?; // the first
+/// assert_eq!((record.offset, record.elements()), (64, 3));
+/// # Ok::<(), anemone::source::Diagnostic>(())
+/// ```
 pub const ALIGNMENT: u64 = 64;
 
 const VERSION: u32 = 2;
@@ -295,6 +303,15 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     /// Writes so many elements, packed as [`Tensor`] packs them, and gives the offset of their record.
+    ///
+    /// ```
+    /// use anemone::{blob::Writer, types::DType};
+    /// let mut writer = Writer::new(std::io::Cursor::new(Vec::new()))?;
+    /// let offset = writer.append_elements(DType::UInt4, 3, &[0x21, 0x03])?; // 1, 2, 3, the first in the lowest bits
+    /// assert_eq!(offset, anemone::blob::ALIGNMENT);
+    /// assert_eq!(writer.finish()?.into_inner().len(), 64 + 64 + 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -3,6 +3,19 @@
 //! Three doors lead to one [`mil::Program`]: MIL text ([`text`]), Core ML files ([`bundle`]) and the builder
 //! ([`graph`]). One gate, [`verify`], turns it into a [`verify::Verified`] program, and only that is run by an
 //! engine ([`device`]).
+//!
+//! ```
+//! use anemone::{bundle::Weights, device::{self, Engine, Options}, text, types::Tensor, verify};
+//! let program = text::parse(
+//!     "program(1.3) { func main<ios18>(tensor<fp32, [2]> x) { tensor<fp32, [2]> y = square(x = x); } -> (y); }",
+//! )?;
+//! let report = verify::verify(&program, &Weights::none());
+//! let verified = report.verified.ok_or(report.diagnostics)?;
+//! let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
+//! let outputs = model.run(&[("x", Tensor::from_slice(&[2], &[3.0f32, -4.0])?)], &model.new_states()?)?;
+//! assert_eq!(outputs[0].1.as_tensor().unwrap().to_f64s(), [9.0, 16.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod source;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::mil::op::Kind;
+use crate::mil::op::{Kind, Op};
 use crate::types::{Dim, Type};
 use crate::verify::{Body, Content, Function, Input, Step, Value};
 
@@ -33,6 +33,14 @@ pub fn multiply_adds(function: &Function) -> Option<u64> {
 /// The multiply-adds of one step, `None` when its shapes are not known.
 pub(crate) fn of_step(function: &Function, step: &Step) -> Option<u64> {
     Call { function, step }.multiply_adds()
+}
+
+/// Whether an op reads no more elements of its first argument than its results have: it takes rows, slices or parts.
+pub(super) fn takes(op: &Op) -> bool {
+    matches!(
+        op.name,
+        "gather" | "gather_along_axis" | "gather_nd" | "slice_by_index" | "slice_by_size" | "crop" | "split"
+    )
 }
 
 fn has_products(function: &Function, body: &Body) -> bool {

@@ -11,9 +11,9 @@ use anemone::types::{Datum, Tensor};
 use anemone::verify::Function;
 use serde::Serialize;
 
-use crate::engine::{EngineArgs, Ready, Refusal};
+use crate::engine::{EngineArgs, Refusal};
 use crate::failure::Failure;
-use crate::inputs::{NamedFile, gather};
+use crate::inputs::{RunArgs, TimedArgs};
 use crate::model::{Model, refused_by_engine};
 use crate::statistics::{count, duration, short};
 use crate::terminal::{Terminal, style};
@@ -29,21 +29,10 @@ Examples:
 Inputs are made as `anemone run` makes them. The machine's limit is how many multiply-adds of fp32 it does in \
 registers, with as many threads.")]
 pub(crate) struct Args {
-    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
-    #[arg(value_name = "PATH")]
-    path: String,
-    /// The function [default: the model's default, `main`, or the first]
-    #[arg(short, long, value_name = "FUNCTION")]
-    function: Option<String>,
-    /// An input; those that are not given are seeded random
-    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
-    inputs: Vec<NamedFile>,
-    /// The seed of the inputs that are not given
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// How many runs to time [default: as many as take a second, at least 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    iters: Option<u32>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    timed: TimedArgs,
     /// Time the function without checking its outputs
     #[arg(long)]
     no_check: bool,
@@ -79,14 +68,14 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let (engine, options) = (args.engine.engine()?, args.engine.options());
-    let (model, verified) = Model::open_verified(&args.path, terminal)?;
-    let function = model.function(&verified, args.function.as_deref())?;
-    let inputs = gather(&model, function, &args.inputs, args.seed)?;
+    let (model, verified) = Model::open_verified(&args.run.path, terminal)?;
+    let function = model.function(&verified, args.run.function.as_deref())?;
+    let inputs = args.run.gather(&model, function)?;
     let inputs: Vec<(&str, Tensor)> = inputs.iter().map(|i| (i.name.as_str(), i.tensor.clone())).collect();
     let refused =
         |e: Refusal, terminal: &mut Terminal| refused_by_engine(&e, model.source.as_ref(), terminal);
 
-    let progress = terminal.progress(&format!("loading {} on {engine}", args.path), None);
+    let progress = terminal.progress(&format!("loading {} on {engine}", args.run.path), None);
     let start = Instant::now();
     let loaded = engine.load(function, &verified, &model, &options).map_err(|e| refused(e, terminal))?;
     let load = start.elapsed();
@@ -104,7 +93,12 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         agree(&outputs, &expected, Tolerance::of(function))?;
     }
 
-    let times = time(&loaded, &inputs, args.iters, terminal).map_err(|e| refused(e, terminal))?;
+    let mut once = || {
+        let begin = Instant::now();
+        loaded.run(&inputs, &states).map(|_| begin.elapsed())
+    };
+    let mut times = args.timed.repeat(terminal, &mut once).map_err(|e| refused(e, terminal))?;
+    times.sort_unstable();
     let median = times[times.len() / 2];
     let work = multiply_adds(function).filter(|&n| n > 0);
     let gflops = work.map(|n| 2.0 * n as f64 / median.as_secs_f64().max(1e-9) / 1e9);
@@ -114,7 +108,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     });
     let ms = |d: Duration| d.as_secs_f64() * 1e3;
     let report = Report {
-        path: &args.path,
+        path: &args.run.path,
         function: &function.name,
         device: engine.name(),
         threads: if engine.is(Engine::Cpu) { options.threads } else { 1 },
@@ -159,45 +153,6 @@ fn agree(found: &Outputs, expected: &Outputs, tolerance: Tolerance) -> Result<()
         return Err(Failure::program(format!("`{name}` differs from the reference: {why}")));
     }
     Ok(())
-}
-
-/// The times of the runs, shortest first.
-fn time(
-    loaded: &Ready,
-    inputs: &[(&str, Tensor)],
-    iterations: Option<u32>,
-    terminal: &mut Terminal,
-) -> Result<Vec<Duration>, Refusal> {
-    const WHOLE: Duration = Duration::from_secs(1);
-    const FEWEST: usize = 5;
-    const MOST: usize = 100_000;
-    let states = loaded.new_states()?;
-    let progress = terminal.progress("timing", iterations.map(u64::from));
-    // The caches, the clock of the processor and the threads need a few runs to be as they stay.
-    let start = Instant::now();
-    for _ in 0..3 {
-        loaded.run(inputs, &states)?;
-        if start.elapsed() > WHOLE / 4 {
-            break;
-        }
-    }
-    let mut times = Vec::new();
-    let start = Instant::now();
-    loop {
-        let done = match iterations {
-            Some(n) => times.len() >= n as usize,
-            None => times.len() >= MOST || (times.len() >= FEWEST && start.elapsed() >= WHOLE),
-        };
-        if done {
-            break;
-        }
-        let run = Instant::now();
-        loaded.run(inputs, &states)?;
-        times.push(run.elapsed());
-        progress.step();
-    }
-    times.sort_unstable();
-    Ok(times)
 }
 
 fn print(r: &Report<'_>, terminal: &mut Terminal) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ mod trace;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anemone::device::{self, Engine, Options};
 use anemone::plan::{Io, Plan};
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::engine::Refusal;
 use crate::failure::Failure;
-use crate::inputs::{NamedFile, gather};
+use crate::inputs::{RunArgs, TimedArgs};
 use crate::model::{Model, refused_by_engine};
 use crate::output::write_file;
 use crate::statistics::{bytes, duration, short};
@@ -34,21 +34,10 @@ Examples:
 A step cannot be faster than its multiply-adds at the speed of registers, or its bytes at the speed of memory; the \
 share of that limit is what it reaches. What lies in a cache is read faster, so that a small step may pass it.")]
 pub(crate) struct Args {
-    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
-    #[arg(value_name = "PATH")]
-    path: String,
-    /// The function [default: the model's default, `main`, or the first]
-    #[arg(short, long, value_name = "FUNCTION")]
-    function: Option<String>,
-    /// An input; those that are not given are seeded random
-    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
-    inputs: Vec<NamedFile>,
-    /// The seed of the inputs that are not given
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// How many runs to time [default: as many as take a second, at least 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    iters: Option<u32>,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    timed: TimedArgs,
     /// How many threads to use [default: as many as the machine has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -107,10 +96,10 @@ struct StepReport<'a> {
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let default = Options::default();
     let options = Options { threads: args.threads.map_or(default.threads, usize::from), ..default };
-    let (model, verified) = Model::open_verified(&args.path, terminal)?;
-    let function = model.function(&verified, args.function.as_deref())?;
-    let inputs = gather(&model, function, &args.inputs, args.seed)?;
-    let progress = terminal.progress(&format!("loading {}", args.path), None);
+    let (model, verified) = Model::open_verified(&args.run.path, terminal)?;
+    let function = model.function(&verified, args.run.function.as_deref())?;
+    let inputs = args.run.gather(&model, function)?;
+    let progress = terminal.progress(&format!("loading {}", args.run.path), None);
     let loaded = device::load(function, Engine::Cpu, &options)
         .map_err(|e| refused_by_engine(&Refusal::from(e), model.source.as_ref(), terminal))?;
     drop(progress);
@@ -126,9 +115,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         .iter()
         .filter_map(|io| inputs.iter().find(|i| *i.name == *io.name).map(|i| i.tensor.clone()))
         .collect();
-    let progress = terminal.progress("timing", args.iters.map(u64::from));
-    let times = time(plan, &inputs, options.threads, args.iters, &|| progress.step())?;
-    drop(progress);
+    let times = time(plan, &inputs, options.threads, &args.timed, terminal)?;
     let progress = terminal.progress("measuring the machine", None);
     let limits = device::limits(options.threads);
     drop(progress);
@@ -149,12 +136,9 @@ fn time(
     plan: &Plan,
     inputs: &[Tensor],
     threads: usize,
-    iterations: Option<u32>,
-    step: &dyn Fn(),
+    timed: &TimedArgs,
+    terminal: &mut Terminal,
 ) -> Result<Vec<Vec<Duration>>, Failure> {
-    const WHOLE: Duration = Duration::from_secs(1);
-    const FEWEST: usize = 5;
-    const MOST: usize = 10_000;
     let inputs: Vec<&[u8]> = inputs.iter().map(Tensor::bytes).collect();
     let zeros = |io: &Io| {
         Tensor::zeros(io.ty.dtype, &io.ty.shape.known().unwrap_or_default())
@@ -166,31 +150,12 @@ fn time(
     let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().filter_map(Tensor::bytes_mut).collect();
     let mut states: Vec<&mut [u8]> = states.iter_mut().filter_map(Tensor::bytes_mut).collect();
     let mut arena = plan.arena();
-    let mut once = || {
+    timed.repeat(terminal, || {
         let mut times = vec![Duration::ZERO; plan.steps().len()];
         plan.run_timed(&mut arena, &inputs, &mut outputs, &mut states, threads, &mut times)
             .map(|()| times)
             .map_err(|d| Failure::program(d.to_string()))
-    };
-    let start = Instant::now();
-    for _ in 0..3 {
-        once()?;
-        if start.elapsed() > WHOLE / 4 {
-            break;
-        }
-    }
-    let (mut all, start) = (Vec::new(), Instant::now());
-    loop {
-        let done = match iterations {
-            Some(n) => all.len() >= n as usize,
-            None => all.len() >= MOST || (all.len() >= FEWEST && start.elapsed() >= WHOLE),
-        };
-        if done {
-            return Ok(all);
-        }
-        all.push(once()?);
-        step();
-    }
+    })
 }
 
 /// The most memory that this process has had, where the system says so.
@@ -243,7 +208,7 @@ fn report<'a>(
         .collect();
     let work: u64 = steps.iter().map(|s| s.multiply_adds).sum();
     Report {
-        path: &args.path,
+        path: &args.run.path,
         function,
         threads,
         iterations: times.len(),

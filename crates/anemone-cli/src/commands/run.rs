@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::engine::{Chosen, EngineArgs, Refusal};
 use crate::failure::Failure;
-use crate::inputs::{Input, NamedFile, gather};
+use crate::inputs::{Input, RunArgs};
 use crate::model::{Model, refused_by_engine};
 use crate::npy;
 use crate::statistics::{self, FEW, Statistics, duration, short};
@@ -40,21 +40,11 @@ An array is converted to the dtype of the input when every value keeps its meani
 whole numbers must fit."
 )]
 pub(crate) struct Args {
-    /// A .mil file, a .mlmodelc or .mlpackage folder, or - for MIL text on the standard input
-    #[arg(value_name = "PATH")]
-    path: String,
-    /// The function [default: the model's default, `main`, or the first]
-    #[arg(short, long, value_name = "FUNCTION")]
-    function: Option<String>,
-    /// An input; those that are not given are seeded random
-    #[arg(short, long = "input", value_name = "NAME=FILE.npy")]
-    inputs: Vec<NamedFile>,
+    #[command(flatten)]
+    run: RunArgs,
     /// Write every output to NAME.npy in this folder
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// The seed of the inputs that are not given
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
     #[command(flatten)]
     engine: EngineArgs,
     /// Print JSON
@@ -116,9 +106,9 @@ struct Run {
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let (engine, options) = (args.engine.engine()?, args.engine.options());
-    let (mut model, verified) = Model::open_verified(&args.path, terminal)?;
-    let function = model.function(&verified, args.function.as_deref())?;
-    let inputs = gather(&model, function, &args.inputs, args.seed)?;
+    let (mut model, verified) = Model::open_verified(&args.run.path, terminal)?;
+    let function = model.function(&verified, args.run.function.as_deref())?;
+    let inputs = args.run.gather(&model, function)?;
     for input in &inputs {
         if let Some(dtype) = input.converted_from {
             terminal.note(&format!("`{}` is converted from {dtype} to {}", input.name, input.tensor.dtype()));
@@ -137,10 +127,10 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let rows: Vec<OutputRow<'_>> = result.outputs.iter().map(|(n, d)| output_row(n, d)).collect();
     if args.json {
         terminal.json(&Report {
-            path: &args.path,
+            path: &args.run.path,
             function: &function.name,
             device: engine.name(),
-            seed: args.seed,
+            seed: args.run.seed,
             inputs: inputs.iter().map(input_row).collect(),
             outputs: rows,
             load_ms: result.load_ms,
@@ -311,7 +301,7 @@ fn print(
     for input in inputs {
         let from = match &input.file {
             Some(file) => file.display().to_string(),
-            None => format!("seed {}", args.seed),
+            None => format!("seed {}", args.run.seed),
         };
         table.row(cells(&input.name, &input.tensor.ty().to_string(), &Statistics::of(&input.tensor), from));
     }

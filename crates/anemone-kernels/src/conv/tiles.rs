@@ -17,6 +17,18 @@ use super::Conv;
 use super::windows::Windows;
 
 /// The weights of a convolution, as they are read.
+///
+/// ```
+/// use anemone_kernels::conv::{Conv, ConvWeights, conv_tiles, fits_tiles};
+/// use anemone_kernels::{Window, finish::Finish};
+/// let window = Window::new([1, 2, 2], [1; 3], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
+/// let sizes = Conv { window, batch: 1, in_channels: 1, out_channels: 8, groups: 1 };
+/// assert!(fits_tiles(&sizes));
+/// let weights = ConvWeights::new(&[2.0f32; 8], &sizes);
+/// let mut y = [0.0f32; 32];
+/// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, Finish::default(), &sizes);
+/// assert_eq!(y[28..], [2.0, 4.0, 6.0, 8.0]);
+/// ```
 #[derive(Debug)]
 pub struct ConvWeights<W>(Form<W>);
 
@@ -78,6 +90,13 @@ fn windows_are_rows(conv: &Conv) -> bool {
 
 /// Whether [`conv_tiles`] computes it: a convolution of planes, with enough output channels in each group for a panel to
 /// be worth its making.
+///
+/// ```
+/// use anemone_kernels::{Window, conv::{Conv, fits_tiles}};
+/// let window = Window::new([1, 8, 8], [1, 3, 3], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
+/// let sizes = Conv { window, batch: 1, in_channels: 16, out_channels: 16, groups: 1 };
+/// assert!(fits_tiles(&sizes) && !fits_tiles(&Conv { groups: 16, ..sizes }), "each channel by itself is another way");
+/// ```
 pub fn fits_tiles(conv: &Conv) -> bool {
     let w = &conv.window;
     let planes = w.kernel[0] == 1 && w.input[0] == 1 && w.output[0] == 1 && w.before[0] == 0;

@@ -6,6 +6,13 @@
 //! Nothing that a file holds can make this module panic, recurse or allocate without bound: protobuf limits the
 //! nesting, lengths are compared with what is there before anything is allocated, and files are opened only inside
 //! the folder of the model.
+//!
+//! ```
+//! use anemone::bundle;
+//! let bundle = bundle::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage"))?;
+//! assert_eq!(bundle.description.unwrap().functions[0].inputs[0].name, "image");
+//! # Ok::<(), bundle::Error>(())
+//! ```
 
 mod compiled;
 mod description;

@@ -38,6 +38,12 @@ impl ModelKind {
     }
 
     /// Whether the model is made of further models.
+    ///
+    /// ```
+    /// use anemone::bundle::ModelKind;
+    /// let pipelines: Vec<_> = ModelKind::ALL.iter().filter(|kind| kind.is_pipeline()).map(|kind| kind.name).collect();
+    /// assert_eq!(pipelines, ["pipelineClassifier", "pipelineRegressor", "pipeline"]);
+    /// ```
     pub fn is_pipeline(&self) -> bool {
         matches!(self.number, PIPELINE | PIPELINE_CLASSIFIER | PIPELINE_REGRESSOR)
     }

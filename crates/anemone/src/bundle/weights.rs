@@ -97,6 +97,12 @@ impl Weights {
     }
 
     /// The folder for which programs write `@model_path`.
+    ///
+    /// ```
+    /// use anemone::bundle::Weights;
+    /// assert_eq!(Weights::beside("models/small").folder(), Some("models/small".as_ref()));
+    /// assert_eq!(Weights::none().folder(), None);
+    /// ```
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }

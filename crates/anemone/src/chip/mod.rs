@@ -1,6 +1,11 @@
 //! The engines that there are, as data: what each is, what it takes, and how that is known.
 //!
 //! Every fact carries its [`Evidence`]. Where sources contradict each other, both are kept, and a [`Profile`] chooses.
+//!
+//! ```
+//! use anemone::chip::Chip;
+//! assert_eq!((Chip::M4.name(), Chip::M4.cores()), ("m4", 16));
+//! ```
 
 mod cost;
 mod evidence;
@@ -77,6 +82,11 @@ impl Chip {
     }
 
     /// How many engines the plain chip has: the M6 has two (source: the M6 study), others one.
+    ///
+    /// ```
+    /// use anemone::Chip;
+    /// assert_eq!((Chip::M4.engines(), Chip::M6.engines()), (1, 2));
+    /// ```
     pub const fn engines(self) -> u32 {
         if matches!(self, Chip::M6) { 2 } else { 1 }
     }

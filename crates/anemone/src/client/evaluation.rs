@@ -49,6 +49,20 @@ use crate::error::{Doing, Error};
 /// evaluation.wait()
 /// # }
 /// ```
+///
+/// It can be asked, and waited for only so long:
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// # let options = anemone::CompileOptions { mil_text: text.into(), ..Default::default() };
+/// # let mut model = anemone::Client::software(anemone::Chip::M4).compile(options)?;
+/// let evaluation = model.eval_async();
+/// while !evaluation.is_done() {
+///     std::thread::yield_now();
+/// }
+/// evaluation.wait_within(std::time::Duration::ZERO)?; // it has ended
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[must_use = "how the evaluation has ended is said here only"]
 #[derive(Debug)]
 pub struct Evaluation<'a> {

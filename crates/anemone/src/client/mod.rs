@@ -8,6 +8,19 @@
 //! .mlmodelc folder  ──┼─▶ gate ─▶ compile ─▶ load ─▶ Model: surfaces, bound ─▶ eval
 //! mil::Program      ──┘
 //! ```
+//!
+//! ```
+//! use anemone::{Chip, Client, CompileOptions};
+//! let text = "program(1.3) { func main<ios18>(tensor<fp16, [2]> x) { tensor<fp16, [2]> y = relu(x = x); } -> (y); }";
+//! let client = Client::software(Chip::M4); // `Client::open` takes the hardware where there is some
+//! let mut model = client.compile(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+//! model.write_input_f32("x", &[-1.0, 1.0])?;
+//! model.eval()?;
+//! let mut y = [0.0; 2];
+//! model.read_output_f32("y", &mut y)?;
+//! assert_eq!(y, [0.0, 1.0]);
+//! # Ok::<(), anemone::Error>(())
+//! ```
 
 pub(crate) mod engine;
 mod evaluation;
@@ -134,6 +147,15 @@ impl Client {
     }
 
     /// The client over opened frameworks: those of a system, or those of a stand-in in tests.
+    ///
+    /// ```
+    /// use anemone::Client;
+    /// use anemone_apple::Framework;
+    /// // Who has opened the frameworks, to log what is sent or over a stand-in, has a client of that.
+    /// if let Ok(framework) = Framework::open() {
+    ///     assert!(Client::over(&framework).is_hardware());
+    /// }
+    /// ```
     pub fn over(framework: &Framework) -> Self {
         let info = DeviceInfo::of(&neural::DeviceInfo::read(framework));
         Self::of(Engine::Hardware(framework.clone()), info)
@@ -159,6 +181,11 @@ impl Client {
     }
 
     /// Whether programs run on hardware.
+    ///
+    /// ```
+    /// use anemone::{Chip, Client};
+    /// assert!(!Client::software(Chip::M4).is_hardware());
+    /// ```
     pub fn is_hardware(&self) -> bool {
         matches!(self.0.engine, Engine::Hardware(_))
     }
@@ -199,6 +226,16 @@ impl Client {
     }
 
     /// Compiles and loads a model, and says how long both took.
+    ///
+    /// ```
+    /// use anemone::{Chip, Client, CompileOptions};
+    /// let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+    /// let client = Client::software(Chip::M4);
+    /// let (model, stats) = client.compile_with_stats(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+    /// assert_eq!((client.compile_count(), model.num_outputs()), (1, 1));
+    /// println!("{stats:?}");
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

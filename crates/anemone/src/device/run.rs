@@ -150,6 +150,16 @@ impl Loaded {
     }
 
     /// How many threads a run may use.
+    ///
+    /// ```
+    /// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+    /// #     tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+    /// use anemone::{bundle::Weights, device::{self, Engine, Options}, text, verify};
+    /// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+    /// let model = device::load(verified.main(), Engine::Cpu, &Options { threads: 3, ..Options::default() })?;
+    /// assert_eq!(model.threads(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn threads(&self) -> usize {
         self.options.threads
     }

@@ -125,6 +125,15 @@ impl Program {
     }
 
     /// Whether the program is loaded.
+    ///
+    /// ```
+    /// use anemone::driver::{Program, Source};
+    /// let mut program = Program::compile(&Source::matmul(4, 32, 32), &[])?;
+    /// assert!(!program.is_loaded());
+    /// program.load()?;
+    /// assert!(program.is_loaded());
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
     pub fn is_loaded(&self) -> bool {
         matches!(self.state, State::Loaded(_))
     }

@@ -36,6 +36,11 @@ impl Shape {
     }
 
     /// The four in their order.
+    ///
+    /// ```
+    /// use anemone::Shape;
+    /// assert_eq!(Shape::spatial(3, 4, 5).dims(), [1, 3, 4, 5]);
+    /// ```
     pub const fn dims(self) -> [usize; 4] {
         [self.batch, self.channels, self.height, self.width]
     }

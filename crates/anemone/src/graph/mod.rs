@@ -69,6 +69,18 @@ use crate::verify::{self, Walk};
 use handle::ValueOf;
 
 /// A function that is being written: see the [module](self).
+///
+/// A graph knows its opset, whose ops and parameters it has, and what is wrong so far:
+///
+/// ```
+/// use anemone::{Graph, Shape, mil::Opset};
+/// let mut g = Graph::with_opset(Opset::Ios17);
+/// let x = g.placeholder(Shape::spatial(1, 1, 64));
+/// g.add(x, [1.0, 2.0]); // 64 and 2 numbers do not go together
+/// assert_eq!((g.opset(), g.diagnostics().errors()), (Opset::Ios17, 1));
+/// let message = g.build().unwrap_err().to_string();
+/// assert!(message.contains("graph/mod.rs") || message.contains("add"), "{message}");
+/// ```
 pub struct Graph {
     /// Tells handles of this graph from those of others.
     id: u64,

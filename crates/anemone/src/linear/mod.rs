@@ -120,6 +120,13 @@ impl Cancel {
     }
 
     /// Whether it is cancelled.
+    ///
+    /// ```
+    /// use anemone::linear::Cancel;
+    /// let (cancel, same) = { let cancel = Cancel::new(); (cancel.clone(), cancel) };
+    /// same.cancel();
+    /// assert!(cancel.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

@@ -9,6 +9,14 @@
 //!
 //! Two dialects write the same program: `program(1.0)` writes a scalar type as `tensor<int32, []>`, `program(1.3)` as
 //! `int32`. The dialect is the printer's affair; here a scalar is a tensor of rank 0.
+//!
+//! ```
+//! use anemone::text;
+//! let program = text::parse("program(1.3) { func main<ios18>(fp16 x) { fp16 y = sin(x = x); } -> (y); }")?;
+//! let call = &program.functions[0].body.calls[0];
+//! assert_eq!((&*call.op, &*call.outputs[0].name), ("sin", "y"));
+//! # Ok::<(), anemone::source::Diagnostics>(())
+//! ```
 
 pub mod generate;
 mod name;

@@ -4,6 +4,13 @@
 //! [`Op::infer`] gives the types of its results from the types (and, where they are known, the values) of its
 //! arguments; [`Op::meaning`] is its meaning, in plain loops; [`Op::fast`] computes the same with the kernels.
 //! All three read their arguments through [`Args`].
+//!
+//! ```
+//! use anemone::ops;
+//! let softmax = ops::find("softmax").unwrap();
+//! let params: Vec<_> = softmax.editions[0].params.iter().map(|p| p.name).collect();
+//! assert_eq!((params, softmax.fast.has_kernels()), (vec!["x", "axis"], true));
+//! ```
 
 mod prepared;
 
@@ -74,6 +81,13 @@ pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 ///
 /// The types of arguments and results are known in every dimension. Constant arguments have values; of the others the
 /// kernel reads the elements when it runs, by a [`Reader`].
+///
+/// ```
+/// use anemone::mil::op::{Prepare, Prepared};
+/// // The result is 0, whatever the argument is.
+/// let prepare: Prepare = |_args, _types| Ok(Some(Prepared::sure(|run| run.write::<u8>(0).fill(0))));
+/// # drop(prepare);
+/// ```
 pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 
 /// Prepares the making of parts of a constant; `None` where only all of it can be made.
@@ -303,6 +317,17 @@ pub enum Default {
 /// let names: Vec<_> = gelu.params.iter().map(|p| p.name).collect();
 /// assert_eq!(names, ["x", "mode"]);
 /// ```
+///
+/// A row of the op table writes it so:
+///
+/// ```
+/// use anemone::mil::op::{Default, Kind, Parameter};
+/// use anemone::types::{DType, DTypes};
+/// const X: Parameter = Parameter::tensor("x", &[DType::Fp16, DType::Fp32]).domain('T');
+/// const AXIS: Parameter = Parameter::tensor("axis", &[DType::Int32]).constant().or(Default::Int(-1));
+/// const STATE: Parameter = Parameter::new("input", Kind::State, DTypes::ANY);
+/// assert_eq!((X.domain, AXIS.default, STATE.kind), ('T', Default::Int(-1), Kind::State));
+/// ```
 #[derive(Debug)]
 pub struct Parameter {
     /// Its name.
@@ -354,6 +379,20 @@ impl Parameter {
 
 impl Op {
     /// Computes the results with the kernels, of arguments that all have values; `None` where this case has no fast way.
+    ///
+    /// ```
+    /// use anemone::mil::op::{Arg, Args, Slot};
+    /// use anemone::{mil::Opset, ops, types::{Datum, Tensor}};
+    /// let op = ops::find("relu").unwrap();
+    /// let x = Datum::from(Tensor::from_slice(&[2], &[-1.0f32, 2.0])?);
+    /// let (ty, edition) = (x.ty(), op.edition(Opset::Ios18).unwrap());
+    /// let slots = vec![Slot::One(Arg { ty: &ty, value: Some(&x) })];
+    /// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[] };
+    /// let y = op.fast_results(&args, &[ty.clone()], 1).unwrap().expect("it has kernels");
+    /// assert_eq!(y[0].as_tensor().unwrap().to_f64s(), [0.0, 2.0]);
+    /// assert!(op.prepared(&args, &[ty.clone()]).unwrap().is_some());
+    /// # Ok::<(), anemone::types::TensorError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -413,6 +452,17 @@ impl std::fmt::Debug for Op {
 /// let add = ops::find("add").unwrap();
 /// let fault = ops::evaluate(add, Opset::Ios18, &[("x", x.into()), ("y", y.into())]).unwrap_err();
 /// assert_eq!(fault.code.name, "shape-mismatch");
+/// ```
+///
+/// It is put together as it is found out:
+///
+/// ```
+/// use anemone::{mil::op::Fault, source::codes};
+/// let fault = Fault::of("update", &codes::SHAPE_MISMATCH, "`update` has 3 rows, and the slice has 2")
+///     .against("x")
+///     .help("give it the rows of the slice");
+/// assert_eq!((fault.param, fault.other), (Some("update"), Some("x")));
+/// assert_eq!(Fault::new(&codes::RUN_LIMIT, "too many turns").param, None);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -516,6 +566,29 @@ pub enum Slot<'a> {
 ///     let rank = args.ty("x")?.rank();
 ///     args.normal_axis("axis", args.int("axis").unwrap_or(-1), rank)
 /// }
+/// ```
+///
+/// What a row of the op table asks of a call:
+///
+/// ```
+/// use anemone::mil::op::{Arg, Args, Reader, Slot};
+/// use anemone::{mil::Opset, ops, types::{DType, Datum, Tensor, Type}};
+/// // gelu(x = …, mode = "EXACT"), and avg_pool's axis is not given.
+/// let op = ops::find("gelu").unwrap();
+/// let (x, mode) = (Type::tensor(DType::Fp16, &[2, 3][..]), Datum::from(Tensor::string("EXACT")));
+/// let (mode_type, edition) = (mode.ty(), op.edition(Opset::Ios18).unwrap());
+/// let slots = vec![
+///     Slot::One(Arg { ty: &x, value: None }),
+///     Slot::One(Arg { ty: &mode_type, value: Some(&mode) }),
+/// ];
+/// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[] };
+/// assert!(args.has("x") && !args.has("axes"));
+/// assert_eq!((args.str("mode"), args.float("mode"), args.many("x").len()), (Some("EXACT"), None, 1));
+/// assert_eq!(args.opt_ty("x").unwrap().to_string(), "tensor<fp16, [2, 3]>");
+/// // A kernel finds x where it is given, before all others, and the mode in a constant.
+/// assert!(matches!(args.reader("x").unwrap(), Reader::Given(0)));
+/// assert!(matches!(args.opt_reader("mode"), Some(Reader::Constant(_))));
+/// assert_eq!(args.readers("x").count(), 1);
 /// ```
 #[derive(Clone)]
 pub struct Args<'a> {

@@ -40,6 +40,11 @@ impl Opset {
     }
 
     /// The name in the protobuf form: `CoreML6`.
+    ///
+    /// ```
+    /// use anemone::mil::Opset;
+    /// assert_eq!((Opset::Ios18.name(), Opset::Ios18.core_ml_name()), ("ios18", "CoreML8"));
+    /// ```
     pub const fn core_ml_name(self) -> &'static str {
         match self {
             Opset::Ios15 => "CoreML5",

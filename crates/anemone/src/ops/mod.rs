@@ -2,6 +2,18 @@
 //!
 //! A row is an [`Op`]: parameters by opset, inference, meaning, fast way, tolerance. Everything else walks [`all`]:
 //! verification, the engines, `docs/ops.md`, the tests and the command line.
+//!
+//! ```
+//! use anemone::{mil::Opset, ops, types::{DType, Tensor}};
+//! let sorted = ops::evaluate(
+//!     ops::find("topk").unwrap(),
+//!     Opset::Ios15,
+//!     &[("x", Tensor::from_f64s(DType::Fp32, &[3], &[2.0, 3.0, 1.0])?.into()), ("k", Tensor::scalar(DType::Int32, 2.0).into())],
+//! );
+//! assert_eq!(sorted.unwrap()[0].as_tensor().unwrap().to_f64s(), [3.0, 2.0]);
+//! assert!(ops::all().count() > 150);
+//! # Ok::<(), anemone::types::TensorError>(())
+//! ```
 
 mod activation;
 mod attention;

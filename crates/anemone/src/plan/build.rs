@@ -513,6 +513,16 @@ impl<'a> Builder<'a> {
         let made = values.iter().filter_map(|v| self.unmade.get(v)).flat_map(|step| &step.inputs);
         let constants = values.iter().chain(made.flat_map(Input::values)).filter(taken_in);
         let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
+        // Of what is only taken from, no more is read than is written.
+        let written = writes.iter().map(|at| at.len).sum();
+        let read = |(i, (value, at)): (usize, (&ValueId, &Option<Bytes>))| {
+            let constant =
+                || size(&function.value(*value).ty).filter(|_| self.constants[value.index()].is_some());
+            let bytes =
+                at.map(|at| at.len).or_else(|| constant().map(|(_, bytes)| bytes)).unwrap_or_default();
+            if i == 0 && work::takes(op) { bytes.min(written) } else { bytes }
+        };
+        let read = values.iter().zip(&reads).enumerate().map(read).sum();
         let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
         let after = group.tail.iter().map(|f| f.step.op).collect();
         let span = group.head.span;
@@ -525,6 +535,7 @@ impl<'a> Builder<'a> {
             by_meaning,
             multiply_adds,
             constants,
+            read,
             live,
             reads,
             writes,

@@ -7,6 +7,17 @@
 //!
 //! States are read where they lie, and what they become is computed there, where that is right: of a write into a cache
 //! only what changes is written. `states` says when it is.
+//!
+//! ```
+//! use anemone::{Graph, Shape, device::{self, Engine, Options}};
+//! let mut g = Graph::new();
+//! let x = g.placeholder(Shape::spatial(4, 1, 64));
+//! let y = g.inner_product(x, &[0.5; 16], 4, 4);
+//! g.relu(y);
+//! let model = device::load(g.build()?.verified.main(), Engine::Cpu, &Options::default())?;
+//! println!("{}", model.plan().unwrap()); // its steps, with their fusions, and the arena
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod build;
 mod fuse;
@@ -41,6 +52,31 @@ use crate::types::TensorType;
 /// let mut y = [0; 8];
 /// plan.run(&mut arena, &[&x], &mut [&mut y], &mut [], 1).map_err(anemone::Error::from)?;
 /// assert_eq!(y, [0, 0, 0x00, 0x3c, 0x00, 0x40, 0, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It says what it does, and how long each step took; states are given as the tensors are:
+///
+/// ```
+/// use anemone::{Graph, device::{self, Engine, Options}, types::DType};
+/// use std::time::Duration;
+/// let mut g = Graph::new();
+/// let row = g.input("row", DType::Fp16, &[1, 2]);
+/// let cache = g.state("cache", &[3, 2]);
+/// let old = g.read_state(cache);
+/// let new = g.slice_update(old, row, [1, 0], [2, 2], ());
+/// g.write_state(cache, new);
+/// let sum = g.mil_reduce_sum(new, anemone::with! { axes: [0], keep_dims: false });
+/// g.output("sum", sum);
+/// let model = device::load(g.build()?.verified.main(), Engine::Cpu, &Options::default())?;
+/// let plan = model.plan().unwrap();
+/// // The row is written where the cache lies, and the sum is read from there.
+/// assert_eq!((plan.steps().len(), plan.states()[0].bytes, plan.arena_bytes()), (2, 12, 0));
+/// println!("{plan}, {} bytes of weights", plan.constant_bytes());
+/// let (mut sum, mut cache, mut times) = ([0; 4], [0; 12], [Duration::ZERO; 2]);
+/// plan.run_timed(&mut plan.arena(), &[&[0, 0x3c, 0, 0x40]], &mut [&mut sum], &mut [&mut cache], 1, &mut times)
+///     .map_err(anemone::Error::from)?;
+/// assert_eq!((sum, &cache[4..8]), ([0, 0x3c, 0, 0x40], &[0, 0x3c, 0, 0x40][..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -105,7 +141,7 @@ pub struct StepInfo<'p> {
     pub by_meaning: bool,
     /// The multiplications with an addition that products need; 0 for other ops.
     pub multiply_adds: u64,
-    /// The bytes that it reads, constants included.
+    /// The bytes that it reads, constants included. Of a table of which it takes some rows, these rows.
     pub read: usize,
     /// The bytes that it writes.
     pub written: usize,
@@ -128,6 +164,8 @@ struct Step {
     multiply_adds: u64,
     /// The bytes of the constants that the kernel has taken in.
     constants: usize,
+    /// The bytes that it reads, as far as it looks at what it is given.
+    read: usize,
     /// The bytes of all slots that hold a value while it runs.
     live: usize,
     /// Where each argument is; of a constant that the kernel has taken in nothing is read.
@@ -218,7 +256,7 @@ impl Plan {
             after: &step.after,
             by_meaning: step.by_meaning,
             multiply_adds: step.multiply_adds,
-            read: step.constants + step.reads.iter().flatten().map(|at| at.len).sum::<usize>(),
+            read: step.read,
             written: step.writes.iter().map(|at| at.len).sum(),
             live: step.live,
         })

@@ -1,5 +1,11 @@
 //! The table of diagnostics: each kind has one row here, one page under `docs/diagnostics`, and at least one file
 //! under `corpus/` that triggers it.
+//!
+//! ```
+//! use anemone::source::codes;
+//! let code = codes::find("shape-mismatch").unwrap();
+//! assert!(!code.summary.is_empty() && codes::ALL.contains(&code));
+//! ```
 
 use super::Severity;
 

@@ -79,6 +79,19 @@ pub struct Label {
 ///     .help("reshape it");
 /// assert_eq!((d.code.name, d.span()), ("shape-mismatch", Some(Span::new(4, 5))));
 /// ```
+///
+/// It can point at a line of a Rust program, or at a field of a file without text:
+///
+/// ```
+/// use anemone::source::{Diagnostic, Severity, codes};
+/// use std::panic::Location;
+/// let here = Location::caller();
+/// let d = Diagnostic::new(&codes::UNUSED_VALUE, "`y` is computed and not used")
+///     .at_rust(here, "made here")
+///     .in_field("description.output[0]")
+///     .fatal();
+/// assert_eq!((d.location(), d.severity), (Some(here), Severity::Error));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Its kind: a row of [`super::codes::ALL`].
@@ -189,6 +202,18 @@ impl std::fmt::Display for Diagnostic {
 ///     assert_eq!(d.severity.word(), "error");
 /// }
 /// assert!(wrong.to_string().contains("`rellu`"));
+/// ```
+///
+/// They are sorted by their places; of very many only the first are kept:
+///
+/// ```
+/// use anemone::source::{Diagnostic, Diagnostics, Span, codes};
+/// let mut all = Diagnostics::default();
+/// for start in [7, 3] {
+///     all.push(Diagnostic::new(&codes::UNDEFINED_NAME, "nothing defines `x`").at(Span::new(start, start + 1), "here"));
+/// }
+/// all.sort();
+/// assert_eq!((all.iter().next().unwrap().span(), all.more()), (Some(Span::new(3, 4)), 0));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {

@@ -2,6 +2,13 @@
 //!
 //! A [`Diagnostic`] says that the *program* is wrong: it is data, collected and never thrown, and points at one or
 //! more [`Place`]s. The kinds of diagnostics are the rows of [`codes::ALL`].
+//!
+//! ```
+//! use anemone::{source::codes, text};
+//! let faults = text::parse("program(1.3) { func main").unwrap_err();
+//! let first = faults.iter().next().unwrap();
+//! assert!(first.span().is_some() && codes::find(first.code.name).is_some());
+//! ```
 
 pub mod codes;
 mod diagnostic;

@@ -23,6 +23,11 @@ impl Span {
     }
 
     /// The smallest span that holds both.
+    ///
+    /// ```
+    /// use anemone::source::Span;
+    /// assert_eq!(Span::new(2, 5).to(Span::new(9, 12)), Span::new(2, 12));
+    /// ```
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start.min(other.start), end: self.end.max(other.end) }
     }

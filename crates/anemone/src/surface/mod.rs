@@ -2,6 +2,13 @@
 //!
 //! On a Mac a surface is an `IOSurface`, which CPU, engine and GPU share. Elsewhere it is memory under the same rules,
 //! which on Linux another process can map. Nothing is copied when a program runs on it.
+//!
+//! ```
+//! use anemone::{Surface, surface::row_stride_for};
+//! let surface = Surface::with_shape(2, 32)?; // 2 channels of 32 fp16 numbers, which fill rows of 64 bytes
+//! assert_eq!((row_stride_for(32, 2), surface.size()), (64, 128));
+//! # Ok::<(), anemone::Error>(())
+//! ```
 
 mod copy;
 mod layout;

@@ -10,6 +10,11 @@ use crate::client::{MetricSink, Model, ModelType};
 use crate::error::Error;
 
 /// What the firmware calls a counter that has no name, as it spells it. No counter here has this name.
+///
+/// ```
+/// use anemone::telemetry::{PERF_COUNTER_PLACEHOLDER, sanitize_metric_name};
+/// assert_eq!(sanitize_metric_name(PERF_COUNTER_PLACEHOLDER), "kane-uknown");
+/// ```
 pub const PERF_COUNTER_PLACEHOLDER: &str = "kANE_UKNOWN";
 
 /// The most counters that are read.

@@ -31,9 +31,19 @@ pub use printer::{print, print_as, write};
 use crate::source::{Diagnostic, Diagnostics, codes};
 
 /// The longest text that is read, in bytes: 1 GiB. Weights do not belong into the text.
+///
+/// ```
+/// assert_eq!(anemone::text::MAX_BYTES, 1 << 30);
+/// ```
 pub const MAX_BYTES: usize = 1 << 30;
 
 /// How deep blocks, types and values may be nested in each other, taken together.
+///
+/// ```
+/// use anemone::text::{MAX_DEPTH, parse};
+/// let deep = format!("program(1.3) {{ func f<ios18>() {{ {} }} -> (); }}", "(".repeat(MAX_DEPTH + 1));
+/// assert!(parse(&deep).is_err());
+/// ```
 pub const MAX_DEPTH: usize = 128;
 
 /// The text of a file.

@@ -10,6 +10,14 @@ use half::{bf16, f16};
 /// assert_eq!(DType::from_name("int8"), Some(DType::Int8));
 /// assert_eq!(DType::Fp16.round(0.1), 0.0999755859375);
 /// ```
+///
+/// What it is can be asked:
+///
+/// ```
+/// use anemone::types::DType;
+/// assert!(DType::Fp16.is_float() && DType::Int4.is_int() && DType::Int4.is_signed_int() && !DType::UInt4.is_signed_int());
+/// assert_eq!((DType::Int4.int_range(), DType::Int4.is_sub_byte(), DType::Int8.is_sub_byte()), ((-8, 7), true, false));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[allow(missing_docs)] // The names are MIL's own.

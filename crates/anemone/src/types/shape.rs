@@ -3,9 +3,18 @@
 use smallvec::SmallVec;
 
 /// The most elements that a tensor may have: 2^40. A larger one is refused before anything is allocated.
+///
+/// ```
+/// use anemone::types::{DType, MAX_ELEMENTS, Tensor};
+/// assert!(Tensor::zeros(DType::Fp16, &[MAX_ELEMENTS as usize + 1]).is_err());
+/// ```
 pub const MAX_ELEMENTS: u64 = 1 << 40;
 
 /// The most dimensions that a tensor may have. Core ML's ops take at most 5; a few reshapes in the wild reach more.
+///
+/// ```
+/// assert!(anemone::types::MAX_RANK >= 5, "as many dimensions as Core ML has");
+/// ```
 pub const MAX_RANK: usize = 64;
 
 /// One dimension.
@@ -86,6 +95,17 @@ impl std::fmt::Debug for Dim {
 /// let s: Shape = [2u64, 3].into_iter().collect();
 /// assert_eq!(s.to_string(), "[2, 3]");
 /// assert_eq!(s.elements(), Some(6));
+/// ```
+///
+/// Two shapes of which each knows something make one that knows both:
+///
+/// ```
+/// use anemone::types::{DType, Dim, Shape, Type};
+/// let (rows, columns) = (Shape::from_iter([Dim::Known(2), Dim::Unknown]), Shape::from_iter([Dim::Unknown, Dim::Known(3)]));
+/// assert_eq!(rows.or(&columns).known(), Some(vec![2, 3]));
+/// assert_eq!(Dim::Unknown.or(Dim::Known(3)), Dim::Known(3));
+/// let [a, b] = [rows, columns].map(|shape| Type::tensor(DType::Fp16, shape));
+/// assert_eq!(a.or(&b).to_string(), "tensor<fp16, [2, 3]>");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(SmallVec<[Dim; 5]>);

@@ -69,6 +69,29 @@ elements!(f16 => Fp16, bf16 => Bf16, f32 => Fp32, f64 => Fp64, i8 => Int8, i16 =
 /// assert_eq!(t.dtype(), DType::Fp32);
 /// assert_eq!(t.as_slice::<f32>().unwrap()[3], 4.0);
 /// ```
+///
+/// Elements are shared until they are written, and can be looked at in other shapes:
+///
+/// ```
+/// use anemone::types::{DType, Tensor};
+/// use anemone_kernels::memory::Buffer;
+/// let t = Tensor::from_slice(&[2, 3], &[1i32, 2, 3, 4, 5, 6])?;
+/// let mut copy = t.clone();
+/// assert!(copy.same_bits(&t) && t.clone().into_buffer().is_none(), "two hold the elements");
+/// copy.as_mut_slice::<i32>().unwrap()[0] = 7;
+/// copy.bytes_mut().unwrap()[4] = 8;
+/// assert_eq!((copy.to_i64s()[..2].to_vec(), t.to_i64s()[0]), (vec![7, 8], 1));
+/// assert_eq!(t.reshaped(&[3, 2])?.shape(), [3, 2]);
+/// assert_eq!(t.pick(&[2], [5, 0])?.to_i64s(), [6, 1]); // elements 5 and 0
+/// assert_eq!(copy.into_buffer().map(|bytes| bytes.len()), Some(24));
+///
+/// let flags = Tensor::from_bools(&[2], &[true, false])?;
+/// let names = Tensor::from_strings(&[2], vec!["cat".into(), "dog".into()])?;
+/// assert_eq!((flags.bytes(), &*names.as_strings().unwrap()[1]), (&[1, 0][..], "dog"));
+/// let bytes = Tensor::from_buffer(DType::UInt4, &[3], Buffer::copy_of(&[0x21, 0x03]))?;
+/// assert_eq!(bytes.to_i64s(), [1, 2, 3]);
+/// # Ok::<(), anemone::types::TensorError>(())
+/// ```
 #[derive(Clone)]
 pub struct Tensor {
     dtype: DType,
@@ -134,6 +157,15 @@ impl Tensor {
     }
 
     /// A tensor on the bytes of a mapped file, which are not copied unless they are badly aligned.
+    ///
+    /// ```
+    /// use anemone::types::{DType, Tensor};
+    /// use anemone_kernels::memory::Mapped;
+    /// let file = std::sync::Arc::new(Mapped::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").as_ref())?);
+    /// let t = Tensor::from_mapped(DType::UInt8, &[9], &file, 0..9)?; // nothing is copied
+    /// assert_eq!(t.bytes(), b"[package]");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -15,6 +15,17 @@
 //!
 //! Faults are collected; one call that is refused does not hide the next, since its results keep their declared
 //! types.
+//!
+//! ```
+//! use anemone::{bundle::Weights, text, verify};
+//! let program = text::parse(
+//!     "program(1.3) { func main<ios18>(tensor<fp16, [2]> x, tensor<fp16, [3]> z) {
+//!         tensor<fp16, [2]> y = add(x = x, y = z); } -> (y); }",
+//! )?;
+//! let report = verify::verify(&program, &Weights::none());
+//! assert!(report.verified.is_none() && report.diagnostics.to_string().contains("shape-mismatch"));
+//! # Ok::<(), anemone::source::Diagnostics>(())
+//! ```
 
 mod call;
 mod function;
@@ -247,6 +258,22 @@ pub struct Body {
 /// let verified = report.verified.ok_or(report.diagnostics)?;
 /// let step = &verified.main().body.steps[0];
 /// assert_eq!((step.op.name, step.span.of(text)), ("relu", "relu"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
+/// An engine asks it for its arguments, and for all that it reads:
+///
+/// ```
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
+/// #     tensor<fp16, [4]> y = add(x = x, y = fp16(1)); } -> (y); }";
+/// use anemone::{bundle::Weights, mil::op::Arg, text, verify};
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let main = &verified.functions()[0];
+/// let step = &main.body.steps[0];
+/// let mut read = Vec::new();
+/// step.reads(|value| read.push(value));
+/// let args = step.args(&[], |value| Arg { ty: &main.value(value).ty, value: None });
+/// assert_eq!((read.len(), args.ty("x").unwrap().to_string()), (2, "tensor<fp16, [4]>".to_string()));
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Clone, Debug)]

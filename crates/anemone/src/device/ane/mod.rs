@@ -18,6 +18,14 @@
 //! let outputs = model.run("main", &[("image", image)])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Where the way is not there, what is missing is said:
+//!
+//! ```
+//! if let Err(missing) = anemone::device::ane::Framework::open() {
+//!     assert!(!missing.to_string().is_empty());
+//! }
+//! ```
 
 mod run;
 mod source;

@@ -96,6 +96,19 @@ impl Compiled {
     /// Has the system compile the compiled model in a folder, whose program this is. The key is a part of what the
     /// system knows it by.
     ///
+    /// ```
+    /// use anemone::device::ane::{Compiled, Framework, Settings};
+    /// use anemone::{bundle, verify};
+    /// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../corpus/right/compiled.mlmodelc");
+    /// let bundle = bundle::open(folder)?;
+    /// let verified = verify::verify(&bundle.program, &bundle.weights).verified.expect("the program is right");
+    /// if let Ok(framework) = Framework::open() {
+    ///     // Only on a Mac with an engine.
+    ///     Compiled::of_package(&framework, folder.as_ref(), "key", &verified, Settings::default())?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Apple`] when Apple's side refuses, or when statistics are wanted.

@@ -127,6 +127,16 @@ pub fn ffn_forward_taps(
 ///
 /// Input `x [1, dim + 2 * hidden, 1, seq]` is `dy`, `h1`, `h3` by channels, output `out` of the same shape `dx`, `dh1`,
 /// `dh3`. The weights are those of the forward program.
+///
+/// ```
+/// use anemone::mil::generate;
+/// let w = [0.5; 8]; // [hidden, dim], and [dim, hidden]
+/// let weights = generate::FfnWeights { w1: &w, w2: &w, w3: &w };
+/// let built = generate::ffn_backward(2, 4, 3, &weights)?;
+/// let shapes: Vec<String> = built.verified.main().outputs().map(|v| v.ty.to_string()).collect();
+/// assert_eq!(shapes, ["tensor<fp16, [1, 10, 1, 3]>"]); // dx, dh1, dh3
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[track_caller]
 pub fn ffn_backward(
     dim: usize,

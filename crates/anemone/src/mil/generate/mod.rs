@@ -58,6 +58,12 @@ use crate::source::{Code, Diagnostic, Diagnostics, codes};
 use crate::types::DType;
 
 /// What the norms without a parameter for it add to the mean of squares.
+///
+/// ```
+/// use anemone::mil::generate;
+/// // A norm of zeros is no division by zero.
+/// assert!(generate::EPSILON > 0.0);
+/// ```
 pub const EPSILON: f64 = 1e-5;
 
 /// A program of one input and one output.

@@ -14,9 +14,21 @@ use crate::error::Error;
 use crate::fp16::cast_f32_f16;
 
 /// The base of the angles of rotary embeddings, where a model says nothing else.
+///
+/// ```
+/// use anemone::mil::generate::weights::ROPE_THETA;
+/// // The angles of a head of 4 numbers at position 1: one for each pair.
+/// let angles = [0, 1].map(|pair| ROPE_THETA.powf(-2.0 * f64::from(pair) / 4.0));
+/// assert_eq!(angles, [1.0, 0.01]);
+/// ```
 pub const ROPE_THETA: f64 = 10_000.0;
 
 /// What hides a score in a causal mask: the lowest number of fp16.
+///
+/// ```
+/// use anemone::{mil::generate::weights::HIDDEN, types::f16};
+/// assert_eq!(f16::from_f32(HIDDEN), f16::MIN);
+/// ```
 pub const HIDDEN: f32 = -65504.0;
 
 /// The most numbers that are made at once: a gigabyte of them.

@@ -146,6 +146,16 @@ pub enum Reader {
 /// Prepared::sure(|run| run.write::<u32>(0).fill(7)).run(&mut Run::new(1, &[], &mut [&mut result])).unwrap();
 /// assert_eq!(result, [7, 0, 0, 0, 7, 0, 0, 0]);
 /// ```
+///
+/// A step with several results writes all of them at once:
+///
+/// ```
+/// use anemone::mil::op::{Prepared, Run};
+/// let numbers = Prepared::sure(|run| run.write_all::<u8>().zip(1..).for_each(|(result, n)| result.fill(n)));
+/// let (mut a, mut b) = ([0; 2], [0; 3]);
+/// numbers.run(&mut Run::new(1, &[], &mut [&mut a, &mut b])).unwrap();
+/// assert_eq!((a, b), ([1; 2], [2; 3]));
+/// ```
 pub struct Run<'r, 'd> {
     /// How many threads the kernel may use; its bits do not depend on it.
     pub threads: usize,
