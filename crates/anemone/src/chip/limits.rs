@@ -171,7 +171,7 @@ pub static LIMITS: &[LimitRow] = &[
     row(
         Quantity::BatchedRank,
         "dimensions of the factors of `matmul`",
-        [4, 5, 5, 5, 5, 5],
+        [4; 6],
         &[M1],
         Evidence::measured(GUIDE),
     ),

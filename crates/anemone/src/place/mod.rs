@@ -19,6 +19,7 @@ pub use support::{Facts, Form, Known};
 pub use table::{OpRow, row, rows};
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::chip::{Chip, Evidence, Profile};
 use crate::mil::Name;
@@ -149,6 +150,16 @@ impl Phase {
 }
 
 /// Where one op of a program runs, and why.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Form, Target}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64]> x) {
+///     tensor<fp16, [1, 64]> y = sin(x = x); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let sin = &place::place(verified.main(), Target::new(Chip::M1)).ops[0];
+/// assert_eq!((sin.form, sin.why.as_ref()), (Form::Later, "`sin` comes with m3"));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct OpPlacement {
     /// The op.
@@ -246,6 +257,52 @@ pub fn place(function: &Function, target: Target) -> Placement {
     Placement { target, function: function.name.clone(), ops: judged, segments, diagnostics }
 }
 
+/// What is said of a program on several chips: each thing once, with the chips that it is said of.
+///
+/// The diagnostics are taken out of the placements.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Target}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64]> x) {
+///     tensor<fp16, [1, 64]> y = tan(x = x); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let mut placements = Chip::ALL.map(|chip| place::place(verified.main(), Target::new(chip)));
+/// let said = place::together(&mut placements);
+/// assert!(said.iter().count() == 1 && said.to_string().contains("on m1, m2, m3, m4, m5, m6: "));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+pub fn together<'p>(placements: impl IntoIterator<Item = &'p mut Placement>) -> Diagnostics {
+    let mut places = HashMap::new();
+    let mut found: Vec<(Vec<&'static str>, String, Diagnostic)> = Vec::new();
+    for placement in placements {
+        let chip = placement.target.chip.name();
+        for d in std::mem::take(&mut placement.diagnostics) {
+            let what = d.message.strip_prefix(&on(chip)).unwrap_or(&d.message).to_string();
+            let key = (placement.function.clone(), d.code.name, d.span(), what.clone());
+            let at = *places.entry(key).or_insert(found.len());
+            match found.get_mut(at) {
+                Some((chips, _, first)) => {
+                    chips.push(chip);
+                    let new = d.notes.into_iter().filter(|n| !first.notes.contains(n)).collect::<Vec<_>>();
+                    first.notes.extend(new);
+                }
+                None => found.push((vec![chip], what, d)),
+            }
+        }
+    }
+    let mut all = Diagnostics::default();
+    for (chips, what, d) in found {
+        all.push(Diagnostic { message: format!("{}{what}", on(&chips.join(", "))), ..d });
+    }
+    all.sort();
+    all
+}
+
+/// How messages about chips begin.
+fn on(chips: &str) -> String {
+    format!("on {chips}: ")
+}
+
 /// Gives every op to the CPU, since the program is too deep for the engine's compiler.
 fn leave(ops: &mut [OpPlacement], costs: &mut [segment::Times], layers: u64) {
     let ours = ops.iter_mut().zip(costs).filter(|(op, _)| op.on_engine() && op.form != Form::Folded);
@@ -320,7 +377,7 @@ fn judge(ask: &Ask<'_>) -> (OpPlacement, Option<Said>) {
 
 /// What is said of an op that the engine does not take.
 fn diagnostic(op: &OpPlacement, code: &'static Code, label: &str, target: Target) -> Diagnostic {
-    let d = Diagnostic::new(code, format!("on {}: {}", target.chip, op.why))
+    let d = Diagnostic::new(code, format!("{}{}", on(target.chip.name()), op.why))
         .at(op.span, label)
         .note(format!("{}", op.evidence));
     let d = match &op.change {

@@ -21,6 +21,16 @@ const SEGMENTER: Evidence =
     Evidence::measured("the M6 study, which reproduces Core ML's choice on an M4").on("macOS 27");
 
 /// Ops that run at one place, one after the other.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Target, Where}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64]> x) {
+///     tensor<fp16, [1, 64]> y = tan(x = x); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let segments = place::place(verified.main(), Target::new(Chip::M4)).segments;
+/// assert_eq!((segments[0].at, segments[0].ops.clone()), (Where::Cpu, 0..1));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
     /// Where they run.
@@ -104,9 +114,10 @@ pub(super) fn times(ask: &Ask<'_>, op: &OpPlacement) -> Times {
     let (bytes, flops) = work(ask);
     let time = |gflops: f64, gbytes: f64| (flops / gflops).max(bytes / gbytes) / 1e6;
     let (cpu_flops, cpu_bytes) = cpu_rates(op.op);
+    let ane_flops = if op.op == "conv" { 16_000.0 } else { 3750.0 };
     let on_gpu = ask.target.gpu && gpu_has(op.op);
     Times {
-        ane: if op.on_engine() { time(3750.0, 73.01) } else { f64::INFINITY },
+        ane: if op.on_engine() { time(ane_flops, 73.01) } else { f64::INFINITY },
         gpu: if on_gpu { time(3000.0, 100.0) } else { f64::INFINITY },
         cpu: time(cpu_flops, cpu_bytes),
         free: false,

@@ -10,6 +10,12 @@ pub type Known = Option<bool>;
 
 /// What is known of an op on a chip, each by itself: that a table attests an op does not say that it compiles, and what
 /// compiles and runs may give wrong numbers.
+///
+/// ```
+/// use anemone::place::Facts;
+/// let attested = Facts { attested: Some(true), ..Facts::default() };
+/// assert_eq!((attested.compiles, attested.correct), (None, None));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// Some table of Apple's says that the engine takes it.

@@ -1,14 +1,14 @@
 //! What the models say of a row, and whether it is what was seen.
 
 use anemone::Chip;
-use anemone::chip::{Encoding, Hardware, Profile};
+use anemone::chip::{Encoding, Hardware, Profile, Quantity};
 use anemone::ops;
 use anemone::place::{self, Form, OpPlacement, Route, Target, Where};
 use anemone::types::DType;
 
 use super::Row;
 use super::condition::Condition;
-use super::programs;
+use super::{programs, validator};
 
 /// What came of a row.
 pub(super) enum Answer {
@@ -89,7 +89,10 @@ pub(super) fn answer(row: &Row<'_>) -> Answer {
         };
     }
     if row.outcome.starts_with("reject when violated") || row.route.starts_with("ANE compiler validator") {
-        return apart("a rule of the compiler's own layers, with no program");
+        return match validator::validate(row.condition) {
+            Some(result) => Answer::Compared(name, result),
+            None => apart("a rule of the compiler's own layers that no program of MIL can break"),
+        };
     }
     if let Some(result) = special(row, &chips) {
         return Answer::Compared(name, result);
@@ -108,8 +111,23 @@ pub(super) fn answer(row: &Row<'_>) -> Answer {
     Answer::Compared(name, of_program(row, &condition, chip))
 }
 
+/// The limit that a row names in words.
+fn quantity(words: &str) -> Option<Quantity> {
+    match words {
+        w if w.contains("contraction extent") => Some(Quantity::Extent),
+        w if w.contains("channel-axis extent") => Some(Quantity::Channels),
+        w if w.contains("slice-saturation") => Some(Quantity::SliceMagnitude),
+        _ => None,
+    }
+}
+
 /// Compares a parameter of the compiler's table.
 fn parameter(row: &Row<'_>, chip: Chip) -> Option<Result<(), String>> {
+    if let Some(quantity) = quantity(row.op) {
+        let value = chip.limit(quantity, Profile::Permissive).value;
+        let same = row.limit.split_whitespace().any(|w| w.parse() == Ok(value));
+        return Some(same.then_some(()).ok_or_else(|| format!("we say {value}")));
+    }
     let name = match row.op {
         "max dimension" => "max tensor W / H",
         "dropout" => "dropout and random",

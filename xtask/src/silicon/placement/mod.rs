@@ -3,6 +3,7 @@
 mod answer;
 mod condition;
 mod programs;
+mod validator;
 
 use std::collections::BTreeMap;
 use std::fs;

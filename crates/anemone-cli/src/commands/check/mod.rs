@@ -5,6 +5,7 @@ mod chips;
 use std::io::Write;
 
 use anemone::mil::{Block, Call, Function, Param};
+use anemone::place;
 use anemone::source::{Diagnostic, Diagnostics, Severity, Source};
 use anemone::types::Type;
 use anemone::verify::Verified;
@@ -136,9 +137,7 @@ fn examine_program(mut model: Model, prefix: &str, on: &On) -> Found {
     let functions = &model.program.functions;
     let functions = functions.iter().map(|f| FunctionRow::of(f, report.verified.as_ref(), prefix)).collect();
     let mut placed = report.verified.as_ref().map_or_else(Vec::new, |v| on.place(v, prefix));
-    for p in &mut placed {
-        diagnostics.append(std::mem::take(&mut p.placement.diagnostics));
-    }
+    diagnostics.append(place::together(placed.iter_mut().map(|p| &mut p.placement)));
     Found { source: model.source, diagnostics, functions, placed }
 }
 

@@ -7,7 +7,7 @@ mod ops;
 mod program;
 
 use super::ask::{Ask, Folded};
-use super::{OpPlacement, Target};
+use super::{self as place, OpPlacement, Target};
 use crate::chip::Evidence;
 use crate::source::{Code, Diagnostic, Span};
 use crate::verify::{Body, Function, Step, ValueId};
@@ -93,7 +93,7 @@ impl Hazard {
     }
 
     fn diagnostic(self, target: Target, span: Span) -> Diagnostic {
-        Diagnostic::new(self.code, format!("on {}: {}", target.chip, self.message))
+        Diagnostic::new(self.code, format!("{}{}", place::on(target.chip.name()), self.message))
             .at(span, self.label)
             .note(self.evidence.to_string())
             .help(self.help)
