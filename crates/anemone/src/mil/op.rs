@@ -387,7 +387,7 @@ impl Op {
     /// let x = Datum::from(Tensor::from_slice(&[2], &[-1.0f32, 2.0])?);
     /// let (ty, edition) = (x.ty(), op.edition(Opset::Ios18).unwrap());
     /// let slots = vec![Slot::One(Arg { ty: &ty, value: Some(&x) })];
-    /// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[] };
+    /// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[], unmade: &[] };
     /// let y = op.fast_results(&args, &[ty.clone()], 1).unwrap().expect("it has kernels");
     /// assert_eq!(y[0].as_tensor().unwrap().to_f64s(), [0.0, 2.0]);
     /// assert!(op.prepared(&args, &[ty.clone()]).unwrap().is_some());
@@ -581,7 +581,7 @@ pub enum Slot<'a> {
 ///     Slot::One(Arg { ty: &x, value: None }),
 ///     Slot::One(Arg { ty: &mode_type, value: Some(&mode) }),
 /// ];
-/// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[] };
+/// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[], unmade: &[] };
 /// assert!(args.has("x") && !args.has("axes"));
 /// assert_eq!((args.str("mode"), args.float("mode"), args.many("x").len()), (Some("EXACT"), None, 1));
 /// assert_eq!(args.opt_ty("x").unwrap().to_string(), "tensor<fp16, [2, 3]>");
