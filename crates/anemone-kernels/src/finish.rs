@@ -137,45 +137,55 @@ impl<'a, T: Float> Finish<'a, T> {
         sums: &mut [[S::V; N]; R],
         Place { at, stride, count, len }: Place,
     ) {
+        // Loops whose bounds are constant are unrolled if they are short, and only then do sums stay in registers.
         for stage in self.stages {
             match *stage {
                 // What keeps the order of numbers, and has bounds that are rounded, may come before the rounding. Of two
                 // zeros the bound counts, which is the positive one.
                 Stage::Unary(Unary::Relu) => {
                     let zero = simd.splat(0.0);
-                    for sum in sums.as_flattened_mut() {
-                        *sum = simd.add(simd.at_least(*sum, zero), zero);
+                    for sums in sums.iter_mut() {
+                        for sum in sums {
+                            *sum = simd.add(simd.at_least(*sum, zero), zero);
+                        }
                     }
                 }
                 Stage::Unary(Unary::Clip { low, high })
                     if low.to_bits() == 0 && high > 0.0 && T::holds(high) =>
                 {
                     let (low, high) = (simd.splat(0.0), simd.splat(high));
-                    for sum in sums.as_flattened_mut() {
-                        *sum = simd.at_most(simd.add(simd.at_least(*sum, low), low), high);
+                    for sums in sums.iter_mut() {
+                        for sum in sums {
+                            *sum = simd.at_most(simd.add(simd.at_least(*sum, low), low), high);
+                        }
                     }
                 }
                 Stage::Unary(Unary::Clip { low, high }) => {
                     let (low, high) = (simd.splat(low), simd.splat(high));
-                    for sum in sums.as_flattened_mut() {
-                        *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
+                    for sums in sums.iter_mut() {
+                        for sum in sums {
+                            *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
+                        }
+                    }
+                }
+                Stage::Binary { f: Binary::Add, other, .. } if len == N * S::LANES && count == R => {
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let other = &other[at + r * stride..][..N * S::LANES];
+                        for (i, sum) in sums.iter_mut().enumerate() {
+                            *sum = simd.add(T::round(simd, *sum), T::load(simd, &other[i * S::LANES..]));
+                        }
                     }
                 }
                 Stage::Binary { f: Binary::Add, other, .. } => {
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        if r >= count {
-                            break;
-                        }
+                    let mut some = *sums;
+                    for (r, sums) in some.iter_mut().enumerate().take(count) {
                         let other = &other[at + r * stride..][..len];
                         for (i, sum) in sums.iter_mut().enumerate() {
-                            let other = if len == N * S::LANES {
-                                T::load(simd, &other[i * S::LANES..])
-                            } else {
-                                T::load_some(simd, other.get(i * S::LANES..).unwrap_or_default())
-                            };
-                            *sum = simd.add(T::round(simd, *sum), other);
+                            let other = other.get(i * S::LANES..).unwrap_or_default();
+                            *sum = simd.add(T::round(simd, *sum), T::load_some(simd, other));
                         }
                     }
+                    *sums = some;
                 }
                 _ => unreachable!("kernels are given the stages that are done in registers"),
             }

@@ -311,9 +311,20 @@ impl<T: Float> Ends for Rounded<'_, T> {
         let len = (self.columns - first).min(2 * S::LANES);
         let place = Place { at: self.start + row * self.stride + first, stride: self.stride, count: R, len };
         Finish { bias: None, stages: self.stages }.vectors(simd, &mut sums, place);
-        for (r, sums) in sums.into_iter().enumerate() {
+        if len == 2 * S::LANES {
+            for (r, sums) in sums.into_iter().enumerate() {
+                let at = place.at + r * place.stride;
+                // SAFETY: who made this promised that nothing else refers to these elements.
+                let y = unsafe { self.y.slice(at..at + 2 * S::LANES) };
+                T::store(simd, y, sums[0]);
+                T::store(simd, &mut y[S::LANES..], sums[1]);
+            }
+            return;
+        }
+        let some = sums;
+        for (r, sums) in some.into_iter().enumerate() {
             let at = place.at + r * place.stride;
-            // SAFETY: who made this promised that nothing else refers to these elements.
+            // SAFETY: as above.
             finish::write(simd, unsafe { self.y.slice(at..at + len) }, sums);
         }
     }

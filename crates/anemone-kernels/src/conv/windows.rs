@@ -257,17 +257,33 @@ impl<X: Float> Kernel for Fill<'_, X> {
             }
         }
         let vectors = &vectors[..count];
-        let inside = of.farthest + vectors.iter().map(|v| v[2]).max().unwrap_or(0) + S::LANES <= x.len();
-        for (k, &tap) in of.taps.iter().enumerate() {
-            let to = &mut to[k * width..];
+        // Of a single panel, vectors may also reach into the next tap.
+        let most = |of: usize| vectors.iter().map(|v| v[of]).max().unwrap_or(0);
+        let inside = of.farthest + most(2) + S::LANES <= x.len();
+        let fast = if inside && (start == 0 || vectors.iter().all(|v| v[1] == S::LANES)) {
+            let room = (to.len() + width).saturating_sub(most(0) + S::LANES);
+            of.taps.len().min(room / width)
+        } else {
+            0
+        };
+        for (k, &tap) in of.taps[..fast].iter().enumerate() {
+            for &[place, _, from] in vectors {
+                // SAFETY: no tap is farther than the farthest, so that this lies within what the condition checks.
+                let x = unsafe { x.get_unchecked(tap + from..tap + from + S::LANES) };
+                // SAFETY: `place + S::LANES + k · width` is at most `room + most(0) + S::LANES - width`, which is the length.
+                let to = unsafe { to.get_unchecked_mut(k * width + place..k * width + place + S::LANES) };
+                simd.store(to, X::load(simd, x));
+            }
+        }
+        for (k, &tap) in of.taps.iter().enumerate().skip(fast) {
             for &[place, room, from] in vectors {
-                let x = &x[tap + from..];
-                let v = if inside { X::load(simd, x) } else { X::load_some(simd, x) };
-                write(simd, &mut to[place..place + room], v);
+                let v = X::load_some(simd, &x[tap + from..]);
+                write(simd, &mut to[k * width + place..][..room], v);
             }
-            for place in (start + place..start + width).step_by(S::LANES) {
-                write(simd, &mut to[place..start + width], simd.splat(0.0));
-            }
+        }
+        let zeros = start + place..if place > 0 { start + width } else { start };
+        for k in 0..of.taps.len() {
+            to[k * width..][zeros.clone()].fill(0.0);
         }
     }
 }
