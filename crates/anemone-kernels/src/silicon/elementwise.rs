@@ -143,6 +143,7 @@ impl Kernel for StoreAll<'_> {
 /// let mut y = [f16::ZERO; 2];
 /// double.apply(1, &mut y, &[f16::ONE, f16::NEG_ONE]);
 /// assert_eq!(y.map(f16::to_f32), [2.0, -2.0]);
+/// assert_eq!(double.at(f16::from_f32(3.0)).to_f32(), 6.0);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Lookup(Box<[f16]>);

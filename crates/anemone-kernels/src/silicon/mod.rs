@@ -6,6 +6,13 @@
 //! many are what the activation unit makes of 33 knots ([`activation`]).
 //!
 //! What is computed depends on the operands alone: all processors and numbers of threads give the same bits.
+//!
+//! ```
+//! use anemone_kernels::silicon;
+//! use half::f16;
+//! // Infinity is a number like any other.
+//! assert_eq!(silicon::decode(f16::INFINITY), 65536.0);
+//! ```
 
 pub mod activation;
 mod conv;

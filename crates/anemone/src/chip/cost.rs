@@ -72,6 +72,15 @@ impl Rates {
     }
 
     /// Every number, with what it is and its unit.
+    ///
+    /// ```
+    /// use anemone::chip::Rates;
+    /// let m4 = Rates::find("M4").unwrap();
+    /// let (_, unit, dispatch) = m4.figures().find(|(name, ..)| *name == "dispatch").unwrap();
+    /// assert!(unit == "s" && dispatch.value > 50e-6 && !dispatch.evidence.source.is_empty());
+    /// // Below so many operations a byte, memory is what limits.
+    /// assert!(m4.peak_flops() > 10e12 && m4.ridge() > 10.0);
+    /// ```
     pub fn figures(&self) -> impl Iterator<Item = (&'static str, &'static str, Figure)> {
         [
             ("dispatch", "s", Some(self.dispatch)),
@@ -103,6 +112,13 @@ impl Rates {
 }
 
 /// Every number that holds for all machines, with what it is and its unit.
+///
+/// ```
+/// use anemone::chip::{self, SWITCH, WAKE_AFTER, WORKING_SET};
+/// assert!(chip::common_figures().any(|(_, unit, figure)| unit == "B" && figure == WORKING_SET));
+/// assert_eq!(WORKING_SET.value, 2.0 * 1024.0 * 1024.0);
+/// assert!(SWITCH.value < WAKE_AFTER.value, "a switch between devices is shorter than what a thread waits awake");
+/// ```
 pub fn common_figures() -> impl Iterator<Item = (&'static str, &'static str, Figure)> {
     [
         ("operand that stays on the engine", "B", WORKING_SET),
@@ -133,71 +149,83 @@ pub fn common_figures() -> impl Iterator<Item = (&'static str, &'static str, Fig
 }
 
 /// The bytes of one operand that stay on the engine: a larger one is read again for each part of the other operand.
+///
+/// ```
+/// assert_eq!(anemone::chip::WORKING_SET.value, 2_097_152.0);
+/// ```
 pub const WORKING_SET: Figure = Figure {
     value: 2097152.0,
     evidence: Evidence::measured("the M6 study; the ANE guide; maderix/ANE: 2 MiB on M1, M4 and M6"),
 };
 
 /// The bytes of weights that each core buffers.
-pub const KERNEL_BUFFER: Figure =
+pub(crate) const KERNEL_BUFFER: Figure =
     Figure { value: 65536.0, evidence: Evidence::measured("the M6 study: 64 KiB a core") };
 
 /// How many times faster activations move that stay on the engine.
-pub const ON_CHIP: Figure = Figure {
+pub(crate) const ON_CHIP: Figure = Figure {
     value: 5.0,
     evidence: Evidence::measured("the M6 study: 170 to 220 GB/s below 2 MiB, 35 to 40 GB/s above"),
 };
 
 /// Bytes a second of sparse weights, values and mask together, as they are unpacked.
-pub const SPARSE_WEIGHTS: Figure =
+pub(crate) const SPARSE_WEIGHTS: Figure =
     Figure { value: 66e9, evidence: Evidence::measured("the M6 study, on M4 and M6 alike") };
 
 /// The bytes that the engine moves for each element that goes somewhere by itself, as in a shuffle of pixels.
-pub const GRANULE: Figure =
+pub(crate) const GRANULE: Figure =
     Figure { value: 16.0, evidence: Evidence::read("the ANE guide: the granule of DMA is 16 bytes") };
 
 /// Seconds that a runtime which takes arrays adds to each call.
-pub const ARRAYS: Figure =
+pub(crate) const ARRAYS: Figure =
     Figure { value: 25e-6, evidence: Evidence::measured("the ANE guide, on the M1: binding and runtime") };
 
 /// The seconds after which the thread that waits for a run has gone to sleep.
+///
+/// ```
+/// assert_eq!(anemone::chip::WAKE_AFTER.value, 300e-6);
+/// ```
 pub const WAKE_AFTER: Figure =
     Figure { value: 300e-6, evidence: Evidence::inferred("the M6 study: chains of 8 to 384 layers") };
 
 /// How many times longer weights take when the channels are a multiple of [`BANK_CHANNELS`].
-pub const BANK_CONFLICT: Figure =
+pub(crate) const BANK_CONFLICT: Figure =
     Figure { value: 2.7, evidence: Evidence::measured("dev-erik/ANE: 4096 and 8192 channels on the M4 Max") };
 
 /// The channels whose multiples meet in the same banks of memory, on the M4.
-pub const BANK_CHANNELS: u64 = 4096;
+pub(crate) const BANK_CHANNELS: u64 = 4096;
 
 /// Operations and bytes a second of the CPU, as Core ML counts them, on an M4.
-pub const CPU: [Figure; 2] = [
+pub(crate) const CPU: [Figure; 2] = [
     Figure { value: 750e9, evidence: Evidence::read("the M6 study: Core ML's estimates of convolutions") },
     Figure { value: 60.84e9, evidence: Evidence::read("the M6 study: Core ML's estimates of small ops") },
 ];
 
 /// Operations and bytes a second of the GPU, as Core ML counts them, on an M4.
-pub const GPU: [Figure; 2] = [
+pub(crate) const GPU: [Figure; 2] = [
     Figure { value: 3000e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
     Figure { value: 100e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
 ];
 
 /// Seconds from one device to another, as Core ML counts them.
+///
+/// ```
+/// assert_eq!(anemone::chip::SWITCH.value, 125e-6);
+/// ```
 pub const SWITCH: Figure =
     Figure { value: 125e-6, evidence: Evidence::measured("the M6 study, which reproduces Core ML's choice") };
 
 /// Seconds that a program takes to load, when its like was loaded before, and the first time.
-pub const LOAD: [Figure; 2] = [
+pub(crate) const LOAD: [Figure; 2] = [
     Figure { value: 1.7e-3, evidence: Evidence::measured("maderix/ANE, on the M5") },
     Figure { value: 15.6e-3, evidence: Evidence::measured("maderix/ANE, on the M5") },
 ];
 
 /// Seconds that the first run takes more after the engine went to sleep, which it does when idle for 5.7 seconds.
-pub const COLD: Figure = Figure { value: 50e-3, evidence: Evidence::measured("the M6 study") };
+pub(crate) const COLD: Figure = Figure { value: 50e-3, evidence: Evidence::measured("the M6 study") };
 
 /// What compiling takes: seconds for the program, for each step that multiplies, and for each other step.
-pub const COMPILE: [Figure; 3] = [
+pub(crate) const COMPILE: [Figure; 3] = [
     Figure {
         value: 12e-3,
         evidence: Evidence::measured("maderix/ANE and others: 11 to 25 ms for a convolution"),
@@ -210,16 +238,16 @@ pub const COMPILE: [Figure; 3] = [
 ];
 
 /// Bytes a second of weights that the compiler packs.
-pub const COMPILE_WEIGHTS: Figure =
+pub(crate) const COMPILE_WEIGHTS: Figure =
     Figure { value: 0.29e9, evidence: Evidence::measured("skyfallsin: 60 ms for 2560 by 2560 channels") };
 
 /// How many times longer the compiler takes for a convolution when it divides the program between two engines.
-pub const COMPILE_FOR_TWO: Figure =
+pub(crate) const COMPILE_FOR_TWO: Figure =
     Figure { value: 1.8, evidence: Evidence::measured("the M6 study: 256 convolutions in 1.19 s for h18g") };
 
 /// What dividing between two engines adds, in seconds for a chain of 256 elementwise steps, and the power by which it
 /// grows with their number.
-pub const COMPILE_CHAIN: [Figure; 2] = [
+pub(crate) const COMPILE_CHAIN: [Figure; 2] = [
     Figure { value: 178.0, evidence: Evidence::measured("the M6 study, for h18g") },
     Figure { value: 3.65, evidence: Evidence::measured("the M6 study: 32 to 256 steps for h18g") },
 ];

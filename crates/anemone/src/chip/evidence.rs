@@ -37,6 +37,7 @@ impl Confidence {
 /// let seen = Evidence::measured("the M6 study").on("macOS 27");
 /// assert_eq!(seen.to_string(), "measured (the M6 study, macOS 27)");
 /// assert_eq!(seen.at_most(Confidence::Inferred).confidence, Confidence::Inferred);
+/// assert!(Evidence::inferred("kin").confidence < Evidence::claimed("a forum").confidence);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Evidence {

@@ -31,6 +31,13 @@ impl Hardware {
     }
 
     /// How that is known.
+    ///
+    /// ```
+    /// use anemone::{Chip, chip::Confidence};
+    /// let cores = &anemone::chip::HARDWARE[0];
+    /// let known = cores.evidence(Chip::M1).confidence;
+    /// assert!(matches!(known, Confidence::Read | Confidence::Inferred) && !cores.value(Chip::M1).is_empty());
+    /// ```
     pub fn evidence(&self, chip: Chip) -> Evidence {
         let confidence = if self.read[chip.index().min(3)] { Confidence::Read } else { Confidence::Inferred };
         Evidence::new("the ANE guide", confidence)

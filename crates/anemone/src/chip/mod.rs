@@ -15,11 +15,11 @@ mod numerics;
 
 use std::str::FromStr;
 
-pub use cost::{
-    ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COLD, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS,
-    CPU, Figure, GPU, GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, RATES, Rates, SPARSE_WEIGHTS, SWITCH,
-    WAKE_AFTER, WORKING_SET, common_figures,
+pub(crate) use cost::{
+    ARRAYS, BANK_CHANNELS, BANK_CONFLICT, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS, CPU, GPU,
+    GRANULE, KERNEL_BUFFER, LOAD, ON_CHIP, SPARSE_WEIGHTS,
 };
+pub use cost::{Figure, RATES, Rates, SWITCH, WAKE_AFTER, WORKING_SET, common_figures};
 pub use evidence::{Confidence, Evidence, Profile};
 pub use hardware::{Encoding, HARDWARE, Hardware};
 pub use limits::{LIMITS, Limit, LimitRow, Quantity};
@@ -67,6 +67,10 @@ impl Chip {
     }
 
     /// The family of its engine, as Apple's compiler counts: 13 to 18.
+    ///
+    /// ```
+    /// assert_eq!(anemone::Chip::M4.family(), 16);
+    /// ```
     pub const fn family(self) -> u32 {
         self as u32 + 13
     }

@@ -123,6 +123,19 @@ impl Departure {
 /// Runs a function with a chip's arithmetic, and gives of each step that is work of its engine what IEEE's arithmetic would
 /// give of the same arguments: so what one step does is not blamed on those after it.
 ///
+/// ```
+/// use anemone::{Chip, bundle::Weights, device::{self, Options}, text, types::{DType, Tensor}, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [2]> x) {
+///     tensor<fp16, [2]> y = add(x = x, y = x); tensor<fp16, [2]> z = gelu(x = y, mode = string(\"EXACT\")); } -> (z); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let x = Tensor::from_f64s(DType::Fp16, &[2], &[0.0, 1.0])?;
+/// let found = device::departures(verified.main(), Chip::M4, &[("x", x)], &Options::default())?;
+/// // The table of GELU does not give 0 at 0; sums of halves are exact.
+/// let first = found.iter().find(|step| step.exceeds(1e-5)).unwrap();
+/// assert_eq!(first.op, "gelu");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// As [`load`] and [`Loaded::run`](super::Loaded::run).

@@ -91,6 +91,13 @@ pub type Compute = fn(&Args<'_>, &[Type]) -> Result<Vec<Datum>, Fault>;
 pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 
 /// Prepares the making of parts of a constant; `None` where only all of it can be made.
+///
+/// ```
+/// use anemone::mil::op::{Parts, PrepareParts};
+/// // A constant of zeros.
+/// let zeros: PrepareParts = |_args| Ok(Some(Parts::new(|_start, to: &mut [u8]| to.fill(0))));
+/// # drop(zeros);
+/// ```
 pub type PrepareParts = fn(&Args<'_>) -> Result<Option<Parts>, Fault>;
 
 /// How an engine that wants to be fast computes an op.
@@ -609,6 +616,16 @@ pub struct Args<'a> {
 }
 
 /// A constant argument that nobody has made.
+///
+/// ```
+/// use anemone::mil::op::{Args, Fault, Parts};
+/// /// The weights of a layer, made part by part, if they are stored so.
+/// fn weights(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
+///     let parts = args.parts("weight")?;
+///     assert!(parts.is_none() || args.unmade.iter().any(|unmade| unmade.taken.get()));
+///     Ok(parts)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Unmade<'a> {
     /// The number of the parameter.

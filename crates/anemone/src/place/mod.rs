@@ -5,6 +5,14 @@
 //! not at all. The E5RT route does so too, and has bridges for some ops. [`place`] says for each op where it goes on a
 //! [`Target`], with the reason, the cheapest change that would move it, and the evidence. What is said of one op stands in
 //! one table, a row an op.
+//!
+//! ```
+//! use anemone::{Chip, place::{self, Form, Route, Target}};
+//! let direct = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+//! let refused: Vec<_> = place::rows().filter(|row| row.form_on(direct) == Form::Refused).collect();
+//! println!("{} ops compile for no engine", refused.len());
+//! # assert!(!refused.is_empty());
+//! ```
 
 mod ask;
 pub mod cost;
@@ -231,6 +239,19 @@ impl Placement {
 }
 
 /// Says where each op of a function runs on a target.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Route, Target, Where}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64]> x) {
+///     tensor<fp16, [1, 64]> y = relu(x = x); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let direct = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+/// let placement = place::place(verified.main(), direct);
+/// // Compiled for the engine alone, all of it is there: one launch, and nothing else.
+/// assert_eq!(placement.count(Where::Ane), 1);
+/// assert!(placement.overhead_ms() > 0.0 && placement.segments.len() == 1);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 pub fn place(function: &Function, target: Target) -> Placement {
     let folded = Folded::of(function, target.route);
     let mut judged = Vec::with_capacity(function.steps());

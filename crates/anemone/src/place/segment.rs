@@ -10,10 +10,25 @@ use crate::chip::Evidence;
 use crate::verify::Function;
 
 /// What Core ML counts for launching a run of ops on the engine, in milliseconds.
+///
+/// ```
+/// use anemone::place::{LAUNCH_MS, OUTPUT_MS, SWITCH_MS};
+/// // A model that is all on the engine: one launch, and its results are there.
+/// assert_eq!(LAUNCH_MS + OUTPUT_MS, 0.25);
+/// assert_eq!(SWITCH_MS, 0.125);
+/// ```
 pub const LAUNCH_MS: f64 = 0.125;
 /// What Core ML counts for going from one device to another, in milliseconds.
+///
+/// ```
+/// assert_eq!(anemone::place::SWITCH_MS, anemone::chip::SWITCH.value * 1e3);
+/// ```
 pub const SWITCH_MS: f64 = 0.125;
 /// What Core ML counts for results that the engine gives, in milliseconds.
+///
+/// ```
+/// assert_eq!(anemone::place::OUTPUT_MS, 0.125);
+/// ```
 pub const OUTPUT_MS: f64 = 0.125;
 
 /// How the constants of the segmenter are known.

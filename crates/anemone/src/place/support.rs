@@ -6,6 +6,12 @@ use super::{OpRow, Phase, Route, Target};
 use crate::chip::{Chip, Confidence, Evidence, Profile};
 
 /// Whether something holds, as far as anybody knows.
+///
+/// ```
+/// use anemone::place::Known;
+/// let nobody_tried: Known = None;
+/// assert_ne!(nobody_tried, Some(false));
+/// ```
 pub type Known = Option<bool>;
 
 /// What is known of an op on a chip, each by itself: that a table attests an op does not say that it compiles, and what

@@ -14,6 +14,9 @@ use Alone::{Correct as C, Fails as X, Reachable as R, Untried as U, Walled as W}
 /// let sin = place::row("sin");
 /// assert_eq!((sin.form(Chip::M1), sin.form(Chip::M3)), (Form::Later, Form::Native));
 /// assert!(!sin.instead.is_empty());
+/// let relu = place::row("relu");
+/// assert_eq!((relu.core_ml(), relu.compiles_alone()), (Some(true), Some(true)));
+/// assert!(relu.form_on(place::Target::new(Chip::M1)).is_on_engine());
 /// ```
 pub struct OpRow {
     /// The op.
@@ -87,11 +90,21 @@ impl std::fmt::Debug for OpRow {
 }
 
 /// Every row, in the order of the op table.
+///
+/// ```
+/// use anemone::{ops, place};
+/// assert!(place::rows().map(|row| row.op).eq(ops::all().map(|op| op.name)));
+/// ```
 pub fn rows() -> impl Iterator<Item = &'static OpRow> {
     ROWS.iter()
 }
 
 /// The row of an op of the op table.
+///
+/// ```
+/// use anemone::{Chip, place};
+/// assert!(place::row("conv").form(Chip::M1).is_on_engine());
+/// ```
 ///
 /// # Panics
 ///

@@ -2,6 +2,12 @@
 //!
 //! The engine computes with halves. A rule holds for calls whose floats are all fp16; others are no work of the engine's, and
 //! are computed as on every other machine. [`rules`] lists all; `docs/numerics.md` shows them.
+//!
+//! ```
+//! use anemone::ops::silicon::{self, Unit};
+//! let conv = silicon::rule("conv").unwrap();
+//! assert_eq!(conv.unit, Unit::MultiplyAccumulate);
+//! ```
 
 mod alone;
 mod attention;

@@ -5,6 +5,20 @@
 //! each part of the other. What follows it element by element is done as its results are stored. Any other step takes as
 //! long as its tensors need to move; softmax and normalisations pass over them twice. A call takes what the steps take, the
 //! dispatch, and the copies of a runtime that takes arrays. The numbers are those of [`Rates`].
+//!
+//! ```
+//! use anemone::{Chip, bundle::Weights, place::{self, Target, cost::Cost}, text, verify};
+//! let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 512, 64, 64]> x, tensor<fp16, [1, 512, 64, 64]> y) {
+//!     tensor<fp16, [1, 512, 64, 64]> z = matmul(x = x, y = y); } -> (z); }";
+//! let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+//! let placement = place::place(verified.main(), Target::new(Chip::M4));
+//! let cost = Cost::placed(verified.main(), &placement);
+//! assert_eq!(cost.multiply_adds(), 512 * 64 * 64 * 64);
+//! // Each byte is met by some ten operations, which is far below what would keep the engine busy.
+//! assert!(cost.seconds() > 0.0 && cost.flops() > 0.0);
+//! assert!(cost.intensity() < cost.rates.ridge());
+//! # Ok::<(), anemone::source::Diagnostics>(())
+//! ```
 
 mod model;
 #[cfg(test)]
