@@ -95,6 +95,7 @@ fn changes<'a>(recorded: &'a str, found: &'a str) -> Changes<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::examples::without_generics;
     use super::*;
 
     #[test]
@@ -105,21 +106,6 @@ mod tests {
         check("a\nb\n", "b\na\n", &[], &[]);
         check("fn f(u8)\n", "fn f(u16)\nfn g()\n", &["fn f(u8)"], &["fn f(u16)", "fn g()"]);
         check("", "", &[], &[]);
-    }
-
-    /// A list of items without what stands in angle brackets.
-    fn without_generics(items: &str) -> String {
-        let (mut depth, mut last, mut out) = (0, ' ', String::new());
-        for c in items.chars() {
-            match c {
-                '<' => depth += 1,
-                '>' if last != '-' => depth -= 1,
-                _ if depth == 0 => out.push(c),
-                _ => {}
-            }
-            last = c;
-        }
-        out
     }
 
     /// The pages that say what became of the calls of other interfaces name items that there are.

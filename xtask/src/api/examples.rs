@@ -157,10 +157,10 @@ fn item(code: &str) -> Option<&str> {
     None
 }
 
-/// A line of `api.txt` without what stands in angle brackets.
-fn without_generics(line: &str) -> String {
+/// Lines of `api.txt` without what stands in angle brackets.
+pub(super) fn without_generics(lines: &str) -> String {
     let (mut depth, mut last, mut out) = (0, ' ', String::new());
-    for c in line.chars() {
+    for c in lines.chars() {
         match c {
             '<' => depth += 1,
             '>' if last != '-' => depth -= 1,

@@ -6,7 +6,7 @@
 
 use super::ask::{Ask, known};
 use super::{OpPlacement, Target, Where};
-use crate::chip::Evidence;
+use crate::chip::{CPU, Evidence, GPU, SWITCH};
 use crate::verify::Function;
 
 /// What Core ML counts for launching a run of ops on the engine, in milliseconds.
@@ -21,9 +21,9 @@ pub const LAUNCH_MS: f64 = 0.125;
 /// What Core ML counts for going from one device to another, in milliseconds.
 ///
 /// ```
-/// assert_eq!(anemone::place::SWITCH_MS, anemone::chip::SWITCH.value * 1e3);
+/// assert_eq!(anemone::place::SWITCH_MS, 0.125);
 /// ```
-pub const SWITCH_MS: f64 = 0.125;
+pub const SWITCH_MS: f64 = SWITCH.value * 1e3;
 /// What Core ML counts for results that the engine gives, in milliseconds.
 ///
 /// ```
@@ -111,12 +111,13 @@ fn work(ask: &Ask<'_>) -> (f64, f64) {
     (moved + weights, flops)
 }
 
-/// Billions of floating-point operations, and of bytes, that a CPU does in a second for an op, in Core ML's estimates.
+/// The floating-point operations, and the bytes, that a CPU does in a second for an op, in Core ML's estimates.
 fn cpu_rates(op: &str) -> (f64, f64) {
+    let [flops, bytes] = CPU.map(|rate| rate.value);
     match op {
-        "conv_transpose" => (80.0, 60.84),
-        "upsample_bilinear" => (750.0, 1.3),
-        _ => (750.0, 60.84),
+        "conv_transpose" => (80e9, bytes),
+        "upsample_bilinear" => (flops, 1.3e9),
+        _ => (flops, bytes),
     }
 }
 
@@ -127,13 +128,14 @@ pub(super) fn times(ask: &Ask<'_>, op: &OpPlacement) -> Times {
         return Times { ane: 0.0, gpu: 0.0, cpu: 0.0, free: true };
     }
     let (bytes, flops) = work(ask);
-    let time = |gflops: f64, gbytes: f64| (flops / gflops).max(bytes / gbytes) / 1e6;
+    let time =
+        |flops_a_second: f64, bytes_a_second: f64| (flops / flops_a_second).max(bytes / bytes_a_second) * 1e3;
     let (cpu_flops, cpu_bytes) = cpu_rates(op.op);
-    let ane_flops = if op.op == "conv" { 16_000.0 } else { 3750.0 };
+    let ane_flops = if op.op == "conv" { 16_000e9 } else { 3750e9 };
     let on_gpu = ask.target.gpu && gpu_has(op.op);
     Times {
-        ane: if op.on_engine() { time(ane_flops, 73.01) } else { f64::INFINITY },
-        gpu: if on_gpu { time(3000.0, 100.0) } else { f64::INFINITY },
+        ane: if op.on_engine() { time(ane_flops, 73.01e9) } else { f64::INFINITY },
+        gpu: if on_gpu { time(GPU[0].value, GPU[1].value) } else { f64::INFINITY },
         cpu: time(cpu_flops, cpu_bytes),
         free: false,
     }
