@@ -33,6 +33,7 @@ pub mod text;
 
 pub mod ops;
 
+pub mod passes;
 pub mod place;
 pub mod verify;
 

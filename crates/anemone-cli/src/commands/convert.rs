@@ -37,21 +37,11 @@ pub(crate) struct Args {
 }
 
 /// Writes a bundle in one form.
-type Writer = fn(&Bundle, &Path) -> Result<Written, bundle::Error>;
+pub(super) type Writer = fn(&Bundle, &Path) -> Result<Written, bundle::Error>;
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let writer = writer(&args.to)?;
-    if args.to.exists() {
-        if !args.force {
-            let to = args.to.display();
-            return Err(Failure::world(format!("`{to}` is there already; use `--force` to replace it")));
-        }
-        let same =
-            |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-        if same(&args.from, &args.to) {
-            return Err(Failure::world("IN and OUT are the same; give OUT another name"));
-        }
-    }
+    may_write(&args.from, &args.to, args.force)?;
     let progress = terminal.progress(&format!("converting {}", args.from.display()), None);
     let result = convert(args, writer);
     drop(progress);
@@ -71,7 +61,24 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-fn writer(to: &Path) -> Result<Writer, Failure> {
+/// What is there is replaced on request only, and never by itself.
+pub(super) fn may_write(from: &Path, to: &Path, force: bool) -> Result<(), Failure> {
+    if !to.exists() {
+        return Ok(());
+    }
+    if !force {
+        let to = to.display();
+        return Err(Failure::world(format!("`{to}` is there already; use `--force` to replace it")));
+    }
+    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if same(from, to) {
+        return Err(Failure::world("IN and OUT are the same; give OUT another name"));
+    }
+    Ok(())
+}
+
+/// The way to write what the name says.
+pub(super) fn writer(to: &Path) -> Result<Writer, Failure> {
     let extension = to.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     match extension.as_deref() {
         Some("mil") => Ok(|b, p| bundle::write_mil(b, p)),
@@ -94,7 +101,7 @@ fn convert(args: &Args, writer: Writer) -> Result<(Written, usize), bundle::Erro
     Ok((writer(&bundle, &args.to)?, errors))
 }
 
-fn failure(error: bundle::Error, terminal: &mut Terminal) -> Failure {
+pub(super) fn failure(error: bundle::Error, terminal: &mut Terminal) -> Failure {
     match error {
         bundle::Error::Refused { diagnostics, source } => {
             tell(&diagnostics, source.as_deref(), terminal);

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod fmt;
 mod info;
+mod legalise;
 mod ops;
 mod print;
 mod profile;
@@ -60,6 +61,7 @@ enum Command {
     Print(print::Args),
     Fmt(fmt::Args),
     Convert(convert::Args),
+    Legalise(legalise::Args),
     Ops(ops::Args),
     Explain(explain::Args),
     Info(info::Args),
@@ -93,6 +95,7 @@ pub(crate) fn run(arguments: Vec<OsString>, terminal: &mut Terminal) -> Result<(
         Command::Print(args) => print::run(&args, terminal),
         Command::Fmt(args) => fmt::run(&args, terminal),
         Command::Convert(args) => convert::run(&args, terminal),
+        Command::Legalise(args) => legalise::run(&args, terminal),
         Command::Ops(args) => ops::run(&args, terminal),
         Command::Explain(args) => explain::run(&args, terminal),
         Command::Info(args) => info::run(&args, terminal),

@@ -6,6 +6,7 @@ mod check;
 mod convert;
 mod docs;
 mod general;
+mod legalise;
 mod models;
 mod profile;
 mod run;

@@ -190,6 +190,8 @@ pub struct OpPlacement {
     pub change: Option<Cow<'static, str>>,
     /// How that is known.
     pub evidence: Evidence,
+    /// What goes wrong with it although the engine takes it.
+    pub hazards: Vec<&'static Code>,
 }
 
 impl OpPlacement {
@@ -364,6 +366,7 @@ fn judge(ask: &Ask<'_>) -> (OpPlacement, Option<Said>) {
         why: Cow::Borrowed(""),
         change: None,
         evidence: Evidence::read("the op table"),
+        hazards: Vec::new(),
     };
     // The weights of `constexpr_` ops are expanded by the compiler or by the engine: their rows say which.
     if ask.folded.is_folded(step) && !step.op.name.starts_with("constexpr_") {

@@ -100,7 +100,7 @@ impl Hazard {
     }
 }
 
-/// Looks for the hazards of a function, and writes down which ops give wrong numbers.
+/// Looks for the hazards of a function, and writes down which ops have one, and which give wrong numbers.
 pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (i, &step) in seen.steps.iter().enumerate() {
@@ -113,6 +113,7 @@ pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> Vec<Diagnosti
             if hazard.wrong {
                 op.facts.correct = Some(false);
             }
+            op.hazards.push(hazard.code);
             found.push(hazard.diagnostic(seen.target, step.span));
         }
     }

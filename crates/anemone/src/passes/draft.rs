@@ -1,0 +1,138 @@
+//! The calls that stand for another, written as MIL text.
+//!
+//! In it `arg_x` is what the parameter `x` of the call was bound to, `arg_values_2` the third of several, `const_0` a constant
+//! that is too large for text, and `y0` the first result.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use crate::mil::{Binding, Call, Name, Operand, Use, Value};
+use crate::text;
+use crate::types::{DType, Tensor};
+
+/// Lines of MIL text, with constants.
+#[derive(Default)]
+pub(super) struct Draft {
+    lines: String,
+    temporaries: usize,
+    constants: Vec<Tensor>,
+}
+
+/// A tensor type as text.
+pub(super) fn ty(dtype: DType, dims: &[u64]) -> String {
+    if dims.is_empty() {
+        return dtype.name().to_string();
+    }
+    format!("tensor<{}, {dims:?}>", dtype.name())
+}
+
+/// A list of int32, as text.
+pub(super) fn ints(numbers: &[i64]) -> String {
+    format!("tensor<int32, [{}]>({numbers:?})", numbers.len())
+}
+
+impl Draft {
+    /// A step between, of this type; gives its name.
+    pub(super) fn step(&mut self, dtype: DType, dims: &[u64], call: &str) -> String {
+        let name = format!("t{}", self.temporaries);
+        self.temporaries += 1;
+        self.line(&format!("{} {name} = {call};", ty(dtype, dims)));
+        name
+    }
+
+    /// Several results of one step, of this type each.
+    pub(super) fn steps(&mut self, count: usize, dtype: DType, dims: &[u64], call: &str) -> Vec<String> {
+        let names: Vec<String> =
+            (self.temporaries..self.temporaries + count).map(|i| format!("t{i}")).collect();
+        self.temporaries += count;
+        let outputs: Vec<String> = names.iter().map(|n| format!("{} {n}", ty(dtype, dims))).collect();
+        self.line(&format!("{} = {call};", outputs.join(", ")));
+        names
+    }
+
+    /// The result, of this type.
+    pub(super) fn result(mut self, dtype: DType, dims: &[u64], call: &str) -> Self {
+        self.line(&format!("{} y0 = {call};", ty(dtype, dims)));
+        self
+    }
+
+    /// A constant, by its name.
+    pub(super) fn constant(&mut self, tensor: Tensor) -> String {
+        self.constants.push(tensor);
+        format!("const_{}", self.constants.len() - 1)
+    }
+
+    fn line(&mut self, line: &str) {
+        // Writing into a string does not fail.
+        let _ = writeln!(self.lines, "{line}");
+    }
+
+    /// The calls, with the names and arguments of the one that they stand for. `None` if the lines are not MIL, which
+    /// happens where a name is not one of MIL's.
+    ///
+    /// What is between is named after the result, as nothing in `taken` is.
+    pub(super) fn calls(self, call: &Call, name: &Name, taken: &HashSet<String>) -> Option<Vec<Call>> {
+        let is_free = |stem: &String| (0..self.temporaries).all(|i| !taken.contains(&format!("{stem}_t{i}")));
+        let mut stem = name.to_string();
+        let mut again = 0;
+        while !is_free(&stem) {
+            again += 1;
+            stem = format!("{name}_{again}");
+        }
+        let text = format!("program(1.3) {{ func f<ios18>() {{ {} }} -> (y0); }}", self.lines);
+        let program = text::parse(&text).ok()?;
+        let mut calls = program.functions.into_iter().next()?.body.calls;
+        let mut given: HashMap<String, Operand> = HashMap::new();
+        for argument in &call.arguments {
+            match &argument.binding {
+                Binding::One(o) => {
+                    given.insert(format!("arg_{}", argument.name), o.clone());
+                }
+                Binding::Many(all) => {
+                    let named = |(i, o): (usize, &Operand)| (format!("arg_{}_{i}", argument.name), o.clone());
+                    given.extend(all.iter().enumerate().map(named));
+                }
+            }
+        }
+        let constants = self.constants.into_iter().enumerate();
+        given.extend(
+            constants.map(|(i, t)| (format!("const_{i}"), Operand::Value(Value::from(t), call.op_span))),
+        );
+        let inner = |temporary: &str| Name::from(format!("{stem}_{temporary}"));
+        for c in &mut calls {
+            (c.span, c.op_span) = (call.span, call.op_span);
+            for output in &mut c.outputs {
+                let result = output.name.as_str().strip_prefix('y').and_then(|i| i.parse::<usize>().ok());
+                match result.and_then(|i| call.outputs.get(i)) {
+                    Some(original) => {
+                        *output = original.clone();
+                        c.attributes = call.attributes.iter().filter(|a| a.name == "name").cloned().collect();
+                    }
+                    None => {
+                        output.name = inner(output.name.as_str());
+                        (output.span, output.ty_span) = (call.op_span, call.op_span);
+                    }
+                }
+            }
+            for argument in &mut c.arguments {
+                argument.span = call.op_span;
+                let operands = match &mut argument.binding {
+                    Binding::One(o) => std::slice::from_mut(o),
+                    Binding::Many(all) => all,
+                };
+                for operand in operands {
+                    *operand = match operand {
+                        Operand::Name(used) => match given.get(used.name.as_str()) {
+                            Some(original) => original.clone(),
+                            None => {
+                                Operand::Name(Use { name: inner(used.name.as_str()), span: call.op_span })
+                            }
+                        },
+                        Operand::Value(value, _) => Operand::Value(value.clone(), call.op_span),
+                    };
+                }
+            }
+        }
+        Some(calls)
+    }
+}

@@ -1,0 +1,275 @@
+//! Sums, products and windows.
+
+use super::{PARTS, floats, number, table};
+use crate::chip::Quantity;
+use crate::passes::draft::{Draft, ints};
+use crate::passes::site::Site;
+use crate::types::DType;
+use crate::verify::Content;
+
+/// The count is divided between what comes before the sum and what comes after: so neither does the sum overflow, nor do
+/// its terms vanish.
+pub(super) fn mean(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let x = site.dims("x")?;
+    let axes = site.axes("axes", x.len())?;
+    let count = axes.iter().map(|&a| x[a]).product::<u64>() as f64;
+    let before = 2f64.powf((count.log2() / 2.0).round());
+    let axes: Vec<i64> = axes.iter().map(|&a| a as i64).collect();
+    let mut draft = Draft::default();
+    let scaled = draft.step(dtype, &x, &format!("mul(x = arg_x, y = {})", number(dtype, 1.0 / before)));
+    let sum = draft.step(
+        dtype,
+        &dims,
+        &format!(
+            "reduce_sum(x = {scaled}, axes = {}, keep_dims = bool({}))",
+            ints(&axes),
+            site.flag("keep_dims")?
+        ),
+    );
+    Some(draft.result(dtype, &dims, &format!("mul(x = {sum}, y = {})", number(dtype, before / count))))
+}
+
+pub(super) fn prod(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let x = site.dims("x")?;
+    let [axis] = site.axes("axes", x.len())?[..] else { return None };
+    let n = x[axis];
+    if !(2..=PARTS).contains(&n) {
+        return None;
+    }
+    let mut one = x.clone();
+    one[axis] = 1;
+    let mut draft = Draft::default();
+    let call = format!("split(x = arg_x, num_splits = int32({n}), axis = int32({axis}))");
+    let mut parts = draft.steps(n as usize, dtype, &one, &call);
+    while parts.len() > 1 {
+        parts = parts
+            .chunks(2)
+            .map(|pair| match pair {
+                [a, b] => draft.step(dtype, &one, &format!("mul(x = {a}, y = {b})")),
+                _ => pair[0].clone(),
+            })
+            .collect();
+    }
+    let shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+    let product = parts.pop()?;
+    match site.flag("keep_dims")? {
+        true => Some(draft.result(dtype, &dims, &format!("identity(x = {product})"))),
+        false if dims.is_empty() => None,
+        false => {
+            Some(draft.result(dtype, &dims, &format!("reshape(x = {product}, shape = {})", ints(&shape))))
+        }
+    }
+}
+
+pub(super) fn cumsum(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let axis = site.axis("axis", 0, dims.len())?;
+    let (n, last) = (dims[axis], dims.len() - 1);
+    if n > 1024 || dims.len() < 2 {
+        return None;
+    }
+    let (exclusive, reverse) = (site.flag("exclusive")?, site.flag("reverse")?);
+    let before = |i: i64, o: i64| if reverse { i - o } else { o - i };
+    let triangle = table(dtype, n, n, |i, o| if exclusive { before(i, o) > 0 } else { before(i, o) >= 0 })?;
+    let mut draft = Draft::default();
+    let triangle = draft.constant(triangle);
+    if axis == last {
+        return Some(draft.result(dtype, &dims, &format!("matmul(x = arg_x, y = {triangle})")));
+    }
+    let mut order: Vec<i64> = (0..dims.len() as i64).collect();
+    order.swap(axis, last);
+    let mut turned = dims.clone();
+    turned.swap(axis, last);
+    let there = draft.step(dtype, &turned, &format!("transpose(x = arg_x, perm = {})", ints(&order)));
+    let sums = draft.step(dtype, &turned, &format!("matmul(x = {there}, y = {triangle})"));
+    Some(draft.result(dtype, &dims, &format!("transpose(x = {sums}, perm = {})", ints(&order))))
+}
+
+/// Whether a pool adds nothing around its input.
+fn is_valid(site: &Site<'_>) -> Option<bool> {
+    let pads = site.ints("pad").unwrap_or_default();
+    let kind = site.word_or("pad_type", "valid")?;
+    Some(kind == "valid" || kind == "custom" && pads.iter().all(|&n| n == 0))
+}
+
+pub(super) fn global_pool(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (x, window) = (site.dims("x")?, site.ints("kernel_sizes")?);
+    let inner = x.get(2..)?;
+    if !is_valid(site)?
+        || !inner.iter().zip(&window).all(|(&d, &k)| d as i64 == k)
+        || inner.len() != window.len()
+    {
+        return None;
+    }
+    let axes: Vec<i64> = (2..x.len() as i64).collect();
+    let call = format!("reduce_mean(x = arg_x, axes = {}, keep_dims = bool(true))", ints(&axes));
+    Some(Draft::default().result(dtype, &dims, &call))
+}
+
+/// The largest of `k` is the largest of `k - p + 1`, each of which is the largest of `p`.
+pub(super) fn max_pool(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (mut x, window) = (site.dims("x")?, site.ints("kernel_sizes")?);
+    let strides = site.ints("strides").unwrap_or_else(|| vec![1; window.len()]);
+    if !is_valid(site)? || site.flag("ceil_mode")? || x.len() != window.len() + 2 {
+        return None;
+    }
+    let first: Vec<i64> = window.iter().map(|&k| k.min(8)).collect();
+    let second: Vec<i64> = window.iter().zip(&first).map(|(k, p)| k - p + 1).collect();
+    for (d, p) in x[2..].iter_mut().zip(&first) {
+        *d = d.checked_sub(*p as u64 - 1)?;
+    }
+    let of = |x: &str, window: &[i64], strides: &[i64]| {
+        let none = vec![0; 2 * window.len()];
+        let [window, strides, none] = [window, strides, &none].map(ints);
+        format!(
+            "max_pool(x = {x}, kernel_sizes = {window}, strides = {strides}, pad_type = string(\"valid\"), pad = {none}, \
+             ceil_mode = bool(false))"
+        )
+    };
+    let mut draft = Draft::default();
+    let between = draft.step(dtype, &x, &of("arg_x", &first, &vec![1; first.len()]));
+    Some(draft.result(dtype, &dims, &of(&between, &second, &strides)))
+}
+
+pub(super) fn inner(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (x, y) = (site.dims("x")?, site.dims("y")?);
+    let (turn_x, turn_y) = (site.flag("transpose_x")?, site.flag("transpose_y")?);
+    let at = |dims: &[u64], back: usize| dims.len().checked_sub(back);
+    let (ax, ay) = (at(&x, if turn_x { 2 } else { 1 })?, at(&y, if turn_y { 1 } else { 2 })?);
+    let inner = x[ax];
+    let limit = site.target.chip.limit(Quantity::Inner, site.target.profile).value;
+    if inner <= limit || inner < 2 {
+        return None;
+    }
+    let mut draft = Draft::default();
+    let half = inner / 2;
+    let mut part = |param: &str, dims: &[u64], axis: usize, begin: u64, size: u64| {
+        let mut begins = vec![0; dims.len()];
+        begins[axis] = begin as i64;
+        let mut shape = dims.to_vec();
+        shape[axis] = size;
+        let sizes: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
+        let call =
+            format!("slice_by_size(x = arg_{param}, begin = {}, size = {})", ints(&begins), ints(&sizes));
+        draft.step(dtype, &shape, &call)
+    };
+    let parts = [(0, half), (half, inner - half)]
+        .map(|(begin, size)| (part("x", &x, ax, begin, size), part("y", &y, ay, begin, size)));
+    let [a, b] = parts.map(|(x, y)| {
+        let call =
+            format!("matmul(x = {x}, y = {y}, transpose_x = bool({turn_x}), transpose_y = bool({turn_y}))");
+        draft.step(dtype, &dims, &call)
+    });
+    Some(draft.result(dtype, &dims, &format!("add(x = {a}, y = {b})")))
+}
+
+pub(super) fn attention(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (query, key) = (site.dims("query")?, site.dims("key")?);
+    let (&width, &keys) = (query.last()?, key.get(key.len().checked_sub(2)?)?);
+    let mut scores = dims.clone();
+    *scores.last_mut()? = keys;
+    let mut draft = Draft::default();
+    let scale = 1.0 / (width as f64).sqrt();
+    let scaled = draft.step(dtype, &query, &format!("mul(x = arg_query, y = {})", number(dtype, scale)));
+    let mut s = draft.step(
+        dtype,
+        &scores,
+        &format!("matmul(x = {scaled}, y = arg_key, transpose_x = bool(false), transpose_y = bool(true))"),
+    );
+    match site.dtype("attn_mask") {
+        None => {}
+        Some(DType::Bool) => {
+            let far = number(dtype, -30000.0);
+            s = draft.step(dtype, &scores, &format!("select(cond = arg_attn_mask, a = {s}, b = {far})"));
+        }
+        Some(_) => s = draft.step(dtype, &scores, &format!("add(x = {s}, y = arg_attn_mask)")),
+    }
+    let weights = draft.step(dtype, &scores, &format!("softmax(x = {s}, axis = int32(-1))"));
+    let call =
+        format!("matmul(x = {weights}, y = arg_value, transpose_x = bool(false), transpose_y = bool(false))");
+    Some(draft.result(dtype, &dims, &call))
+}
+
+pub(super) fn runtime_weight(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (x, w) = (site.dims("x")?, site.dims("weight")?);
+    let computed = matches!(site.value("weight")?.content, Content::Computed);
+    let ones = |param| site.ints(param).is_none_or(|all| all.iter().all(|&n| n == 1));
+    let plain = x.len() == 4 && w.get(2..)? == [1, 1] && x[0] == 1 && site.int_or("groups", 1)? == 1;
+    let none = site.ints("pad").is_none_or(|all| all.iter().all(|&n| n == 0));
+    if !computed || !plain || !ones("strides") || !ones("dilations") || !none {
+        return None;
+    }
+    let places = x[2] * x[3];
+    let shape = |dims: [u64; 2]| ints(&dims.map(|d| d as i64));
+    let mut draft = Draft::default();
+    let flat = format!("reshape(x = arg_x, shape = {})", shape([x[1], places]));
+    let flat = draft.step(dtype, &[x[1], places], &flat);
+    let matrix = format!("reshape(x = arg_weight, shape = {})", shape([w[0], w[1]]));
+    let matrix = draft.step(dtype, &[w[0], w[1]], &matrix);
+    let product =
+        format!("matmul(x = {matrix}, y = {flat}, transpose_x = bool(false), transpose_y = bool(false))");
+    let mut sum = draft.step(dtype, &[w[0], places], &product);
+    if site.value("bias").is_some() {
+        let column = format!("reshape(x = arg_bias, shape = {})", shape([w[0], 1]));
+        let column = draft.step(dtype, &[w[0], 1], &column);
+        sum = draft.step(dtype, &[w[0], places], &format!("add(x = {sum}, y = {column})"));
+    }
+    let back: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+    Some(draft.result(dtype, &dims, &format!("reshape(x = {sum}, shape = {})", ints(&back))))
+}
+
+/// The probabilities of a row of thousands are so small that their products with small values are dropped; a power of two
+/// changes no digit of them.
+pub(super) fn probabilities(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let x = site.dims("x")?;
+    let (turn_x, turn_y) = (site.flag("transpose_x")?, site.flag("transpose_y")?);
+    if !site.is_given_by("x", "softmax") {
+        return None;
+    }
+    let mut draft = Draft::default();
+    let large = draft.step(dtype, &x, &format!("mul(x = arg_x, y = {})", number(dtype, 64.0)));
+    let call =
+        format!("matmul(x = {large}, y = arg_y, transpose_x = bool({turn_x}), transpose_y = bool({turn_y}))");
+    let product = draft.step(dtype, &dims, &call);
+    Some(draft.result(dtype, &dims, &format!("mul(x = {product}, y = {})", number(dtype, 1.0 / 64.0))))
+}
+
+/// What stands before the last axis is rows.
+pub(super) fn linear(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let mut before = site.dims("x")?;
+    let given = before.pop()?;
+    let &gives = dims.last()?;
+    if before.len() < 4 {
+        return None;
+    }
+    let rows = before.iter().try_fold(1u64, |a, &d| a.checked_mul(d))?;
+    let flat = |width: u64| ints(&[rows as i64, width as i64]);
+    let bias = if site.value("bias").is_some() { ", bias = arg_bias" } else { "" };
+    let mut draft = Draft::default();
+    let x = draft.step(dtype, &[rows, given], &format!("reshape(x = arg_x, shape = {})", flat(given)));
+    let y = draft.step(dtype, &[rows, gives], &format!("linear(x = {x}, weight = arg_weight{bias})"));
+    let back: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+    Some(draft.result(dtype, &dims, &format!("reshape(x = {y}, shape = {})", ints(&back))))
+}
+
+/// A power of two changes no digit, but of numbers near the least.
+pub(super) fn slice(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let x = site.dims("x")?;
+    // Both are constant, or the engine refuses it all the same.
+    site.ints("begin").and(site.ints("size"))?;
+    let mut draft = Draft::default();
+    let small = draft.step(dtype, &x, &format!("mul(x = arg_x, y = {})", number(dtype, 1.0 / 16.0)));
+    let part = format!("slice_by_size(x = {small}, begin = arg_begin, size = arg_size)");
+    let part = draft.step(dtype, &dims, &part);
+    Some(draft.result(dtype, &dims, &format!("mul(x = {part}, y = {})", number(dtype, 16.0))))
+}

@@ -1,0 +1,162 @@
+//! What is rewritten, a row a rule.
+
+mod elementwise;
+mod layers;
+mod moves;
+
+use super::Rule;
+use super::draft::Draft;
+use super::site::Site;
+use crate::source::{Code, codes};
+use crate::types::{DType, Tensor};
+use elementwise::*;
+use layers::*;
+use moves::*;
+
+/// The most parts into which something is divided.
+const PARTS: u64 = 256;
+
+const fn rule(
+    name: &'static str,
+    ops: &'static [&'static str],
+    when: &'static str,
+    what: &'static str,
+    write: fn(&Site<'_>) -> Option<Draft>,
+) -> Rule {
+    Rule { name, ops, when, what, cures: &[], write }
+}
+
+/// A rule for what the engine takes, and may get wrong.
+const fn cure(
+    cures: &'static [&'static Code],
+    name: &'static str,
+    ops: &'static [&'static str],
+    when: &'static str,
+    what: &'static str,
+    write: fn(&Site<'_>) -> Option<Draft>,
+) -> Rule {
+    Rule { name, ops, when, what, cures, write }
+}
+
+const REFUSED: &str = "the engine has no such op, or reports say so";
+
+/// Every rule, in the order in which they are tried.
+///
+/// ```
+/// use anemone::passes::RULES;
+/// for rule in RULES.iter().filter(|r| r.ops.contains(&"matmul")) {
+///     println!("{}: where {}, {} is written", rule.name, rule.when, rule.what);
+/// }
+/// ```
+pub static RULES: &[Rule] = &[
+    rule("fp32", &[], "an op is in fp32, and the route has casts", "the op in fp16, between casts", fp16),
+    rule("rsqrt", &["rsqrt"], REFUSED, "`add` and `pow`", rsqrt),
+    rule("gelu", &["gelu"], REFUSED, "`erf` or `tanh`, and `mul` and `add`", gelu),
+    rule("mean", &["reduce_mean"], REFUSED, "`reduce_sum` between two `mul`", mean),
+    rule("concat", &["concat"], REFUSED, "`pad` and `add`", concat),
+    rule("tan", &["tan"], REFUSED, "`sin` through `cos`", tan),
+    rule("sinh", &["sinh"], REFUSED, "`tanh` near zero, `exp` elsewhere", sinh),
+    rule("cosh", &["cosh"], REFUSED, "two `exp`", cosh),
+    rule("atanh", &["atanh"], REFUSED, "`log`", atanh),
+    rule("arc", &["asin", "acos"], REFUSED, "`atan`", arc),
+    rule(
+        "wave",
+        &["sin", "cos"],
+        "the chip is an M1 or M2",
+        "a polynomial of the angle within half a turn",
+        wave,
+    ),
+    rule("mod", &["mod"], REFUSED, "`floor` of the quotient, `mul` and `sub`", modulo),
+    rule(
+        "logical",
+        &["logical_and", "logical_or", "logical_xor", "logical_not"],
+        REFUSED,
+        "numbers 0 and 1",
+        logical,
+    ),
+    rule("prod", &["reduce_prod"], "one axis of 256 at most", "`split` and `mul`", prod),
+    rule("band", &["band_part"], REFUSED, "`select` by a constant mask", band),
+    rule("cumsum", &["cumsum"], "an axis of 1024 at most", "`matmul` with a triangle of ones", cumsum),
+    rule("windows", &["sliding_windows"], "256 windows at most", "slices, and `stack`", windows),
+    rule("like", &["reshape_like"], "the shape is known", "`reshape`", like),
+    rule("pad", &["pad"], "with another number than 0", "`concat` with constants", pad),
+    rule("global-pool", &["avg_pool"], "the window is the whole of the input", "`reduce_mean`", global_pool),
+    rule(
+        "max-pool",
+        &["max_pool"],
+        "the window is larger than the engine's",
+        "two smaller windows",
+        max_pool,
+    ),
+    rule("linear", &["linear"], "it has five dimensions", "`linear` of rows, between two `reshape`", linear),
+    rule(
+        "inner",
+        &["matmul"],
+        "the inner dimension is larger than the engine's",
+        "the sum of two products",
+        inner,
+    ),
+    cure(
+        &[&codes::TILE_POISONS],
+        "tile",
+        &["tile"],
+        "always on routes that take whole programs, elsewhere so many times as are refused",
+        "`concat` of the tensor with itself",
+        tile,
+    ),
+    cure(
+        &[&codes::MASK_IGNORED, &codes::ATTENTION_SIZE],
+        "attention",
+        &["scaled_dot_product_attention"],
+        "its mask may be ignored, or it has too many rows",
+        "`matmul`, `softmax`, `matmul`",
+        attention,
+    ),
+    cure(
+        &[&codes::RUNTIME_WEIGHTS],
+        "runtime-weight",
+        &["conv"],
+        "the weights of a kernel of one element are computed",
+        "`matmul`",
+        runtime_weight,
+    ),
+    cure(
+        &[&codes::PRODUCT_VANISHES],
+        "probabilities",
+        &["matmul"],
+        "it multiplies long rows of `softmax`",
+        "the product of 64 times as much, divided by 64",
+        probabilities,
+    ),
+    cure(
+        &[&codes::SLICE_SATURATES],
+        "slice",
+        &["slice_by_size"],
+        "it starts inside the last axis",
+        "the same of a sixteenth, since the engine multiplies by 16 there",
+        slice,
+    ),
+];
+
+/// A literal.
+fn number(dtype: DType, value: f64) -> String {
+    format!("{}({value:?})", dtype.name())
+}
+
+fn floats(site: &Site<'_>) -> Option<(DType, Vec<u64>)> {
+    site.result().filter(|(d, _)| d.is_float())
+}
+
+/// A constant of two dimensions, of what each place is.
+fn table(dtype: DType, rows: u64, columns: u64, of: impl Fn(i64, i64) -> bool) -> Option<Tensor> {
+    if rows.checked_mul(columns)? > 1 << 22 {
+        return None;
+    }
+    let places = (0..rows as i64).flat_map(|r| (0..columns as i64).map(move |c| (r, c)));
+    let values: Vec<f64> = places.map(|(r, c)| f64::from(u8::from(of(r, c)))).collect();
+    let shape = [rows as usize, columns as usize];
+    if dtype == DType::Bool {
+        return Tensor::from_bools(&shape, &values.iter().map(|&v| v != 0.0).collect::<Vec<_>>()).ok();
+    }
+    Tensor::from_f64s(dtype, &shape, &values).ok()
+}
