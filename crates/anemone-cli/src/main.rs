@@ -14,6 +14,7 @@ mod inputs;
 mod model;
 mod npy;
 mod output;
+mod page;
 mod statistics;
 mod table;
 mod terminal;

@@ -162,3 +162,76 @@ fn times_are_predicted_for_chips() {
     let text = anemone(&["check", &path, "--chip", "m4", "--route", "direct"]).exits(0).out;
     assert!(text.contains("predicted: ") && text.contains("dispatch"), "{text}");
 }
+
+/// What code hosts read: a result for each diagnostic, with the lines of the text, and the rules that they name.
+#[test]
+fn code_hosts_are_told() {
+    let folder = Folder::new();
+    let path = folder.file("far off.mil", FAR);
+    let out = folder.path("check.sarif");
+    let args = ["check", &path, "--chip", "m4", "--route", "direct", "--sarif", &out, "-q"];
+    anemone(&args).exits(1);
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&out).unwrap()).unwrap();
+    let report = read();
+    assert_eq!(report["version"], "2.1.0");
+    let run = &report["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    for r in results {
+        assert_eq!(rules[r["ruleIndex"].as_u64().unwrap() as usize]["id"], r["ruleId"]);
+        let place = &r["locations"][0]["physicalLocation"];
+        assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("/far%20off.mil"), "{place}");
+    }
+    let tan = results.iter().find(|r| r["ruleId"] == "chip-op").unwrap();
+    assert_eq!(tan["level"], "error");
+    assert!(tan["message"]["text"].as_str().unwrap().contains("\nhelp: "));
+    let region = &tan["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(
+        (&region["startLine"], &region["startColumn"], &region["endColumn"]),
+        (&4.into(), &47.into(), &50.into())
+    );
+    // A package has no lines.
+    let package = folder.path("far.mlpackage");
+    anemone(&["convert", &path, &package, "-q"]).exits(0);
+    anemone(&["check", &package, "--chip", "m4", "--route", "direct", "--sarif", &out, "-q"]).exits(1);
+    assert!(read()["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"].is_null());
+    // What is fine gives a report of nothing.
+    anemone(&["check", &folder.file("small.mil", SMALL), "--sarif", &out, "-q"]).exits(0);
+    assert_eq!(read()["runs"][0]["results"], serde_json::json!([]));
+}
+
+/// A page that needs nothing but a browser, with a box for each op in the colour of its place.
+#[test]
+fn a_page_shows_the_program_on_a_chip() {
+    let folder = Folder::new();
+    let path = folder.file("a<b&c.mil", FAR);
+    let out = folder.path("check.html");
+    anemone(&["check", &path, "--chip", "m4,m1", "--route", "direct", "--html", &out, "-q"]).exits(1);
+    let page = std::fs::read_to_string(&out).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    assert!(
+        !page.contains("<script") && !page.contains("http") && page.contains("a&lt;b&amp;c.mil"),
+        "{page}"
+    );
+    for what in [
+        "main on m4 (direct)",
+        "main on m1 (direct)",
+        "class=\"node refused\" data-op=\"tan\" data-name=\"t\"",
+        "class=\"node ane\" data-op=\"relu\" data-name=\"y\"",
+        "data-code=\"chip-op\"",
+        "aria-label=\"Roofline\"",
+    ] {
+        assert!(page.contains(what), "no {what} in {page}");
+    }
+    // Every element that is opened in a picture is closed there.
+    for picture in page.split("<svg").skip(1).map(|p| p.split("</svg>").next().unwrap()) {
+        assert_eq!(picture.matches("<g ").count(), picture.matches("</g>").count());
+        assert_eq!(picture.matches("<text").count(), picture.matches("</text>").count());
+    }
+    assert_eq!(page.matches("class=\"edge\" d=\"M77 ").count(), 2, "one edge for each chip: {page}");
+    // Without a chip there is what is wrong, and nothing else.
+    anemone(&["check", &folder.file("bad.mil", SMALL.replace("add(", "addd(")), "--html", &out, "-q"])
+        .exits(1);
+    let page = std::fs::read_to_string(&out).unwrap();
+    assert!(page.contains("data-code=\"unknown-op\"") && !page.contains("<svg"), "{page}");
+}

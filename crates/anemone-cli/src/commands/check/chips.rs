@@ -72,7 +72,7 @@ impl On {
 /// A function on a chip.
 pub(super) struct Placed {
     /// Its name, with that of the stage of a pipeline.
-    function: String,
+    pub(super) function: String,
     /// Whether it is the function that runs when none is named.
     is_main: bool,
     pub(super) placement: Placement,
@@ -262,6 +262,25 @@ impl Placed {
         }
     }
 
+    /// Whether this is what became of a function, whatever stage it is in.
+    pub(super) fn is_of(&self, function: &Function) -> bool {
+        self.placement.function == function.name
+    }
+
+    /// What a call consists of, in seconds, without what takes no time.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let c = &self.cost;
+        let parts = [
+            ("dispatch", c.dispatch),
+            ("waking", c.wake),
+            ("copies", c.copies),
+            ("the engine", c.engine),
+            ("other devices", c.elsewhere),
+            ("switches", c.switches),
+        ];
+        parts.into_iter().filter(|&(_, seconds)| seconds > 0.0)
+    }
+
     /// What a run takes, in words.
     fn predicted(&self) -> String {
         let c = &self.cost;
@@ -271,19 +290,8 @@ impl Placed {
                 "predicted: no time on the engine, and {elsewhere} on other devices as Core ML counts"
             );
         }
-        let parts = [
-            ("dispatch", c.dispatch),
-            ("waking", c.wake),
-            ("copies", c.copies),
-            ("the engine", c.engine),
-            ("other devices", c.elsewhere),
-            ("switches", c.switches),
-        ];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .filter(|&(_, seconds)| seconds > 0.0)
-            .map(|(what, seconds)| format!("{what} {}", duration(seconds * 1e3)))
-            .collect();
+        let parts: Vec<String> =
+            self.parts().map(|(what, seconds)| format!("{what} {}", duration(seconds * 1e3))).collect();
         let mut line = format!("predicted: {} a call ({})", duration(c.seconds() * 1e3), parts.join(", "));
         if c.compile > 0.0 {
             line += &format!("; compile {}, load {}", duration(c.compile * 1e3), duration(c.load * 1e3));
@@ -337,7 +345,7 @@ impl Placed {
 }
 
 /// The ops in groups of one op, place and reason, in the order of the program, each with how many there are.
-fn groups(placement: &Placement) -> Vec<(&OpPlacement, usize)> {
+pub(super) fn groups(placement: &Placement) -> Vec<(&OpPlacement, usize)> {
     let mut places = std::collections::HashMap::new();
     let mut groups: Vec<(&OpPlacement, usize)> = Vec::new();
     for op in &placement.ops {

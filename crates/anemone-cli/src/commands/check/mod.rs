@@ -1,8 +1,11 @@
 //! `anemone check`.
 
 mod chips;
+mod page;
+mod sarif;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anemone::mil::{Block, Call, Function, Param};
 use anemone::place;
@@ -14,6 +17,7 @@ use serde::Serialize;
 use self::chips::{CostReport, On, OpRow, Placed};
 use crate::failure::{Blame, Failure};
 use crate::model::{Model, draw};
+use crate::output::write_file;
 use crate::terminal::{Terminal, style};
 
 /// Say what is wrong with a program, and what it consists of
@@ -24,6 +28,8 @@ Examples:
   anemone check model.mil --json | jq '.diagnostics[] | [.line, .code, .message]'
   anemone print model.mlmodelc | anemone check -
   anemone check model.mlpackage --chip m4
+  anemone check model.mil --sarif check.sarif
+  anemone check model.mlpackage --chip m4 --html check.html
   anemone check model.mil --chip all --route direct --json | jq '.placement[] | [.name, .where, .why]'
 
 With --chip, core-ml says where Core ML would run each op, and refuses nothing. The routes direct and e5rt take the
@@ -38,6 +44,12 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write what was found as SARIF, which code hosts show beside the lines
+    #[arg(long, value_name = "FILE.sarif")]
+    sarif: Option<PathBuf>,
+    /// Write a page of it that needs nothing but a browser
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     on: On,
 }
@@ -46,6 +58,7 @@ pub(crate) struct Args {
 struct Found {
     source: Option<Source>,
     diagnostics: Diagnostics,
+    verified: Option<Verified>,
     functions: Vec<FunctionRow>,
     placed: Vec<Placed>,
 }
@@ -93,6 +106,13 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let found = examine(args)?;
     drop(progress);
     let errors: usize = found.iter().map(|f| f.diagnostics.errors()).sum();
+    if let Some(path) = &args.sarif {
+        let report = sarif::of(&args.path, &found);
+        write_file(path, format!("{report:#}\n").as_bytes())?;
+    }
+    if let Some(path) = &args.html {
+        write_file(path, page::of(&args.path, &found, errors).as_bytes())?;
+    }
     if args.json {
         terminal.json(&Report {
             path: &args.path,
@@ -113,6 +133,7 @@ fn examine(args: &Args) -> Result<Vec<Found>, Failure> {
         Err(refused) => Ok(vec![Found {
             source: refused.source,
             diagnostics: refused.diagnostics,
+            verified: None,
             functions: Vec::new(),
             placed: Vec::new(),
         }]),
@@ -138,7 +159,7 @@ fn examine_program(mut model: Model, prefix: &str, on: &On) -> Found {
     let functions = functions.iter().map(|f| FunctionRow::of(f, report.verified.as_ref(), prefix)).collect();
     let mut placed = report.verified.as_ref().map_or_else(Vec::new, |v| on.place(v, prefix));
     diagnostics.append(place::together(placed.iter_mut().map(|p| &mut p.placement)));
-    Found { source: model.source, diagnostics, functions, placed }
+    Found { source: model.source, diagnostics, verified: report.verified, functions, placed }
 }
 
 impl FunctionRow {

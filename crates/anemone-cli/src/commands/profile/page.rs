@@ -1,12 +1,10 @@
-//! A profile as a page that needs nothing but a browser: no scripts, no other files.
+//! A profile as a page.
 
 use std::fmt::Write;
 
 use super::{Report, StepReport, totals};
+use crate::page::{Page, WIDTH, text};
 use crate::statistics::{bytes, count, duration, short};
-
-/// The width of the pictures, in the units of their own.
-const WIDTH: f64 = 1160.0;
 
 /// How many of the slowest steps are listed.
 const SLOWEST: usize = 25;
@@ -16,78 +14,41 @@ const COLOURS: [&str; 8] =
     ["#2f6fb2", "#d9822b", "#3d9970", "#b2456e", "#7a5bb5", "#8a6d3b", "#2a9fa3", "#c0504d"];
 const OTHERS: &str = "#9aa3ad";
 
-const STYLE: &str = "\
-:root { color-scheme: light dark; --ink: #1c2530; --quiet: #5c6873; --line: #d9dee3; --paper: #fff; --bar: #2f6fb2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --quiet: #9aa6b1; --line: #34404b; --paper: #141a20; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto; \
-max-width: 1160px; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; }
-p, figcaption { color: var(--quiet); margin: .3rem 0; } figure { margin: 0; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1rem; margin: 1.4rem 0 0; }
-dt { color: var(--quiet); font-size: .85rem; } dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; color: var(--quiet); } td:first-child, th:first-child, .left { text-align: left; }
-td:first-child { overflow-wrap: anywhere; white-space: normal; }
-i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em; vertical-align: -.05em; }
-.share { min-width: 160px; } .share b { display: block; height: .55rem; border-radius: 2px; background: var(--bar); }
-.scroll { overflow-x: auto; }";
-
 /// The page.
 pub(super) fn of(report: &Report<'_>) -> String {
-    let mut page = String::new();
-    let (path, function) = (text(report.path), text(report.function));
-    let write = |page: &mut String, part: std::fmt::Arguments<'_>| {
-        // Writing into a string does not fail.
-        let _ = page.write_fmt(part);
-    };
-    write(
-        &mut page,
-        format_args!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <title>{path}: profile</title><style>{STYLE}</style></head><body>\
-             <h1>{path}</h1><p>{function} on the software engine</p><dl>"
-        ),
-    );
+    let below = format!("{} on the software engine", report.function);
+    let mut page = Page::new(&format!("{}: profile", report.path), report.path, &below);
     let threads = report.threads.to_string();
     let share = report.gflops / report.limit_gflops.max(1e-9) * 100.0;
-    for (what, value) in [
+    page.numbers(&[
         ("a run", duration(report.median_ms)),
         ("threads", threads),
         ("GFLOP/s", short((report.gflops * 10.0).round() / 10.0)),
         ("of the machine’s", format!("{share:.1} % of {:.0}", report.limit_gflops)),
         ("constants", bytes(report.constant_bytes)),
         ("arena", bytes(report.arena_bytes)),
-    ] {
-        write(&mut page, format_args!("<div><dt>{what}</dt><dd>{value}</dd></div>"));
-    }
-    page.push_str("</dl>");
+    ]);
     let totals = totals(report);
     let colour = |op: &str| {
         totals.iter().position(|t| t.op == op).and_then(|i| COLOURS.get(i)).copied().unwrap_or(OTHERS)
     };
-    page.push_str("<h2>A run, step by step</h2>");
-    page.push_str(&timeline(report, &colour));
-    page.push_str("<h2>Ops</h2><div class=\"scroll\"><table><tr><th>op<th>steps<th>time<th>share<th>GFLOP/s<th>GB/s</tr>");
+    page.html("<h2>A run, step by step</h2>");
+    page.html(&timeline(report, &colour));
+    page.html("<h2>Ops</h2><div class=\"scroll\"><table><tr><th>op<th>steps<th>time<th>share<th>GFLOP/s<th>GB/s</tr>");
     let all: f64 = report.steps.iter().map(|s| s.us).sum::<f64>().max(1e-9);
     for t in &totals {
-        write(
-            &mut page,
-            format_args!(
-                "<tr><td><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{:.1} %<td>{}<td>{}</tr>",
-                colour(t.op),
-                text(t.op),
-                t.count,
-                duration(t.us / 1e3),
-                t.us / all * 100.0,
-                rate(2.0 * t.multiply_adds as f64, t.us),
-                rate(t.bytes as f64, t.us),
-            ),
-        );
+        page.write(format_args!(
+            "<tr><td><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{:.1} %<td>{}<td>{}</tr>",
+            colour(t.op),
+            text(t.op),
+            t.count,
+            duration(t.us / 1e3),
+            t.us / all * 100.0,
+            rate(2.0 * t.multiply_adds as f64, t.us),
+            rate(t.bytes as f64, t.us),
+        ));
     }
-    page.push_str(
+    page.html(
         "</table></div><h2>The slowest steps</h2><div class=\"scroll\"><table>\
          <tr><th>result<th class=\"left\">op<th>time<th>multiply-adds<th>bytes<th>GFLOP/s<th>GB/s\
          <th class=\"left\">of the limit</tr>",
@@ -96,34 +57,28 @@ pub(super) fn of(report: &Report<'_>) -> String {
     slowest.sort_by(|a, b| b.us.total_cmp(&a.us));
     for s in slowest.into_iter().take(SLOWEST) {
         let share = s.share_of_limit * 100.0;
-        write(
-            &mut page,
-            format_args!(
-                "<tr><td>{}<td class=\"left\"><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{}<td>{}<td>{}\
+        page.write(format_args!(
+            "<tr><td>{}<td class=\"left\"><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{}<td>{}<td>{}\
                  <td class=\"left share\">{share:.0} %<b style=\"width:{:.1}%\"></b></tr>",
-                text(s.name),
-                colour(&s.op),
-                if s.by_meaning { format!("{}, by its meaning", text(&s.op)) } else { text(&s.op) },
-                duration(s.us / 1e3),
-                if s.multiply_adds > 0 { count(s.multiply_adds) } else { String::new() },
-                bytes(s.read_bytes + s.written_bytes),
-                rate(2.0 * s.multiply_adds as f64, s.us),
-                rate((s.read_bytes + s.written_bytes) as f64, s.us),
-                share.min(100.0),
-            ),
-        );
+            text(s.name),
+            colour(&s.op),
+            if s.by_meaning { format!("{}, by its meaning", text(&s.op)) } else { text(&s.op) },
+            duration(s.us / 1e3),
+            if s.multiply_adds > 0 { count(s.multiply_adds) } else { String::new() },
+            bytes(s.read_bytes + s.written_bytes),
+            rate(2.0 * s.multiply_adds as f64, s.us),
+            rate((s.read_bytes + s.written_bytes) as f64, s.us),
+            share.min(100.0),
+        ));
     }
-    page.push_str("</table></div><h2>The arena</h2>");
-    page.push_str(&arena(report));
-    write(
-        &mut page,
-        format_args!(
+    page.html("</table></div><h2>The arena</h2>");
+    page.html(&arena(report));
+    page.write(format_args!(
             "<p>The median of {} runs. The limit of a step is the longer of its multiply-adds at {:.0} GFLOP/s and its \
-             bytes at {:.0} GB/s, both measured on this machine; what lies in a cache may pass it.</p></body></html>\n",
+             bytes at {:.0} GB/s, both measured on this machine; what lies in a cache may pass it.</p>",
             report.iterations, report.limit_gflops, report.limit_read_gb_s
-        ),
-    );
-    page
+        ));
+    page.end()
 }
 
 /// Something per second, in billions; nothing where there is nothing.
@@ -189,19 +144,4 @@ fn arena(report: &Report<'_>) -> String {
         bytes(most),
         bytes(report.arena_bytes)
     )
-}
-
-/// Text as it stands in a page.
-fn text(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -72,7 +72,7 @@ pub(super) fn gelu(site: &Site<'_>) -> Option<Draft> {
             step(format!("erf(x = {scaled})"))
         }
         "TANH_APPROXIMATION" => {
-            let square = step(format!("mul(x = arg_x, y = arg_x)"));
+            let square = step("mul(x = arg_x, y = arg_x)".to_string());
             let term = step(format!("mul(x = {square}, y = {})", n(0.044715)));
             let sum = step(format!("add(x = {term}, y = {})", n(1.0)));
             let cubic = step(format!("mul(x = arg_x, y = {sum})"));

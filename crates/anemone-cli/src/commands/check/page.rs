@@ -1,0 +1,344 @@
+//! What `check --chip` says, as a page: the program as a graph coloured by placement, why, a roofline, hazards, time.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use anemone::place::cost::StepCost;
+use anemone::place::{Form, OpPlacement, Placement, Where};
+use anemone::source::Severity;
+use anemone::verify::{Function, Step};
+
+use super::Found;
+use super::chips::{Placed, groups};
+use crate::page::{Page, WIDTH, text};
+use crate::statistics::{bytes, count, duration, short};
+
+/// How many steps are drawn. A browser is slow with more, and nobody finds anything in them.
+const DRAWN: usize = 1500;
+
+/// How many of the slowest steps are listed.
+const SLOWEST: usize = 20;
+
+/// The page.
+pub(super) fn of(path: &str, found: &[Found], errors: usize) -> String {
+    let placed: Vec<(&Found, &Placed)> =
+        found.iter().flat_map(|f| f.placed.iter().map(move |p| (f, p))).collect();
+    let verdict = match errors {
+        0 => "no errors".to_string(),
+        1 => "1 error".to_string(),
+        n => format!("{n} errors"),
+    };
+    let ops: usize = found.iter().flat_map(|f| &f.functions).map(|f| f.ops).sum();
+    let mut page = Page::new(&format!("{path}: check"), path, &format!("{ops} ops, {verdict}"));
+    said(&mut page, found);
+    for (f, p) in placed {
+        section(&mut page, f, p);
+    }
+    page.end()
+}
+
+/// The diagnostics: errors first.
+fn said(page: &mut Page, found: &[Found]) {
+    let mut all: Vec<_> = found.iter().flat_map(|f| f.diagnostics.iter().map(move |d| (f, d))).collect();
+    all.sort_by_key(|(_, d)| match d.severity {
+        Severity::Error => 0,
+        Severity::Warning => 1,
+        Severity::Note => 2,
+    });
+    page.html("<h2>Faults and hazards</h2>");
+    if all.is_empty() {
+        page.html("<p>None.</p>");
+        return;
+    }
+    page.html("<ol class=\"said\">");
+    for (f, d) in all {
+        let at =
+            d.span().filter(|s| !s.is_none()).and_then(|s| f.source.as_ref().map(|t| t.line_column(s.start)));
+        let at = at.map_or_else(String::new, |at| format!(", line {}", at.line));
+        page.write(format_args!(
+            "<li class=\"{word}\" data-code=\"{code}\"><b>{word}</b> <code>{code}</code>{at}: {}",
+            text(&d.message),
+            word = d.severity.word(),
+            code = d.code.name,
+        ));
+        for note in &d.notes {
+            page.write(format_args!("<p>{}</p>", text(note)));
+        }
+        if let Some(help) = &d.help {
+            page.write(format_args!("<p>{}</p>", text(help)));
+        }
+        page.html("</li>");
+    }
+    page.html("</ol>");
+}
+
+/// A function on a chip.
+fn section(page: &mut Page, found: &Found, placed: &Placed) {
+    let (placement, cost) = (&placed.placement, &placed.cost);
+    let target = placement.target;
+    page.write(format_args!(
+        "<h2>{} on {} ({})</h2>",
+        text(&placed.function),
+        target.chip,
+        target.route.name()
+    ));
+    let mut numbers = vec![("a call, predicted", duration(cost.seconds() * 1e3))];
+    for (what, seconds) in placed.parts() {
+        numbers.push((what, duration(seconds * 1e3)));
+    }
+    numbers.push(("GFLOP/s", short((cost.flops() / 1e8).round() / 10.0)));
+    if cost.compile > 0.0 {
+        numbers.push(("compile", duration(cost.compile * 1e3)));
+    }
+    if let Some(energy) = cost.energy {
+        numbers.push(("energy", format!("{:.3} mJ", energy * 1e3)));
+    }
+    page.numbers(&numbers);
+    page.html("<p>");
+    for (class, words) in [
+        ("ane", "engine"),
+        ("gpu", "GPU"),
+        ("cpu", "CPU"),
+        ("refused", "refused"),
+        ("folded", "computed by the compiler"),
+    ] {
+        let n = placement.ops.iter().filter(|op| class_of(op) == class).count();
+        if n > 0 {
+            page.write(format_args!("<i class=\"{class}\"></i>{words}: {n} &ensp;"));
+        }
+    }
+    page.html("</p>");
+    if let Some(function) =
+        found.verified.as_ref().and_then(|v| v.functions().iter().find(|f| placed.is_of(f)))
+    {
+        page.html(&graph(function, placement));
+    }
+    reasons(page, placement);
+    page.html("<h3>Roofline</h3>");
+    page.html(&roofline(placed));
+    slowest(page, placed);
+}
+
+fn class_of(op: &OpPlacement) -> &'static str {
+    if op.form == Form::Folded { "folded" } else { op.at.word() }
+}
+
+/// Why ops are where they are.
+fn reasons(page: &mut Page, placement: &Placement) {
+    page.html(
+        "<h3>Why</h3><div class=\"scroll\"><table><tr><th>op<th>ops<th class=\"left\">where<th class=\"left\">why\
+         <th class=\"left\">how that is known</tr>",
+    );
+    for (op, n) in groups(placement) {
+        let why = match &op.change {
+            Some(change) => format!("{}; to change it: {change}", op.why),
+            None => op.why.to_string(),
+        };
+        page.write(format_args!(
+            "<tr><td>{}<td>{n}<td class=\"left\"><i class=\"{}\"></i>{}<td class=\"left prose\">{}<td class=\"left prose\">{}</tr>",
+            text(op.op),
+            class_of(op),
+            op.at.word(),
+            text(&why),
+            text(&op.evidence.to_string()),
+        ));
+    }
+    page.html("</table></div>");
+}
+
+/// The steps in layers: each below all that it reads.
+fn graph(function: &Function, placement: &Placement) -> String {
+    const BOX: (f64, f64) = (150.0, 26.0);
+    const GAP: (f64, f64) = (18.0, 22.0);
+    let steps = &function.body.steps;
+    let shown = steps.len().min(DRAWN);
+    let mut made: HashMap<usize, usize> = HashMap::new();
+    let mut layers: Vec<usize> = Vec::new();
+    let mut widths: Vec<usize> = Vec::new();
+    let mut at: Vec<(f64, f64)> = Vec::new();
+    let mut edges = String::new();
+    for (i, step) in steps.iter().take(shown).enumerate() {
+        let mut from: Vec<usize> = Vec::new();
+        step.reads(|v| from.extend(made.get(&v.index())));
+        from.sort_unstable();
+        from.dedup();
+        let layer = from.iter().map(|&f| layers[f] + 1).max().unwrap_or(0);
+        if widths.len() <= layer {
+            widths.resize(layer + 1, 0);
+        }
+        let x = widths[layer] as f64 * (BOX.0 + GAP.0) + 2.0;
+        let y = layer as f64 * (BOX.1 + GAP.1) + 2.0;
+        widths[layer] += 1;
+        for f in from {
+            let (fx, fy) = (at[f].0 + BOX.0 / 2.0, at[f].1 + BOX.1);
+            let (tx, middle) = (x + BOX.0 / 2.0, (fy + y) / 2.0);
+            let _ = write!(
+                edges,
+                "<path class=\"edge\" d=\"M{fx} {fy} C{fx} {middle} {tx} {middle} {tx} {y}\"/>"
+            );
+        }
+        layers.push(layer);
+        at.push((x, y));
+        made.extend(step.outputs.iter().map(|o| (o.index(), i)));
+    }
+    // The ops of blocks stand behind the op around them.
+    let mut op = 0;
+    let mut nodes = String::new();
+    for (step, (x, y)) in steps.iter().zip(&at) {
+        let Some(placed) = placement.ops.get(op) else { break };
+        op += within(step);
+        let label: String = format!("{} {}", placed.op, placed.name).chars().take(22).collect();
+        let _ = write!(
+            nodes,
+            "<g class=\"node {}\" data-op=\"{}\" data-name=\"{}\"><title>{} {}: {}</title><rect x=\"{x}\" y=\"{y}\" \
+             width=\"{}\" height=\"{}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text></g>",
+            class_of(placed),
+            text(placed.op),
+            text(&placed.name),
+            text(placed.op),
+            text(&placed.name),
+            text(&placed.why),
+            BOX.0,
+            BOX.1,
+            x + 8.0,
+            y + 17.0,
+            text(&label),
+        );
+    }
+    let width = widths.iter().copied().max().unwrap_or(0) as f64 * (BOX.0 + GAP.0) + 4.0;
+    let height = widths.len() as f64 * (BOX.1 + GAP.1) + 4.0;
+    let more = match steps.len() - shown {
+        0 => String::new(),
+        n => format!(" {n} more are not drawn."),
+    };
+    format!(
+        "<figure><div class=\"scroll graph\"><svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         role=\"img\" aria-label=\"The program as a graph\">{edges}{nodes}</svg></div><figcaption>Each box is an op, below \
+         all that it reads; its colour is where it runs.{more}</figcaption></figure>"
+    )
+}
+
+/// How many ops a step is, those of its blocks included.
+fn within(step: &Step) -> usize {
+    1 + step.blocks.iter().flat_map(|b| &b.steps).map(within).sum::<usize>()
+}
+
+/// What the chip can do, and where steps that multiply are below that: both axes grow by powers of ten.
+fn roofline(placed: &Placed) -> String {
+    const HEIGHT: f64 = 300.0;
+    /// Powers of ten: of operations a byte, and of GFLOP/s.
+    const X: (f64, f64) = (-1.0, 5.0);
+    const Y: (f64, f64) = (-1.0, 5.0);
+    let (cost, rates) = (&placed.cost, placed.cost.rates);
+    let slope = rates.peak_flops() / rates.ridge();
+    let x = |intensity: f64| (intensity.max(1e-9).log10().clamp(X.0, X.1) - X.0) / (X.1 - X.0) * WIDTH;
+    let y = |gflops: f64| HEIGHT - (gflops.max(1e-9).log10().clamp(Y.0, Y.1) - Y.0) / (Y.1 - Y.0) * HEIGHT;
+    let roof = |intensity: f64| (slope * intensity).min(rates.peak_flops()) / 1e9;
+    let mut picture = format!(
+        "<figure><svg viewBox=\"-60 -10 {} {}\" role=\"img\" aria-label=\"Roofline\">",
+        WIDTH + 70.0,
+        HEIGHT + 50.0
+    );
+    for power in X.0 as i32..=X.1 as i32 {
+        let at = x(10f64.powi(power));
+        let _ = write!(
+            picture,
+            "<path class=\"edge\" d=\"M{at} 0 V{HEIGHT}\"/><text x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            HEIGHT + 18.0,
+            10f64.powi(power)
+        );
+    }
+    for power in Y.0 as i32..=Y.1 as i32 {
+        let at = y(10f64.powi(power));
+        let _ = write!(
+            picture,
+            "<path class=\"edge\" d=\"M0 {at} H{WIDTH}\"/><text x=\"-8\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            at + 4.0,
+            10f64.powi(power)
+        );
+    }
+    let [low, high] = [10f64.powf(X.0), 10f64.powf(X.1)];
+    let _ = write!(
+        picture,
+        "<path d=\"M{} {} L{} {} L{} {}\" fill=\"none\" stroke=\"var(--bar)\" stroke-width=\"2\"/>",
+        x(low),
+        y(roof(low)),
+        x(rates.ridge()),
+        y(roof(rates.ridge())),
+        x(high),
+        y(roof(high))
+    );
+    let point = |s: &StepCost| {
+        let operations = 2.0 * s.multiply_adds as f64;
+        let moved = (s.weights.saturating_add(s.activations) as f64).max(1.0);
+        (operations / moved, operations / s.seconds.max(1e-12) / 1e9)
+    };
+    for s in cost.steps.iter().filter(|s| s.multiply_adds > 0 && s.at == Where::Ane).take(DRAWN) {
+        let (intensity, gflops) = point(s);
+        let _ = write!(
+            picture,
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"var(--ane)\" fill-opacity=\".6\"><title>{} {}: {:.0} GFLOP/s, \
+             {:.0} operations a byte, waits for {}</title></circle>",
+            x(intensity),
+            y(gflops),
+            text(s.op),
+            text(&s.name),
+            gflops,
+            intensity,
+            s.bound.word()
+        );
+    }
+    if cost.multiply_adds() > 0 {
+        let _ = write!(
+            picture,
+            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"7\" fill=\"none\" stroke=\"var(--refused)\" stroke-width=\"3\"><title>the \
+             whole call</title></circle>",
+            x(cost.intensity()),
+            y(cost.flops() / 1e9)
+        );
+    }
+    let _ = write!(
+        picture,
+        "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">operations for each byte</text><text x=\"-56\" y=\"4\">GFLOP/s</text>",
+        WIDTH,
+        HEIGHT + 36.0
+    );
+    picture
+        + &format!(
+            "</svg><figcaption>The line is what {} reaches at most: {:.1} TFLOP/s, from {:.0} operations a byte on. Dots are \
+             steps on the engine; the ring is the whole call, with its dispatch.</figcaption></figure>",
+            rates.name,
+            rates.peak_flops() / 1e12,
+            rates.ridge()
+        )
+}
+
+/// The steps that take the most time.
+fn slowest(page: &mut Page, placed: &Placed) {
+    let mut steps: Vec<&StepCost> = placed.cost.steps.iter().filter(|s| s.seconds > 0.0).collect();
+    steps.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    if steps.is_empty() {
+        return;
+    }
+    let all = placed.cost.seconds().max(1e-12);
+    page.html(
+        "<h3>The slowest steps</h3><div class=\"scroll\"><table><tr><th>result<th class=\"left\">op<th>time\
+         <th class=\"left\">waits for<th>multiply-adds<th>bytes<th class=\"left\">of the call</tr>",
+    );
+    for s in steps.into_iter().take(SLOWEST) {
+        let share = s.seconds / all * 100.0;
+        page.write(format_args!(
+            "<tr><td>{}<td class=\"left\"><i class=\"{}\"></i>{}<td>{}<td class=\"left\">{}<td>{}<td>{}\
+             <td class=\"left share\">{share:.0} %<b style=\"width:{:.1}%\"></b></tr>",
+            text(&s.name),
+            s.at.word(),
+            text(s.op),
+            duration(s.seconds * 1e3),
+            s.bound.word(),
+            if s.multiply_adds > 0 { count(s.multiply_adds) } else { String::new() },
+            bytes(s.weights.saturating_add(s.activations) as usize),
+            share.min(100.0),
+        ));
+    }
+    page.html("</table></div>");
+}
