@@ -52,8 +52,13 @@ impl Draft {
 
     /// The result, of this type.
     pub(super) fn result(mut self, dtype: DType, dims: &[u64], call: &str) -> Self {
-        self.line(&format!("{} y0 = {call};", ty(dtype, dims)));
+        self.output(0, dtype, dims, call);
         self
+    }
+
+    /// One of several results, of this type.
+    pub(super) fn output(&mut self, i: usize, dtype: DType, dims: &[u64], call: &str) {
+        self.line(&format!("{} y{i} = {call};", ty(dtype, dims)));
     }
 
     /// A constant, by its name.

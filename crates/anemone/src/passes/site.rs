@@ -3,7 +3,7 @@
 use crate::mil::Call;
 use crate::place::Target;
 use crate::types::{DType, Tensor, TensorType};
-use crate::verify::{Content, Function, Step, Value};
+use crate::verify::{Content, Function, Step, Value, ValueId};
 
 /// A call of a verified function.
 pub(super) struct Site<'a> {
@@ -50,8 +50,23 @@ impl<'a> Site<'a> {
     /// The first result.
     pub(super) fn result(&self) -> Option<(DType, Vec<u64>)> {
         let &output = self.step.outputs.first()?;
-        let ty = self.function.value(output).ty.as_tensor()?;
-        Some((ty.dtype, dims(ty)?))
+        Some((self.function.value(output).ty.as_tensor()?.dtype, self.result_dims(0)?))
+    }
+
+    /// The dimensions of a result.
+    pub(super) fn result_dims(&self, i: usize) -> Option<Vec<u64>> {
+        let &output = self.step.outputs.get(i)?;
+        dims(self.function.value(output).ty.as_tensor()?)
+    }
+
+    /// Whether a step reads a value, or the function gives it.
+    pub(super) fn is_read(&self, value: ValueId) -> bool {
+        let body = &self.function.body;
+        let mut read = body.outputs.contains(&value);
+        for step in &body.steps {
+            step.reads(|v| read |= v == value);
+        }
+        read
     }
 
     /// A constant.

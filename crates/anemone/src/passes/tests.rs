@@ -87,6 +87,8 @@ fn what_some_compilers_refuse() {
         "tensor<fp16, [2, 11]> y = concat(values = (x, z), axis = int32(1), interleave = bool(false));",
         &["concat"],
     );
+    let positive = "tensor<fp16, [2, 8]> a = exp(x = x); tensor<fp16, [2, 8]> y = rsqrt(x = a);";
+    check(m4, X, positive, &["rsqrt"]);
     // What one rule writes, another rewrites.
     check(
         m4,
@@ -234,6 +236,85 @@ fn products_of_small_numbers_are_made_larger() {
         "tensor<fp16, [1, 1, 2, 40000]> x, tensor<fp16, [1, 1, 40000, 2]> z",
         "tensor<fp16, [1, 1, 2, 2]> y = matmul(x = x, y = z, transpose_x = bool(false), transpose_y = bool(false));",
         &["inner"],
+    );
+}
+
+#[test]
+fn kernels_are_divided() {
+    let m4 = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+    let conv = |x: &str, y: &str, kernel: &str, more: &str, rules: &[&str]| {
+        let body = format!(
+            "tensor<fp16, {kernel}> w = const()[val = fp16(0.03125)]; tensor<fp16, {y}> y = conv(x = x, weight = w, {more}, groups = int32(1));"
+        );
+        check(m4, &format!("tensor<fp16, {x}> x"), &body, rules);
+    };
+    let plain = "strides = tensor<int32, [2]>([1, 1]), dilations = tensor<int32, [2]>([1, 1])";
+    let same = format!("pad_type = string(\"same\"), pad = tensor<int32, [4]>([0, 0, 0, 0]), {plain}");
+    conv("[1, 4, 5, 32]", "[1, 2, 5, 32]", "[2, 4, 1, 20]", &same, &["kernel"]);
+    let lower = same.replace("same", "same_lower");
+    conv("[1, 4, 5, 32]", "[1, 2, 5, 32]", "[2, 4, 1, 20]", &lower, &["kernel"]);
+    let odd = "pad_type = string(\"custom\"), pad = tensor<int32, [4]>([0, 1, 3, 2]), strides = tensor<int32, [2]>([1, 2]), \
+               dilations = tensor<int32, [2]>([1, 2]), bias = tensor<fp16, [2]>([1, -2])";
+    conv("[1, 4, 5, 60]", "[1, 2, 6, 14]", "[2, 4, 1, 20]", odd, &["kernel"]);
+    check(
+        m4,
+        "tensor<fp16, [1, 2, 33, 20]> x",
+        "tensor<fp16, [1, 2, 33, 20]> a = square(x = x); tensor<fp16, [1, 2, 2, 9]> y = avg_pool(x = a, kernel_sizes = tensor<int32, [2]>([32, 3]), strides = tensor<int32, \
+         [2]>([1, 2]), pad_type = string(\"valid\"), pad = tensor<int32, [4]>([0, 0, 0, 0]), ceil_mode = bool(false), \
+         exclude_padding_from_average = bool(false));",
+        &["average", "kernel"],
+    );
+    check(
+        m4,
+        "tensor<fp16, [2, 4, 1, 8]> x, tensor<fp16, [2, 4, 1, 1]> w",
+        "tensor<fp16, [2, 2, 1, 8]> y = conv(x = x, weight = w, strides = tensor<int32, [2]>([1, 1]), pad_type = \
+         string(\"valid\"), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = \
+         int32(1));",
+        &["batch", "runtime-weight", "runtime-weight"],
+    );
+}
+
+#[test]
+fn weights_are_made_smaller() {
+    let m4 = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+    let x = "tensor<fp16, [2, 32]> x";
+    for bias in ["", ", bias = tensor<fp16, [3]>([1000, -2000, 0])"] {
+        let body = format!(
+            "tensor<fp16, [3, 32]> w = const()[val = fp16(2048)]; tensor<fp16, [2, 3]> y = linear(x = x, weight = w{bias});"
+        );
+        check(m4, x, &body, &["overflow"]);
+    }
+    check(
+        m4,
+        "tensor<fp16, [1, 32, 1, 4]> x",
+        "tensor<fp16, [2, 32, 1, 1]> w = const()[val = fp16(2048)]; tensor<fp16, [1, 2, 1, 4]> y = conv(x = x, weight = w, \
+         bias = tensor<fp16, [2]>([1000, -2000]), strides = tensor<int32, [2]>([1, 1]), pad_type = string(\"valid\"), pad = \
+         tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));",
+        &["overflow"],
+    );
+}
+
+#[test]
+fn moves_are_written_with_others() {
+    let m4 = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+    check(
+        m4,
+        "tensor<fp16, [2, 50, 3, 4]> x",
+        "tensor<fp16, [2, 2, 15, 20]> y = pixel_shuffle(x = x, upscale_factor = int32(5));",
+        &["shuffle"],
+    );
+    check(
+        m4,
+        "tensor<fp16, [2, 2, 15, 20]> x",
+        "tensor<fp16, [2, 50, 3, 4]> y = pixel_unshuffle(x = x, downscale_factor = uint32(5));",
+        &["shuffle"],
+    );
+    check(
+        m4,
+        "tensor<fp16, [1, 4, 6]> x",
+        "tensor<fp16, [1, 4, 2]> a, tensor<fp16, [1, 4, 2]> b, tensor<fp16, [1, 4, 2]> c = split(x = x, num_splits = \
+         int32(3), axis = int32(2)); tensor<fp16, [1, 4, 2]> y = sub(x = c, y = b);",
+        &["parts"],
     );
 }
 

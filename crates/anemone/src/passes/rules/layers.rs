@@ -13,7 +13,7 @@ pub(super) fn mean(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let x = site.dims("x")?;
     let axes = site.axes("axes", x.len())?;
-    let count = axes.iter().map(|&a| x[a]).product::<u64>() as f64;
+    let count = axes.iter().map(|&a| x[a] as f64).product::<f64>();
     let before = 2f64.powf((count.log2() / 2.0).round());
     let axes: Vec<i64> = axes.iter().map(|&a| a as i64).collect();
     let mut draft = Draft::default();
@@ -114,7 +114,8 @@ pub(super) fn max_pool(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let (mut x, window) = (site.dims("x")?, site.ints("kernel_sizes")?);
     let strides = site.ints("strides").unwrap_or_else(|| vec![1; window.len()]);
-    if !is_valid(site)? || site.flag("ceil_mode")? || x.len() != window.len() + 2 {
+    let is_empty = window.iter().any(|&k| k < 1);
+    if is_empty || !is_valid(site)? || site.flag("ceil_mode")? || x.len() != window.len() + 2 {
         return None;
     }
     let first: Vec<i64> = window.iter().map(|&k| k.min(8)).collect();
@@ -206,7 +207,7 @@ pub(super) fn runtime_weight(site: &Site<'_>) -> Option<Draft> {
     if !computed || !plain || !ones("strides") || !ones("dilations") || !none {
         return None;
     }
-    let places = x[2] * x[3];
+    let places = x[2].checked_mul(x[3])?;
     let shape = |dims: [u64; 2]| ints(&dims.map(|d| d as i64));
     let mut draft = Draft::default();
     let flat = format!("reshape(x = arg_x, shape = {})", shape([x[1], places]));

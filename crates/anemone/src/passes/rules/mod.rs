@@ -1,6 +1,7 @@
 //! What is rewritten, a row a rule.
 
 mod elementwise;
+mod kernels;
 mod layers;
 mod moves;
 
@@ -10,6 +11,7 @@ use super::site::Site;
 use crate::source::{Code, codes};
 use crate::types::{DType, Tensor};
 use elementwise::*;
+use kernels::*;
 use layers::*;
 use moves::*;
 
@@ -96,6 +98,34 @@ pub static RULES: &[Rule] = &[
         "the sum of two products",
         inner,
     ),
+    rule(
+        "average",
+        &["avg_pool"],
+        "the window is larger than the engine's",
+        "`conv` of each channel by itself",
+        average,
+    ),
+    rule(
+        "kernel",
+        &["conv"],
+        "the kernel is longer than the engine's",
+        "the sum of `conv` with its parts",
+        kernel,
+    ),
+    rule(
+        "batch",
+        &["conv"],
+        "the weights are computed, for a batch of several",
+        "`conv` of each item",
+        batch,
+    ),
+    rule(
+        "shuffle",
+        &["pixel_shuffle", "pixel_unshuffle"],
+        "the factor is none of the engine's",
+        "`transpose` between two `reshape`",
+        shuffle,
+    ),
     cure(
         &[&codes::TILE_POISONS],
         "tile",
@@ -119,6 +149,22 @@ pub static RULES: &[Rule] = &[
         "the weights of a kernel of one element are computed",
         "`matmul`",
         runtime_weight,
+    ),
+    cure(
+        &[&codes::SUM_OVERFLOWS],
+        "overflow",
+        &["conv", "linear"],
+        "sums can pass the end of the engine's",
+        "the op with weights divided by a power of two, and a `mul` behind it",
+        overflow,
+    ),
+    cure(
+        &[&codes::DEAD_OUTPUT],
+        "parts",
+        &["split"],
+        "nothing reads one of its results",
+        "slices of what is read",
+        parts,
     ),
     cure(
         &[&codes::PRODUCT_VANISHES],

@@ -37,10 +37,8 @@ pub(super) fn concat(site: &Site<'_>) -> Option<Draft> {
 pub(super) fn tile(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = site.result()?;
     let (mut now, times) = (site.dims("x")?, site.ints("reps")?);
-    if times.iter().any(|&n| n < 1)
-        || times.iter().product::<i64>() > PARTS as i64
-        || now.len() != times.len()
-    {
+    let count = times.iter().try_fold(1i64, |a, &n| a.checked_mul(n))?;
+    if times.iter().any(|&n| n < 1) || count > PARTS as i64 || now.len() != times.len() {
         return None;
     }
     let mut draft = Draft::default();
@@ -109,7 +107,7 @@ pub(super) fn pad(site: &Site<'_>) -> Option<Draft> {
         let mut edge = |n: i64| {
             let mut shape = now.clone();
             shape[axis] = n as u64;
-            let elements = shape.iter().product::<u64>();
+            let elements = shape.iter().try_fold(1u64, |a, &d| a.checked_mul(d))?;
             let shape: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
             let values = (elements <= 1 << 22).then(|| vec![value; elements as usize])?;
             Some(draft.constant(Tensor::from_f64s(dtype, &shape, &values).ok()?))
@@ -132,4 +130,47 @@ pub(super) fn pad(site: &Site<'_>) -> Option<Draft> {
         }
     }
     Some(draft.result(dtype, &dims, &format!("identity(x = {x})")))
+}
+
+/// The parts that are read, sliced out.
+pub(super) fn parts(site: &Site<'_>) -> Option<Draft> {
+    let x = site.dims("x")?;
+    let dtype = site.dtype("x")?;
+    let axis = site.axis("axis", 0, x.len())?;
+    let mut draft = Draft::default();
+    let mut begin = vec![0; x.len()];
+    for (i, &output) in site.step.outputs.iter().enumerate() {
+        let dims = site.result_dims(i)?;
+        if site.is_read(output) {
+            let size: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+            let call = format!("slice_by_size(x = arg_x, begin = {}, size = {})", ints(&begin), ints(&size));
+            draft.output(i, dtype, &dims, &call);
+        }
+        begin[axis] += *dims.get(axis)? as i64;
+    }
+    Some(draft)
+}
+
+/// Batch and channels are one axis here, so that five dimensions are enough.
+pub(super) fn shuffle(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let x = site.dims("x")?;
+    let is_up = site.step.op.name == "pixel_shuffle";
+    let factor = site.ints(if is_up { "upscale_factor" } else { "downscale_factor" })?;
+    let factor = u64::try_from(*factor.first()?).ok().filter(|&r| r > 1)?;
+    // The larger picture, and its channels.
+    let (large, small) = if is_up { (&dims, &x) } else { (&x, &dims) };
+    let (&[n, c, ..], &[_, _, h, w]) = (&large[..], &small[..]) else { return None };
+    let n = n.checked_mul(c)?;
+    let (apart, order) = if is_up {
+        ([n, factor, factor, h, w], [0, 3, 1, 4, 2])
+    } else {
+        ([n, h, factor, w, factor], [0, 2, 4, 1, 3])
+    };
+    let turned = order.map(|i| apart[i as usize]);
+    let as_shape = |dims: &[u64]| ints(&dims.iter().map(|&d| d as i64).collect::<Vec<_>>());
+    let mut draft = Draft::default();
+    let split = draft.step(dtype, &apart, &format!("reshape(x = arg_x, shape = {})", as_shape(&apart)));
+    let moved = draft.step(dtype, &turned, &format!("transpose(x = {split}, perm = {})", ints(&order)));
+    Some(draft.result(dtype, &dims, &format!("reshape(x = {moved}, shape = {})", as_shape(&dims))))
 }
