@@ -20,13 +20,14 @@ svg { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet)
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; color: var(--quiet); } td:first-child, th:first-child, .left { text-align: left; }
-td:first-child, .prose { overflow-wrap: anywhere; white-space: normal; }
+td:first-child, .prose { overflow-wrap: anywhere; white-space: normal; } td:first-child { min-width: 6rem; }
 i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em; vertical-align: -.05em; }
 .share { min-width: 160px; } .share b { display: block; height: .55rem; border-radius: 2px; background: var(--bar); }
 .scroll { overflow: auto; max-height: 40rem; } .graph svg { width: auto; max-width: none; }
 .ane { --at: var(--ane); } .gpu { --at: var(--gpu); } .cpu { --at: var(--cpu); } .refused { --at: var(--refused); } \
 .folded { --at: var(--folded); } i.ane, i.gpu, i.cpu, i.refused, i.folded { background: var(--at); }
-.node rect { fill: var(--at); } .node text { fill: #fff; } .edge { fill: none; stroke: var(--line); }
+.node rect { fill: var(--at); } .node text { fill: #fff; } .edge { fill: none; stroke: var(--line); } \
+.read { fill: none; stroke: var(--quiet); stroke-opacity: .6; }
 ol.said { list-style: none; padding: 0; margin: 0; } ol.said li { border-left: 4px solid var(--at); padding: .3rem .8rem; \
 margin: .5rem 0; overflow-wrap: anywhere; } .error { --at: var(--refused); } .warning { --at: var(--cpu); } \
 .note { --at: var(--folded); } code { font-size: .92em; }";

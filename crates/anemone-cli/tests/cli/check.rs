@@ -228,7 +228,7 @@ fn a_page_shows_the_program_on_a_chip() {
         assert_eq!(picture.matches("<g ").count(), picture.matches("</g>").count());
         assert_eq!(picture.matches("<text").count(), picture.matches("</text>").count());
     }
-    assert_eq!(page.matches("class=\"edge\" d=\"M77 ").count(), 2, "one edge for each chip: {page}");
+    assert_eq!(page.matches("class=\"read\"").count(), 2, "one line for each chip: {page}");
     // Without a chip there is what is wrong, and nothing else.
     anemone(&["check", &folder.file("bad.mil", SMALL.replace("add(", "addd(")), "--html", &out, "-q"])
         .exits(1);

@@ -6,6 +6,7 @@
 
 mod chips;
 mod gate;
+mod repairs;
 
 use anemone::bundle::Weights;
 use anemone::place::{self, Target};
@@ -78,6 +79,17 @@ fn program(rule: &Rule, i: usize, statement: &str) -> String {
     fill(&text, i)
 }
 
+/// The program of a rule that is wrong.
+fn wrong(rule: &Rule, i: usize) -> String {
+    if rule.from.is_empty() {
+        return program(rule, i, rule.to);
+    }
+    let right = program(rule, i, rule.right);
+    let (from, to) = (fill(rule.from, i), fill(rule.to, i));
+    assert!(right.contains(&from), "`{from}` is not in\n{right}");
+    right.replacen(&from, &to, 1)
+}
+
 /// All that is said of a program.
 fn said(text: &str, on: Option<Target>) -> Diagnostics {
     let mut all = Diagnostics::default();
@@ -108,18 +120,9 @@ impl Score {
     /// Tries a rule in every program.
     fn try_rule(&mut self, rule: &Rule) {
         for i in 0..SHAPES.len() {
-            let right = program(rule, i, rule.right);
+            let (right, wrong) = (program(rule, i, rule.right), wrong(rule, i));
             let fine = said(&right, rule.on);
             assert!(!fine.has_errors() && fine.iter().all(|d| d.code.name != rule.code), "{right}\n{fine}");
-            let wrong = match rule.from {
-                "" => program(rule, i, rule.to),
-                from => {
-                    let template = program(rule, i, rule.right);
-                    let (from, to) = (fill(from, i), fill(rule.to, i));
-                    assert!(template.contains(&from), "`{from}` is not in\n{template}");
-                    template.replacen(&from, &to, 1)
-                }
-            };
             let differs = right.lines().zip(wrong.lines()).position(|(a, b)| a != b);
             let place = differs.map_or(0, |n| n + 1);
             let all = said(&wrong, rule.on);

@@ -149,7 +149,7 @@ fn reasons(page: &mut Page, placement: &Placement) {
 /// The steps in layers: each below all that it reads.
 fn graph(function: &Function, placement: &Placement) -> String {
     const BOX: (f64, f64) = (150.0, 26.0);
-    const GAP: (f64, f64) = (18.0, 22.0);
+    const GAP: (f64, f64) = (24.0, 22.0);
     let steps = &function.body.steps;
     let shown = steps.len().min(DRAWN);
     let mut made: HashMap<usize, usize> = HashMap::new();
@@ -166,16 +166,20 @@ fn graph(function: &Function, placement: &Placement) -> String {
         if widths.len() <= layer {
             widths.resize(layer + 1, 0);
         }
-        let x = widths[layer] as f64 * (BOX.0 + GAP.0) + 2.0;
+        let x = widths[layer] as f64 * (BOX.0 + GAP.0) + GAP.0;
         let y = layer as f64 * (BOX.1 + GAP.1) + 2.0;
         widths[layer] += 1;
         for f in from {
-            let (fx, fy) = (at[f].0 + BOX.0 / 2.0, at[f].1 + BOX.1);
-            let (tx, middle) = (x + BOX.0 / 2.0, (fy + y) / 2.0);
-            let _ = write!(
-                edges,
-                "<path class=\"edge\" d=\"M{fx} {fy} C{fx} {middle} {tx} {middle} {tx} {y}\"/>"
-            );
+            let (fx, fy) = at[f];
+            let path = if layers[f] + 1 == layer {
+                let (fx, fy, tx, middle) = (fx + BOX.0 / 2.0, fy + BOX.1, x + BOX.0 / 2.0, y - GAP.1 / 2.0);
+                format!("M{fx} {fy} C{fx} {middle} {tx} {middle} {tx} {y}")
+            } else {
+                // What goes past other boxes leaves and comes at the side, where nothing stands.
+                let (fy, ty) = (fy + BOX.1 / 2.0, y + BOX.1 / 2.0);
+                format!("M{fx} {fy} C{} {fy} {} {ty} {x} {ty}", fx - GAP.0, x - GAP.0)
+            };
+            let _ = write!(edges, "<path class=\"read\" d=\"{path}\"/>");
         }
         layers.push(layer);
         at.push((x, y));
@@ -205,7 +209,7 @@ fn graph(function: &Function, placement: &Placement) -> String {
             text(&label),
         );
     }
-    let width = widths.iter().copied().max().unwrap_or(0) as f64 * (BOX.0 + GAP.0) + 4.0;
+    let width = widths.iter().copied().max().unwrap_or(0) as f64 * (BOX.0 + GAP.0) + GAP.0;
     let height = widths.len() as f64 * (BOX.1 + GAP.1) + 4.0;
     let more = match steps.len() - shown {
         0 => String::new(),
@@ -236,7 +240,7 @@ fn roofline(placed: &Placed) -> String {
     let roof = |intensity: f64| (slope * intensity).min(rates.peak_flops()) / 1e9;
     let mut picture = format!(
         "<figure><svg viewBox=\"-60 -10 {} {}\" role=\"img\" aria-label=\"Roofline\">",
-        WIDTH + 70.0,
+        WIDTH + 90.0,
         HEIGHT + 50.0
     );
     for power in X.0 as i32..=X.1 as i32 {
@@ -299,7 +303,7 @@ fn roofline(placed: &Placed) -> String {
     }
     let _ = write!(
         picture,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">operations for each byte</text><text x=\"-56\" y=\"4\">GFLOP/s</text>",
+        "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">operations for each byte</text><text x=\"8\" y=\"16\">GFLOP/s</text>",
         WIDTH,
         HEIGHT + 36.0
     );
