@@ -127,6 +127,12 @@ pub fn legalise(program: &Program, weights: &Weights, target: Target) -> Result<
         }
         let all = applied(&program, &drafts);
         if let Ok(v) = checked(&all, weights) {
+            let next = self::drafts(&all, &v, target, &tried);
+            let vain = vain(&v, &drafts, &next, target);
+            if !vain.is_empty() {
+                tried.unfit.extend(vain);
+                continue;
+            }
             for draft in &drafts {
                 changes.push(change(&program, draft));
                 tried.note(draft);
@@ -159,8 +165,9 @@ pub fn legalise(program: &Program, weights: &Weights, target: Target) -> Result<
 
 /// What stands for a call, by one rule.
 struct Written {
-    /// Which function of the program.
+    /// Which function of the program, and its name.
     function: usize,
+    within: Name,
     /// The first result of the call.
     name: Name,
     rule: &'static Rule,
@@ -170,7 +177,7 @@ struct Written {
 /// What was tried already, by function.
 #[derive(Default)]
 struct Tried {
-    /// Rules that wrote for a call what does not pass the gate.
+    /// Rules that wrote for a call what does not pass the gate, or is refused too.
     unfit: HashSet<(usize, &'static str, Name)>,
     /// Calls that a cure has written: some are of the op that it cures, and look as dangerous.
     cures: HashSet<(usize, Name)>,
@@ -212,7 +219,7 @@ fn drafts(program: &Program, verified: &Verified, target: Target, tried: &Tried)
             };
             let found = RULES.iter().filter(asked).find_map(|rule| {
                 let calls = (rule.write)(&site)?.calls(call, name, &names)?;
-                Some(Written { function: at, name: name.clone(), rule, calls })
+                Some(Written { function: at, within: function.name.clone(), name: name.clone(), rule, calls })
             });
             if let Some(found) = found {
                 names.extend(found.calls.iter().flat_map(|c| &c.outputs).map(|o| o.name.to_string()));
@@ -221,6 +228,30 @@ fn drafts(program: &Program, verified: &Verified, target: Target, tried: &Tried)
         }
     }
     drafts
+}
+
+/// The drafts of which the engine takes nothing, and no rule writes anything else: what is refused is not the op, but a shape
+/// or a dtype.
+fn vain(
+    verified: &Verified,
+    drafts: &[Written],
+    next: &[Written],
+    target: Target,
+) -> Vec<(usize, &'static str, Name)> {
+    let mut vain = Vec::new();
+    let goes_on: HashSet<(&Name, &Name)> = next.iter().map(|d| (&d.within, &d.name)).collect();
+    for function in verified.functions() {
+        let placement = place::place(function, target);
+        let off: HashMap<&Name, bool> = placement.ops.iter().map(|op| (&op.name, is_off(op))).collect();
+        let here = drafts.iter().filter(|d| d.within == function.name);
+        for draft in here.filter(|d| d.rule.cures.is_empty()) {
+            let mut names = draft.calls.iter().filter_map(|c| Some(&c.outputs.first()?.name));
+            if names.all(|n| off.get(n) == Some(&true) && !goes_on.contains(&(&function.name, n))) {
+                vain.push((draft.function, draft.rule.name, draft.name.clone()));
+            }
+        }
+    }
+    vain
 }
 
 /// Adds all names that a block binds.

@@ -242,6 +242,13 @@ fn products_of_small_numbers_are_made_larger() {
 #[test]
 fn kernels_are_divided() {
     let m4 = Target { route: Route::Direct, ..Target::new(Chip::M4) };
+    for pads in ["same", "same_lower"] {
+        let pool = format!(
+            "tensor<fp16, [1, 2, 6, 14]> y = max_pool(x = x, kernel_sizes = tensor<int32, [2]>([3, 12]), strides = tensor<int32, \
+             [2]>([1, 2]), pad_type = string(\"{pads}\"), pad = tensor<int32, [4]>([0, 0, 0, 0]), ceil_mode = bool(false));"
+        );
+        check(m4, "tensor<fp16, [1, 2, 6, 28]> x", &pool, &["max-pool"]);
+    }
     let conv = |x: &str, y: &str, kernel: &str, more: &str, rules: &[&str]| {
         let body = format!(
             "tensor<fp16, {kernel}> w = const()[val = fp16(0.03125)]; tensor<fp16, {y}> y = conv(x = x, weight = w, {more}, groups = int32(1));"
@@ -272,6 +279,17 @@ fn kernels_are_divided() {
          int32(1));",
         &["batch", "runtime-weight", "runtime-weight"],
     );
+}
+
+#[test]
+fn norms_over_channels_are_convolutions() {
+    let m1 = Target { route: Route::Direct, ..Target::new(Chip::M1) };
+    for (size, more) in [(3, ""), (4, ", alpha = fp16(0.5), beta = fp16(0.5), k = fp16(2)")] {
+        let body = format!(
+            "tensor<fp16, [1, 16, 4, 4]> y = local_response_norm(x = x, size = int32({size}){more});"
+        );
+        check(m1, "tensor<fp16, [1, 16, 4, 4]> x", &body, &["neighbours"]);
+    }
 }
 
 #[test]
@@ -323,6 +341,18 @@ fn what_is_taken_is_left_alone() {
     let m4 = Target { route: Route::Direct, ..Target::new(Chip::M4) };
     unary(m4, "relu(x = x)", &[]);
     unary(m4, "gelu(x = x, mode = string(\"EXACT\"))", &[]);
+}
+
+/// Not the op is refused, but the number of dimensions, whatever stands for it.
+#[test]
+fn what_would_gain_nothing_is_left() {
+    let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 1, 1, 1, 2, 4]> x) { tensor<fp16, [1, 1, 1, 1, 2, 4]> y = \
+                sin(x = x); } -> (y); }";
+    let m1 = Target { route: Route::Direct, ..Target::new(Chip::M1) };
+    let program = text::parse(text).unwrap();
+    let done = legalise(&program, &Weights::none(), m1).unwrap();
+    assert!(done.changes.is_empty() && done.program == program, "{:?}", done.changes);
+    assert_eq!(done.left.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Convolutions that are too large, and what becomes one.
 
-use super::{PARTS, floats, number};
+use super::{PARTS, floats, number, table};
 use crate::passes::draft::{Draft, ints};
 use crate::passes::site::Site;
 use crate::types::Tensor;
@@ -20,31 +20,37 @@ fn others(site: &Site<'_>, but: &[&str]) -> String {
     given.map(|p| format!(", {p} = arg_{p}")).collect()
 }
 
-/// What a convolution adds before and behind each axis.
-fn padding(
+/// What a convolution or a pool adds before and behind each axis; `None` also if its sizes are not sensible ones.
+pub(super) fn padding(
     site: &Site<'_>,
     x: &[u64],
     kernel: &[u64],
     strides: &[i64],
     dilations: &[i64],
 ) -> Option<Vec<i64>> {
-    let kind = site.word_or("pad_type", "valid")?;
-    let none = vec![0; 2 * kernel.len()];
-    match kind {
-        "valid" => Some(none),
-        "custom" => site.value("pad").map_or(Some(none), |_| site.ints("pad")),
-        "same" | "same_lower" => {
-            let mut all = Vec::new();
-            for (((&n, &k), &s), &d) in x[2..].iter().zip(kernel).zip(strides).zip(dilations) {
-                let (n, k) = (n as i64, k as i64);
-                let needed = ((n + s - 1) / s - 1) * s + (k - 1) * d + 1 - n;
-                let (less, more) = (needed.max(0) / 2, needed.max(0) - needed.max(0) / 2);
-                all.extend(if kind == "same" { [less, more] } else { [more, less] });
-            }
-            Some(all)
-        }
-        _ => None,
+    let sensible = |list: &[i64]| list.len() == kernel.len() && list.iter().all(|n| (1..1 << 20).contains(n));
+    let sizes = kernel.iter().all(|k| (1..1 << 20).contains(k)) && x.len() == kernel.len() + 2;
+    if !sizes || !sensible(strides) || !sensible(dilations) {
+        return None;
     }
+    let none = vec![0; 2 * kernel.len()];
+    let pads = match site.word_or("pad_type", "valid")? {
+        "valid" => none,
+        "custom" => site.value("pad").map_or(Some(none), |_| site.ints("pad"))?,
+        kind @ ("same" | "same_lower") => {
+            let mut pads = Vec::new();
+            for (((&n, &k), &s), &d) in x[2..].iter().zip(kernel).zip(strides).zip(dilations) {
+                let n = i64::try_from(n).ok()?;
+                let last = (n.checked_add(s - 1)? / s - 1) * s;
+                let needed = (last - n + (k as i64 - 1) * d + 1).max(0);
+                let (less, more) = (needed / 2, needed - needed / 2);
+                pads.extend(if kind == "same" { [less, more] } else { [more, less] });
+            }
+            pads
+        }
+        _ => return None,
+    };
+    (pads.len() == 2 * kernel.len() && pads.iter().all(|n| (0..1 << 31).contains(n))).then_some(pads)
 }
 
 /// The sum of convolutions with parts of the kernel along its longest axis, each of the part of the input that it meets.
@@ -63,10 +69,6 @@ pub(super) fn kernel(site: &Site<'_>) -> Option<Draft> {
     let all = |param| site.value(param).map_or(Some(vec![1; kernel.len()]), |_| site.ints(param));
     let (strides, dilations) = (all("strides")?, all("dilations")?);
     let pads = padding(site, &x, kernel, &strides, &dilations)?;
-    let fits = |list: &[i64]| list.len() == kernel.len() && list.iter().all(|&n| (1..1 << 20).contains(&n));
-    if !fits(&strides) || !fits(&dilations) || pads.len() != 2 * kernel.len() || pads.iter().any(|&n| n < 0) {
-        return None;
-    }
     let mut draft = Draft::default();
     let mut given = "arg_x".to_string();
     if pads.iter().any(|&n| n > 0) {
@@ -204,4 +206,31 @@ pub(super) fn overflow(site: &Site<'_>) -> Option<Draft> {
             draft.step(dtype, &shape, &format!("reshape(x = arg_bias, shape = {})", ints(&signed(&shape))));
     }
     Some(draft.result(dtype, &dims, &format!("add(x = {large}, y = {bias})")))
+}
+
+/// The sum over neighbouring channels is a convolution with a band of ones. The numbers are made small before they are
+/// squared, so that squares do not overflow; what then vanishes is nothing beside `k`.
+pub(super) fn neighbours(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let size = site.int_or("size", 0).filter(|n| (1..1 << 20).contains(n))?;
+    let (alpha, beta) = (site.float_or("alpha", 1e-4)?, site.float_or("beta", 0.75)?);
+    let k = site.float_or("k", 1.0)?;
+    let &channels = dims.get(1)?;
+    if dims.len() < 3 || alpha < 0.0 || k < 0.25 {
+        return None;
+    }
+    let (back, forward) = (size / 2, (size - 1) / 2);
+    let band = table(dtype, channels, channels, |o, i| (o - back..=o + forward).contains(&i))?;
+    let shape = [vec![channels as usize; 2], vec![1; dims.len() - 2]].concat();
+    let band = Tensor::from_f64s(dtype, &shape, &band.to_f64s()).ok()?;
+    let n = |value| number(dtype, value);
+    let mut draft = Draft::default();
+    let band = draft.constant(band);
+    let mut step = |call: String| draft.step(dtype, &dims, &call);
+    let small = step(format!("mul(x = arg_x, y = {})", n((alpha / size as f64).sqrt())));
+    let squares = step(format!("square(x = {small})"));
+    let sums = step(format!("conv(x = {squares}, weight = {band})"));
+    let base = step(format!("add(x = {sums}, y = {})", n(k)));
+    let scale = step(format!("pow(x = {base}, y = {})", n(-beta)));
+    Some(draft.result(dtype, &dims, &format!("mul(x = arg_x, y = {scale})")))
 }

@@ -1,5 +1,6 @@
 //! Sums, products and windows.
 
+use super::kernels::padding;
 use super::{PARTS, floats, number, table};
 use crate::chip::Quantity;
 use crate::passes::draft::{Draft, ints};
@@ -109,31 +110,38 @@ pub(super) fn global_pool(site: &Site<'_>) -> Option<Draft> {
     Some(Draft::default().result(dtype, &dims, &call))
 }
 
-/// The largest of `k` is the largest of `k - p + 1`, each of which is the largest of `p`.
+/// The largest of `k` is the largest of `k - p + 1`, each of which is the largest of `p`. Of the padding the first window meets
+/// as much as it can meet together with numbers.
 pub(super) fn max_pool(site: &Site<'_>) -> Option<Draft> {
+    /// The first window, which every chip takes.
+    const FIRST: i64 = 8;
     let (dtype, dims) = floats(site)?;
     let (mut x, window) = (site.dims("x")?, site.ints("kernel_sizes")?);
-    let strides = site.ints("strides").unwrap_or_else(|| vec![1; window.len()]);
-    let is_empty = window.iter().any(|&k| k < 1);
-    if is_empty || !is_valid(site)? || site.flag("ceil_mode")? || x.len() != window.len() + 2 {
+    let sizes: Vec<u64> = window.iter().filter_map(|&k| u64::try_from(k).ok()).collect();
+    if sizes.len() + 2 != x.len() || window.iter().all(|&k| k <= FIRST) || site.flag("ceil_mode")? {
         return None;
     }
-    let first: Vec<i64> = window.iter().map(|&k| k.min(8)).collect();
+    let ones = vec![1; window.len()];
+    let strides = site.value("strides").map_or(Some(ones.clone()), |_| site.ints("strides"))?;
+    let pads = padding(site, &x, &sizes, &strides, &ones)?;
+    let first: Vec<i64> = window.iter().map(|&k| k.min(FIRST)).collect();
     let second: Vec<i64> = window.iter().zip(&first).map(|(k, p)| k - p + 1).collect();
-    for (d, p) in x[2..].iter_mut().zip(&first) {
-        *d = d.checked_sub(*p as u64 - 1)?;
+    let met: Vec<i64> =
+        pads.iter().enumerate().map(|(i, &n)| first.get(i / 2).map_or(0, |p| n.min(p - 1))).collect();
+    let rest: Vec<i64> = pads.iter().zip(&met).map(|(n, m)| n - m).collect();
+    for ((d, p), ends) in x[2..].iter_mut().zip(&first).zip(met.chunks_exact(2)) {
+        *d = d.checked_add_signed(ends[0] + ends[1] + 1 - p)?;
     }
-    let of = |x: &str, window: &[i64], strides: &[i64]| {
-        let none = vec![0; 2 * window.len()];
-        let [window, strides, none] = [window, strides, &none].map(ints);
+    let of = |x: &str, window: &[i64], strides: &[i64], pads: &[i64]| {
+        let [window, strides, pads] = [window, strides, pads].map(ints);
         format!(
-            "max_pool(x = {x}, kernel_sizes = {window}, strides = {strides}, pad_type = string(\"valid\"), pad = {none}, \
+            "max_pool(x = {x}, kernel_sizes = {window}, strides = {strides}, pad_type = string(\"custom\"), pad = {pads}, \
              ceil_mode = bool(false))"
         )
     };
     let mut draft = Draft::default();
-    let between = draft.step(dtype, &x, &of("arg_x", &first, &vec![1; first.len()]));
-    Some(draft.result(dtype, &dims, &of(&between, &second, &strides)))
+    let between = draft.step(dtype, &x, &of("arg_x", &first, &ones, &met));
+    Some(draft.result(dtype, &dims, &of(&between, &second, &strides, &rest)))
 }
 
 pub(super) fn inner(site: &Site<'_>) -> Option<Draft> {

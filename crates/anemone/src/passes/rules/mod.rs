@@ -126,6 +126,13 @@ pub static RULES: &[Rule] = &[
         "`transpose` between two `reshape`",
         shuffle,
     ),
+    rule(
+        "neighbours",
+        &["local_response_norm"],
+        "it has more channels than the engine's",
+        "`square`, `conv` with a band of ones, and `pow`",
+        neighbours,
+    ),
     cure(
         &[&codes::TILE_POISONS],
         "tile",
