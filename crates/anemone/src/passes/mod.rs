@@ -4,6 +4,13 @@
 //! has, windows and sums that are too large are divided. Each rewrite is a row of [`RULES`], and each one that was made is
 //! a [`Change`]. Results stay within the roundings of the ops that stand in for others; inputs and outputs keep their
 //! names and types.
+//!
+//! ```
+//! use anemone::passes;
+//! for rule in passes::RULES.iter().filter(|rule| rule.ops == ["cosh"]) {
+//!     println!("{}: {}", rule.name, rule.what);
+//! }
+//! ```
 
 mod draft;
 mod rules;
