@@ -569,6 +569,29 @@ impl Kernel for Softmax<'_> {
     }
 }
 
+/// The sum of how far each element of a lane lies above `from`, and that of the squares.
+#[inline(always)]
+fn moments<S: Simd>(lane: &[f32], from: f64) -> [f64; 2] {
+    let mut sums = [[0.0f64; SUMS]; 2];
+    let (chunks, rest) = lane.as_chunks::<SUMS>();
+    let mut last = [from as f32; SUMS];
+    for chunk in chunks {
+        add_moments::<S>(&mut sums, chunk, from);
+    }
+    last[..rest.len()].copy_from_slice(rest);
+    add_moments::<S>(&mut sums, &last, from);
+    sums.map(|sums| sums.iter().sum())
+}
+
+#[inline(always)]
+fn add_moments<S: Simd>(sums: &mut [[f64; SUMS]; 2], elements: &[f32; SUMS], from: f64) {
+    for i in 0..SUMS {
+        let above = f64::from(elements[i]) - from;
+        sums[0][i] += above;
+        sums[1][i] = if S::FUSED { above.mul_add(above, sums[1][i]) } else { above * above + sums[1][i] };
+    }
+}
+
 struct Standardize<'a> {
     rows: &'a mut [f32],
     width: usize,
@@ -585,9 +608,13 @@ impl Kernel for Standardize<'_> {
         let Self { rows, width, length, affine, epsilon } = self;
         let n = length as f64;
         if width == 1 {
-            let mean = sum!(rows, |x| x) / n;
-            let variance = sum!(rows, |x| (x - mean) * (x - mean)) / n;
+            // From the first element on, no sum of squares is much larger than the variance.
+            let first = rows.first().copied().map_or(0.0, f64::from);
+            let [sum, squares] = moments::<S>(rows, first);
+            let variance = (squares - sum * (sum / n)) / n;
+            let variance = if variance < 0.0 { 0.0 } else { variance };
             let scale = 1.0 / (variance + epsilon).sqrt();
+            let mean = first + sum / n;
             for x in rows.iter_mut() {
                 *x = ((f64::from(*x) - mean) * scale) as f32;
             }
