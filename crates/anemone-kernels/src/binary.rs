@@ -9,10 +9,12 @@
 //! assert_eq!(z, [2.0, 4.0, 30.0, 40.0]);
 //! ```
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::Float;
-use crate::finish::{Finish, Stage};
+use crate::finish::{self, Finish, Place, Stage};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 
@@ -133,7 +135,14 @@ pub fn binary<T: Float>(
 ) {
     let finish = Finish { bias: None, stages };
     finish.check(z.len());
-    zip(threads, z, shape, x, y, |at, z, a, b| {
+    let walk = Walk::over(shape, x, y);
+    if !matches!(f, Binary::Div | Binary::Pow) && walk.steps.iter().all(|&s| s < 2) && finish.in_registers() {
+        let z = walk.results(z);
+        return parallel_for(threads, walk.tasks(), walk.grain(), |tasks| {
+            simd::dispatch(Direct { z: &z, x: x.data, y: y.data, f, finish, walk: &walk, tasks });
+        });
+    }
+    zip(threads, z, &walk, x, y, |at, z, a, b| {
         simd::dispatch(Apply { a: &mut *a, b, f });
         finish.write(z, a, at);
     });
@@ -161,7 +170,8 @@ pub fn compare<T: Float>(
     y: Operand<'_, T>,
     f: Comparison,
 ) {
-    zip(threads, z, shape, x, y, |_, z, a, b| simd::dispatch(Compare { z, a, b, f }));
+    let walk = Walk::over(shape, x, y);
+    zip(threads, z, &walk, x, y, |_, z, a, b| simd::dispatch(Compare { z, a, b, f }));
 }
 
 /// Writes any function of the elements of `x` and `y`, of any plain types, to `z`, whose dimensions are `shape`.
@@ -225,51 +235,148 @@ pub fn map<A: Copy + Sync, Z: Send>(
 /// How many elements are computed at a time.
 const BLOCK: usize = 1024;
 
+/// A walk over a result and two operands, run by run.
+struct Walk {
+    /// The dimensions before the last, and the last, of those that are left when neighbours are joined.
+    lines: Dims,
+    inner: usize,
+    over: [Dims; 2],
+    /// From an element to the next in each operand.
+    steps: [usize; 2],
+    /// How many runs a line falls into.
+    parts: usize,
+}
+
+impl Walk {
+    fn over<T>(shape: &[usize], x: Operand<'_, T>, y: Operand<'_, T>) -> Self {
+        x.check(shape);
+        y.check(shape);
+        let (mut lines, over) = collapse(shape, [x.strides, y.strides]);
+        let inner = lines.pop().unwrap_or(1);
+        let rank = lines.len();
+        let steps = [0, 1].map(|k: usize| over[k].get(rank).copied().unwrap_or(0));
+        Self { parts: inner.div_ceil(BLOCK), lines, inner, over, steps }
+    }
+
+    /// The result, to write.
+    fn results<'z, R>(&self, z: &'z mut [R]) -> Shared<'z, R> {
+        let count = self.lines.iter().product::<usize>() * self.inner;
+        assert_eq!(z.len(), count, "the result has as many elements as its shape");
+        Shared::new(z)
+    }
+
+    /// How many runs there are. Each is a line, or a part of one.
+    fn tasks(&self) -> usize {
+        self.lines.iter().product::<usize>() * self.parts
+    }
+
+    /// How many of them are worth a thread.
+    fn grain(&self) -> usize {
+        (16 * BLOCK).div_ceil(self.inner.clamp(1, BLOCK))
+    }
+
+    /// The elements of a run, and where it starts in both operands.
+    fn run(&self, task: usize) -> (Range<usize>, [usize; 2]) {
+        let (line, part) = (task / self.parts, task % self.parts * BLOCK);
+        let mut starts = self.steps.map(|step| part * step);
+        let mut rest = line;
+        for (d, &n) in self.lines.iter().enumerate().rev() {
+            let at = rest % n;
+            rest /= n;
+            starts[0] += at * self.over[0][d];
+            starts[1] += at * self.over[1][d];
+        }
+        let start = line * self.inner + part;
+        (start..start + BLOCK.min(self.inner - part), starts)
+    }
+}
+
 /// Calls `f` with where a run of the result begins, the run, and the widened elements of both operands.
 fn zip<T: Float, R: Send>(
     threads: usize,
     z: &mut [R],
-    shape: &[usize],
+    walk: &Walk,
     x: Operand<'_, T>,
     y: Operand<'_, T>,
     f: impl Fn(usize, &mut [R], &mut [f32], &[f32]) + Sync,
 ) {
-    x.check(shape);
-    y.check(shape);
-    let (shape, [over_x, over_y]) = collapse(shape, [x.strides, y.strides]);
-    let (lines, inner) = (shape.split_last().map_or(&[][..], |(_, s)| s), *shape.last().unwrap_or(&1));
-    let count: usize = lines.iter().product();
-    assert_eq!(z.len(), count * inner, "the result has as many elements as its shape");
-    if z.is_empty() {
-        return;
-    }
-    // A task is a number of lines, or a part of one.
-    let parts = inner.div_ceil(BLOCK);
-    let z = Shared::new(z);
-    let rank = lines.len();
-    let step = |strides: &[usize]| strides.get(rank).copied().unwrap_or(0);
-    let (step_x, step_y) = (step(&over_x), step(&over_y));
-    let grain = (16 * BLOCK).div_ceil(inner.min(BLOCK));
-    parallel_for(threads, count * parts, grain, |tasks| {
+    let z = walk.results(z);
+    parallel_for(threads, walk.tasks(), walk.grain(), |tasks| {
         let (mut a, mut b) = ([0.0; BLOCK], [0.0; BLOCK]);
         for task in tasks {
-            let (line, part) = (task / parts, task % parts * BLOCK);
-            let n = BLOCK.min(inner - part);
-            let (mut i, mut j, mut rest) = (part * step_x, part * step_y, line);
-            for d in (0..rank).rev() {
-                let at = rest % lines[d];
-                rest /= lines[d];
-                i += at * over_x[d];
-                j += at * over_y[d];
-            }
-            let (a, b) = (&mut a[..n], &mut b[..n]);
-            read(a, &x.data[i..], step_x);
-            read(b, &y.data[j..], step_y);
-            let start = line * inner + part;
-            // SAFETY: a part of a line is in one task only.
-            f(start, unsafe { z.slice(start..start + n) }, a, b);
+            let (run, [i, j]) = walk.run(task);
+            let (a, b) = (&mut a[..run.len()], &mut b[..run.len()]);
+            read(a, &x.data[i..], walk.steps[0]);
+            read(b, &y.data[j..], walk.steps[1]);
+            // SAFETY: a run is in one task only.
+            f(run.start, unsafe { z.slice(run) }, a, b);
         }
     });
+}
+
+/// Runs whose elements lie side by side or are one, from operands to results without a stop in memory.
+struct Direct<'a, T> {
+    z: &'a Shared<'a, T>,
+    x: &'a [T],
+    y: &'a [T],
+    f: Binary,
+    finish: Finish<'a, T>,
+    walk: &'a Walk,
+    tasks: Range<usize>,
+}
+
+impl<T: Float> Kernel for Direct<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { z, x, y, f, finish, walk, tasks } = self;
+        for task in tasks {
+            let (run, [i, j]) = walk.run(task);
+            // SAFETY: a run is in one task only.
+            let z = unsafe { z.slice(run.clone()) };
+            let [x, y] =
+                [Elements::of(simd, &x[i..], walk.steps[0]), Elements::of(simd, &y[j..], walk.steps[1])];
+            for at in (0..z.len()).step_by(S::LANES) {
+                // The last vector ends where the run does; what it computes twice are the same bits.
+                let len = z.len().min(S::LANES);
+                let at = at.min(z.len() - len);
+                let (x, y) = (x.vector(simd, at, len), y.vector(simd, at, len));
+                let v = match f {
+                    Binary::Add => simd.add(x, y),
+                    Binary::Sub => simd.mul_add(simd.splat(-1.0), y, x),
+                    Binary::Max => simd.maximum(x, y),
+                    Binary::Min => simd.minimum(x, y),
+                    _ => simd.mul(x, y),
+                };
+                let mut v = [[v]];
+                finish.vectors(simd, &mut v, Place { at: run.start + at, stride: 0, count: 1, len });
+                finish::write(simd, &mut z[at..at + len], v[0]);
+            }
+        }
+    }
+}
+
+/// The elements of an operand, one after the other, or the same one for ever.
+enum Elements<'a, T, V> {
+    Many(&'a [T]),
+    One(V),
+}
+
+impl<'a, T: Float, V: Copy> Elements<'a, T, V> {
+    #[inline(always)]
+    fn of<S: Simd<V = V>>(simd: S, from: &'a [T], step: usize) -> Self {
+        if step == 1 { Self::Many(from) } else { Self::One(simd.splat(from[0].to_f32())) }
+    }
+
+    #[inline(always)]
+    fn vector<S: Simd<V = V>>(&self, simd: S, at: usize, len: usize) -> V {
+        match self {
+            Self::One(v) => *v,
+            Self::Many(from) if len == S::LANES => T::load(simd, &from[at..]),
+            Self::Many(from) => T::load_some(simd, &from[at..at + len]),
+        }
+    }
 }
 
 /// Widens elements that lie `step` apart.

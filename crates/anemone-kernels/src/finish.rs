@@ -115,7 +115,9 @@ impl<'a, T: Float> Finish<'a, T> {
         self.stages.iter().all(|stage| {
             matches!(
                 stage,
-                Stage::Unary(Unary::Relu | Unary::Clip { .. }) | Stage::Binary { f: Binary::Add, .. }
+                Stage::Unary(Unary::Relu | Unary::Clip { .. } | Unary::SigmoidHard { .. })
+                    | Stage::Gate(Unary::SigmoidHard { .. })
+                    | Stage::Binary { f: Binary::Add, .. }
             )
         })
     }
@@ -165,6 +167,21 @@ impl<'a, T: Float> Finish<'a, T> {
                     for sums in sums.iter_mut() {
                         for sum in sums {
                             *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
+                        }
+                    }
+                }
+                Stage::Unary(Unary::SigmoidHard { alpha, beta }) => {
+                    for sums in sums.iter_mut() {
+                        for sum in sums {
+                            *sum = sigmoid_hard(simd, T::round(simd, *sum), alpha, beta);
+                        }
+                    }
+                }
+                Stage::Gate(Unary::SigmoidHard { alpha, beta }) => {
+                    for sums in sums.iter_mut() {
+                        for sum in sums {
+                            let v = T::round(simd, *sum);
+                            *sum = simd.mul(v, T::round(simd, sigmoid_hard(simd, v, alpha, beta)));
                         }
                     }
                 }
@@ -239,6 +256,13 @@ impl<'a, T: Float> Finish<'a, T> {
     }
 }
 
+/// [`Unary::SigmoidHard`]. Of two zeros the bound counts, as everywhere.
+#[inline(always)]
+fn sigmoid_hard<S: Simd>(simd: S, v: S::V, alpha: f32, beta: f32) -> S::V {
+    let zero = simd.splat(0.0);
+    simd.at_most(simd.add(simd.at_least(simd.linear(v, alpha, beta), zero), zero), simd.splat(1.0))
+}
+
 /// Rounds numbers to the type of the results, of which `y` has room for as many.
 fn round<T: Float>(y: &mut [T], numbers: &mut [f32]) {
     if T::as_f32s(&[]).is_none() {
@@ -253,7 +277,9 @@ mod tests {
 
     use super::*;
     use crate::binary::Operand;
+    use crate::simd::Kernel;
     use crate::testing::floats;
+    use crate::tile::loaded;
 
     /// Stages give the bits that kernels of their own give.
     fn check<T: Float>(len: usize) {
@@ -284,6 +310,62 @@ mod tests {
         let mut y = vec![T::from_f32(f32::NAN); len];
         Finish { bias: None, stages: &stages }.write(&mut y, &mut sums.clone(), 5);
         assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&expected), "{len}");
+    }
+
+    /// Puts numbers through stages in registers.
+    struct InRegisters<'a, T> {
+        y: &'a mut [T],
+        sums: &'a [f32],
+        finish: Finish<'a, T>,
+    }
+
+    impl<T: Float> Kernel for InRegisters<'_, T> {
+        type Output = ();
+
+        fn run<S: Simd>(self, simd: S) {
+            for (i, sums) in self.sums.chunks(2 * S::LANES).enumerate() {
+                let (at, len) = (i * 2 * S::LANES, sums.len());
+                let mut vectors = [loaded(simd, sums)];
+                self.finish.vectors(simd, &mut vectors, Place { at, stride: 0, count: 1, len });
+                write(simd, &mut self.y[at..at + len], vectors[0]);
+            }
+        }
+    }
+
+    fn check_registers<T: Float>() {
+        let mut sums = floats::<f32>(500, 3);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum *= [1e-4, 1.0, 9.0, 1e5][i % 4];
+        }
+        sums.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, 1e-40, -3.0, 3.0]);
+        let other = floats::<T>(sums.len(), 4);
+        for stage in [
+            Stage::Unary(Unary::Relu),
+            Stage::Unary(Unary::Clip { low: 0.0, high: 6.0 }),
+            Stage::Unary(Unary::Clip { low: -0.3, high: 0.7 }),
+            Stage::Unary(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
+            Stage::Gate(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
+            Stage::Binary { f: Binary::Add, other: &other, swapped: false },
+        ] {
+            let stages = [stage, Stage::Unary(Unary::SigmoidHard { alpha: -0.7, beta: 1e-3 })];
+            let finish = Finish { bias: None, stages: &stages };
+            assert!(finish.in_registers());
+            let mut given = [(); 3].map(|()| vec![T::from_f32(9.0); sums.len()]);
+            let [apart, best, portable] = &mut given;
+            finish.write(apart, &mut sums.clone(), 0);
+            simd::dispatch(InRegisters { y: best, sums: &sums, finish });
+            InRegisters { y: portable, sums: &sums, finish }.run(simd::Portable);
+            for (i, sum) in sums.iter().enumerate() {
+                let [apart, best, portable] = [0, 1, 2].map(|k| given[k][i].to_f32().to_bits());
+                assert_eq!([best, portable], [apart; 2], "{stage:?} of {sum:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_done_in_registers_gives_the_same_bits() {
+        check_registers::<f32>();
+        check_registers::<f16>();
     }
 
     #[test]

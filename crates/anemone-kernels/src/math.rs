@@ -1,7 +1,7 @@
 //! Functions of single elements.
 //!
 //! Each is written as plain arithmetic without branches, which the compiler turns into vector instructions. No fused
-//! multiplication is used: the bits are the same on every machine. [`Unary`] states how far each is from the exact
+//! multiplication is used but where each machine gives what it gives: the bits are the same on every one. [`Unary`] states how far each is from the exact
 //! value, in units in the last place (ulp) of `f32`; results in fp16 are rounded once more.
 //!
 //! Infinities and NaNs give what the exact function gives; results below 2^-126 keep the digits that `f32` has.
@@ -223,7 +223,7 @@ impl Kernel for Apply<'_> {
             Unary::GeluSigmoid => each!(|x| gate(x, 1.702 * f64::from(x))),
             Unary::Inverse { epsilon } => each!(|x| 1.0 / (x + epsilon)),
             Unary::LeakyRelu { alpha } => each!(|x| if x < 0.0 { alpha * x } else { x }),
-            Unary::Linear { alpha, beta } => each!(|x| linear(x, alpha, beta)),
+            Unary::Linear { alpha, beta } => each!(|x| linear::<S>(x, alpha, beta)),
             Unary::Log { epsilon } => each!(|x| ln_of_sum(x, epsilon)),
             Unary::Relu => each!(|x| binary::maximum(x, 0.0)),
             Unary::Round => each!(|x| x.round_ties_even()),
@@ -238,7 +238,7 @@ impl Kernel for Apply<'_> {
             }
             Unary::Sigmoid => each!(|x| sigmoid(x)),
             Unary::SigmoidHard { alpha, beta } => {
-                each!(|x| binary::minimum(binary::maximum(linear(x, alpha, beta), 0.0), 1.0))
+                each!(|x| binary::minimum(binary::maximum(linear::<S>(x, alpha, beta), 0.0), 1.0))
             }
             Unary::Sign => each!(|x| if x == 0.0 || x.is_nan() { x + 0.0 } else { 1f32.copysign(x) }),
             Unary::Silu => each!(|x| silu(x)),
@@ -253,10 +253,22 @@ impl Kernel for Apply<'_> {
     }
 }
 
-/// `alpha · x + beta`: the product of two floats is exact in f64.
+/// `alpha · x + beta`, rounded once.
 #[inline(always)]
-fn linear(x: f32, alpha: f32, beta: f32) -> f32 {
-    (f64::from(alpha) * f64::from(x) + f64::from(beta)) as f32
+pub(crate) fn linear<S: Simd>(x: f32, alpha: f32, beta: f32) -> f32 {
+    if S::FUSED {
+        return alpha.mul_add(x, beta);
+    }
+    // The product of two floats is exact in f64. The sum may be cut off, which is kept in mind by its last digit: then it
+    // lies in the middle between two floats only if the exact sum does.
+    let (product, beta) = (f64::from(alpha) * f64::from(x), f64::from(beta));
+    let sum = product + beta;
+    let of_beta = sum - product;
+    let rest = (product - (sum - of_beta)) + (beta - of_beta);
+    let bits = sum.to_bits();
+    let inexact = rest.abs() > 0.0 && bits & 1 == 0;
+    let odd = if (rest > 0.0) == (sum > 0.0) { bits.wrapping_add(1) } else { bits.wrapping_sub(1) };
+    f64::from_bits(if inexact { odd } else { bits }) as f32
 }
 
 /// The value of a polynomial whose first coefficient is that of x^0.

@@ -85,6 +85,17 @@ pub trait Simd: Copy + crate::silicon::Grid {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`; rounded once where the processor can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b`, rounded once.
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        // The zero that changes no sum, not even that with another zero.
+        self.mul_add(a, b, self.splat(-0.0))
+    }
+    /// `alpha * v + beta`, rounded once.
+    #[inline(always)]
+    fn linear(self, v: Self::V, alpha: f32, beta: f32) -> Self::V {
+        self.mul_add(self.splat(alpha), v, self.splat(beta))
+    }
     /// `a` where it is larger or NaN, else `b`.
     fn maximum(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a` where it is smaller or NaN, else `b`.
@@ -224,6 +235,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| fused::<Self>(a[i], b[i], c[i]))
+    }
+
+    #[inline(always)]
+    fn linear(self, v: Self::V, alpha: f32, beta: f32) -> Self::V {
+        std::array::from_fn(|i| crate::math::linear::<Self>(v[i], alpha, beta))
     }
 
     #[inline(always)]
