@@ -42,7 +42,7 @@ pub use framework::{Finding, Framework, survey};
 pub use log::{Log, Sent};
 pub use message::{ClassRow, Confidence, Feature, Row};
 pub use metal::{MetalBuffer, MetalDevice, MetalEvent};
-pub use pace::{AFTER_FAILURE, Clock};
+pub use pace::{AFTER_FAILURE, Clock, Pace};
 pub use recording::{Difference, Recording};
 pub use surface::{Claim, ClaimRead, ClaimWrite, MAX_BYTES, Port, ReadGuard, Surface, WriteGuard};
 pub use system::{LIBRARIES, Probe, SystemLibrary, probe};

@@ -43,19 +43,24 @@ pub(crate) fn system() -> Arc<dyn Clock> {
 }
 
 /// Keeps compilations apart that follow a failure, and tries again what may pass.
-pub(crate) struct Pace {
+pub struct Pace {
     clock: Arc<dyn Clock>,
     /// When the next compilation may begin.
     next: Mutex<Duration>,
 }
 
 impl Pace {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Waits in this time.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, next: Mutex::default() }
     }
 
     /// Compiles, not sooner than a pause after the last failure.
-    pub(crate) fn compile<T>(&self, compile: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    ///
+    /// # Errors
+    ///
+    /// That of the compilation.
+    pub fn compile<T>(&self, compile: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let left = next.saturating_sub(self.clock.now());
         if !left.is_zero() {
@@ -76,7 +81,11 @@ impl Pace {
 
     /// Asks for something; once more when it was refused for a reason that may pass. `files` writes what the system reads
     /// while it does what it is asked for, where that is ours to write.
-    pub(crate) fn patiently(
+    ///
+    /// # Errors
+    ///
+    /// That of the last attempt.
+    pub fn patiently(
         &self,
         files: Option<&dyn Fn() -> Result<(), Error>>,
         ask: impl Fn() -> Result<(), Error>,

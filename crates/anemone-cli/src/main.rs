@@ -10,6 +10,7 @@ mod case;
 mod commands;
 mod engine;
 mod failure;
+mod faulty;
 mod inputs;
 mod model;
 mod npy;

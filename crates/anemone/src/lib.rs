@@ -43,6 +43,7 @@ pub mod graph;
 pub mod plan;
 
 pub mod device;
+pub mod faults;
 
 #[cfg(feature = "ndarray")]
 mod arrays;

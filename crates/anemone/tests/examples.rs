@@ -18,6 +18,8 @@ mod coming_from_rane;
 mod edit_program;
 #[path = "../examples/one_kernel_many_layers.rs"]
 mod one_kernel_many_layers;
+#[path = "../examples/retry.rs"]
+mod retry;
 #[path = "../examples/run_model.rs"]
 #[expect(dead_code, reason = "`main` takes the model from the command line, which is that of the test here")]
 mod run_model;
@@ -27,6 +29,7 @@ fn of_programs_and_models() {
     build_mlp::main().unwrap();
     build_transformer::main().unwrap();
     edit_program::main().unwrap();
+    retry::main().unwrap();
     run_model::run(run_model::DIGITS).unwrap();
 }
 

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anemone::device::{Options, Outputs};
+use anemone::device::{Engine, Options, Outputs};
+use anemone::faults::Faults;
 use anemone::types::{Datum, Tensor};
 use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
 use crate::engine::{Chosen, EngineArgs, Refusal};
 use crate::failure::Failure;
+use crate::faulty;
 use crate::inputs::{Input, RunArgs};
 use crate::model::{Model, refused_by_engine};
 use crate::npy;
@@ -25,12 +27,14 @@ use crate::terminal::{Terminal, style};
 Examples:
   anemone run model.mlpackage
   anemone run model.mlmodelc -i image=cat.npy -o out/
-  anemone run llm.mlpackage -f decode --seed 7 --device reference --json",
+  anemone run llm.mlpackage -f decode --seed 7 --device reference --json
+  anemone run model.mlpackage --faults evaluate-refused=1/3,seed=2",
     after_long_help = "\
 Examples:
   anemone run model.mlpackage
   anemone run model.mlmodelc -i image=cat.npy -o out/
   anemone run llm.mlpackage -f decode --seed 7 --device reference --json
+  anemone run model.mlpackage --faults evaluate-refused=1/3,seed=2
 
 An input that is not given is made from the seed and its name: SplitMix64, started at the seed xor the \
 FNV-1a hash of the name. Floats are uniform in [0, 1), whole numbers and bools are 0 or 1, images are bytes \
@@ -47,6 +51,10 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArgs,
+    /// How the software engine is to misbehave: a seed for a mix, or faults such as evaluate-refused or load-busy=..2
+    /// (docs/faults.md lists them)
+    #[arg(long, value_name = "FAULTS")]
+    faults: Option<Faults>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,6 +70,9 @@ struct Report<'a> {
     outputs: Vec<OutputRow<'a>>,
     load_ms: f64,
     ms: f64,
+    /// What has struck, where faults were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strikes: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -115,10 +126,24 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         }
     }
     let progress = terminal.progress(&format!("running {} on {engine}", function.name), None);
-    let result = execute(&model, &verified, function, &engine, &options, &inputs);
+    let result = match &args.faults {
+        None => execute(&model, &verified, function, &engine, &options, &inputs),
+        Some(_) if !engine.is(Engine::Cpu) => {
+            return Err(Failure::world("only the software engine misbehaves on request; use `--device cpu`"));
+        }
+        Some(faults) => execute_with_faults(faults, &model, function, &options, &inputs),
+    };
     drop(progress);
+    let strikes =
+        args.faults.as_ref().map(|f| f.strikes().iter().map(ToString::to_string).collect::<Vec<_>>());
+    for strike in strikes.iter().flatten() {
+        terminal.note(&format!("a fault has struck {strike}"));
+    }
     let result = match result {
         Ok(r) => r,
+        Err(e) if args.faults.is_some() => {
+            return Err(refused_by_engine(&e, model.source.as_ref(), terminal));
+        }
         Err(e) => return Err(explained(e, &mut model, &function.name, &engine, &options, &inputs, terminal)),
     };
     if let Some(folder) = &args.output {
@@ -135,6 +160,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
             outputs: rows,
             load_ms: result.load_ms,
             ms: result.ms,
+            strikes,
         })?;
     } else {
         if !terminal.is_quiet() {
@@ -163,6 +189,21 @@ fn execute(
     let named: Vec<(&str, Tensor)> = inputs.iter().map(|i| (i.name.as_str(), i.tensor.clone())).collect();
     let start = Instant::now();
     let outputs = ready.run(&named, &states)?;
+    Ok(Run { outputs, load_ms, ms: start.elapsed().as_secs_f64() * 1e3 })
+}
+
+fn execute_with_faults(
+    faults: &Faults,
+    model: &Model,
+    function: &Function,
+    options: &Options,
+    inputs: &[Input],
+) -> Result<Run, Refusal> {
+    let start = Instant::now();
+    let mut ready = faulty::Ready::new(faults, model, function, options, inputs)?;
+    let load_ms = start.elapsed().as_secs_f64() * 1e3;
+    let start = Instant::now();
+    let outputs = ready.run()?;
     Ok(Run { outputs, load_ms, ms: start.elapsed().as_secs_f64() * 1e3 })
 }
 

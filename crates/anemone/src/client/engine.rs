@@ -11,10 +11,11 @@ use crate::bundle::Weights;
 use crate::chip::Numerics;
 use crate::device::{self, ane};
 use crate::error::{Doing, Error};
+use crate::faults::{Fault, Faults, Troubled, rewrite};
 use crate::graph::Built;
 use crate::mil::{Name, Program};
 use crate::surface::{Port, Surface, TensorLayout};
-use crate::types::{TensorType, Type};
+use crate::types::{DType, TensorType, Type};
 use crate::verify::{self, Verified};
 
 /// A program that has passed the gate, with what it takes to compile it again.
@@ -66,6 +67,8 @@ pub(crate) struct Software {
     /// The threads of evaluations that nobody waits for.
     pub(crate) workers: Arc<Workers>,
     pub(crate) numerics: Numerics,
+    /// How it misbehaves, if it is to.
+    pub(crate) faults: Option<Faults>,
 }
 
 /// How to compile and load.
@@ -90,7 +93,12 @@ pub(crate) struct Compiled {
 #[derive(Debug)]
 enum Kind {
     Hardware(ane::Compiled),
-    Software { function: verify::Function, options: device::Options, workers: Arc<Workers> },
+    Software {
+        function: Box<verify::Function>,
+        options: device::Options,
+        workers: Arc<Workers>,
+        faults: Option<Faults>,
+    },
 }
 
 impl Compiled {
@@ -103,14 +111,17 @@ impl Compiled {
                 let compiled = ane::Compiled::of_source(framework, &source, how.settings);
                 Kind::Hardware(compiled.map_err(|e| of_ane(Doing::Compile, e))?)
             }
-            Engine::Software(Software { workers, numerics }) => {
+            Engine::Software(Software { workers, numerics, faults }) => {
                 let mut options = device::Options { numerics: *numerics, ..device::Options::default() };
                 if how.threads > 0 {
                     options.threads = how.threads;
                 }
                 // What cannot be bound is refused now, and not after a load that takes time.
                 features(function)?;
-                Kind::Software { function: function.clone(), options, workers: workers.clone() }
+                let misled = faults.as_ref().map(|f| misled(f, checked)).transpose()?.flatten();
+                let function = misled.as_ref().map_or(Ok(function), |m| m.function(how.function))?;
+                let function = Box::new(function.clone());
+                Kind::Software { function, options, workers: workers.clone(), faults: faults.clone() }
             }
         };
         Ok(Self { kind, function: function.name.clone(), package: false })
@@ -144,13 +155,14 @@ impl Compiled {
                 let (inputs, outputs) = ports_of_hardware(&model, &name)?;
                 Inner { running: Running::Hardware { model }, function: name, package, inputs, outputs }
             }
-            Kind::Software { function, options, workers } => {
+            Kind::Software { function, options, workers, faults } => {
+                let troubled = faults.map(|f| troubled(&f, &function)).transpose()?;
                 let model = device::load(&function, device::Engine::Cpu, &options)
                     .map_err(|e| Error::Program(e.diagnostic().clone().into()))?;
                 let inputs = ports(model.inputs())?;
                 let outputs = ports(model.outputs())?;
                 Inner {
-                    running: Running::Software { model: Box::new(model), workers },
+                    running: Running::Software { model: Box::new(model), workers, troubled },
                     function: name,
                     package,
                     inputs,
@@ -178,7 +190,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) enum Running {
     Hardware { model: ane::Loaded },
-    Software { model: Box<device::Loaded>, workers: Arc<Workers> },
+    Software { model: Box<device::Loaded>, workers: Arc<Workers>, troubled: Option<Troubled> },
 }
 
 impl Loaded {
@@ -208,6 +220,9 @@ impl Loaded {
 
     /// Makes a surface for a tensor.
     pub(crate) fn surface(&self, port: &Port) -> Result<Surface, Error> {
+        if let Running::Software { troubled: Some(troubled), .. } = self.running() {
+            troubled.surface(port.layout.alloc_size())?;
+        }
         Surface::laid_out(self.framework(), &port.layout)
     }
 
@@ -253,6 +268,39 @@ impl Loaded {
         }
         Request::new(self.clone(), inputs, outputs)
     }
+}
+
+/// Compiles on a machine with faults: what it takes the program for, if that is another one.
+fn misled(faults: &Faults, checked: &Checked) -> Result<Option<Checked>, Error> {
+    let without = |fault| match fault {
+        Fault::MaskIgnored => rewrite::without_masks(&checked.program),
+        Fault::WeightsIgnored => rewrite::without_run_time_weights(&checked.program),
+        _ => None,
+    };
+    let rewrites = [Fault::MaskIgnored, Fault::WeightsIgnored];
+    let silent = faults.machine().compile(|fault| !rewrites.contains(&fault) || without(fault).is_some())?;
+    let mut misled: Option<Checked> = None;
+    for fault in silent {
+        let program = misled.as_ref().map_or(&checked.program, |m| &m.program);
+        let program = match fault {
+            Fault::MaskIgnored => rewrite::without_masks(program),
+            Fault::WeightsIgnored => rewrite::without_run_time_weights(program),
+            _ => None,
+        };
+        if let Some(program) = program {
+            misled = Some(Checked::new(program, checked.weights.clone())?);
+        }
+    }
+    Ok(misled)
+}
+
+/// Loads on a machine with faults.
+fn troubled(faults: &Faults, function: &verify::Function) -> Result<Troubled, Error> {
+    fn tiles(body: &verify::Body) -> bool {
+        body.steps.iter().any(|s| s.op.name == "tile" || s.blocks.iter().any(tiles))
+    }
+    let takes_fp32 = function.inputs().any(|v| v.ty.as_tensor().is_some_and(|t| t.dtype == DType::Fp32));
+    Troubled::new(faults, tiles(&function.body), takes_fp32)
 }
 
 fn features(function: &verify::Function) -> Result<(), Error> {

@@ -11,26 +11,51 @@ use super::event::Watch;
 use super::software::Software;
 use super::timeline::Promise;
 use crate::error::Error;
+use crate::faults::{Fate, Quirks, Way};
 use crate::surface::{ReadGuard, Surface, WriteGuard};
 
 impl Software {
-    pub(super) fn run(&self) -> Result<(), Error> {
-        Taken::new(self)?.run()
+    /// Runs; whether it is said how long it took.
+    pub(super) fn run(&self, way: Way) -> Result<bool, Error> {
+        let mut taken = Taken::new(self)?;
+        let quirks = match self.troubled().map(|t| (t, t.fate(way))) {
+            None => None,
+            Some((_, Fate::Runs(quirks))) => Some(quirks),
+            Some((_, Fate::Refused(error))) => return Err(error),
+            Some((troubled, Fate::Hangs)) => return Err(troubled.hang()),
+        };
+        taken.run(quirks)?;
+        Ok(quirks.is_none_or(|q| !q.no_statistics))
     }
 
     /// Starts an evaluation, and calls `done` when it has ended: exactly once, also when nothing was started. By then the
     /// surfaces are free, and what runs has let go of the request.
     pub(super) fn start(self: &Arc<Self>, done: impl FnOnce(Result<(), Error>) + Send + 'static) {
         let end = End(Some(done));
-        match Taken::new(self.clone()) {
-            Ok(mut taken) => self.workers().submit(Box::new(move || {
-                let run = AssertUnwindSafe(|| taken.run());
-                let result = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(panicked()));
+        let mut taken = match Taken::new(self.clone()) {
+            Ok(taken) => taken,
+            Err(e) => return end.tell(Err(e)),
+        };
+        let quirks = match self.troubled().map(|t| (t, t.fate(Way::Plain))) {
+            None => None,
+            Some((_, Fate::Runs(quirks))) => Some(quirks),
+            Some((_, Fate::Refused(error))) => {
                 drop(taken);
-                end.tell(result);
-            })),
-            Err(e) => end.tell(Err(e)),
-        }
+                return end.tell(Err(error));
+            }
+            Some((troubled, Fate::Hangs)) => {
+                return troubled.hold(move |error| {
+                    drop(taken);
+                    end.tell(Err(error));
+                });
+            }
+        };
+        self.workers().submit(Box::new(move || {
+            let run = AssertUnwindSafe(|| taken.run(quirks));
+            let result = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(panicked()));
+            drop(taken);
+            end.tell(result);
+        }));
     }
 
     /// Starts an evaluation that begins when events have come, and signals others at its end. Calls `done` as
@@ -116,8 +141,12 @@ impl<S: Deref<Target = Software>> Taken<S> {
         Ok(taken)
     }
 
-    fn run(&mut self) -> Result<(), Error> {
-        self.turn.0.compute(&self.inputs, &mut self.outputs)
+    fn run(&mut self, quirks: Option<Quirks>) -> Result<(), Error> {
+        let software = &*self.turn.0;
+        match quirks {
+            None => software.compute(&self.inputs, &mut self.outputs),
+            Some(quirks) => software.compute_oddly(&self.inputs, &mut self.outputs, quirks),
+        }
     }
 }
 
@@ -169,8 +198,14 @@ impl<D: FnOnce(Result<(), Error>) + Send + 'static> Waiting<D> {
 
     fn submit(self) {
         let software = self.turn.0.clone();
+        let quirks = match software.troubled().map(|t| (t, t.fate(Way::Events))) {
+            None => None,
+            Some((_, Fate::Runs(quirks))) => Some(quirks),
+            Some((_, Fate::Refused(error))) => return self.fail(error),
+            Some((troubled, Fate::Hangs)) => return troubled.hold(move |error| self.fail(error)),
+        };
         software.workers().submit(Box::new(move || {
-            let run = AssertUnwindSafe(|| self.run());
+            let run = AssertUnwindSafe(|| self.run(quirks));
             match std::panic::catch_unwind(run).unwrap_or_else(|_| Err(panicked())) {
                 Ok(()) => {
                     let Self { claims, turn, signals, end, .. } = self;
@@ -183,13 +218,16 @@ impl<D: FnOnce(Result<(), Error>) + Send + 'static> Waiting<D> {
         }));
     }
 
-    fn run(&self) -> Result<(), Error> {
+    fn run(&self, quirks: Option<Quirks>) -> Result<(), Error> {
         let of_claim = |e: anemone_apple::Error| Error::Surface(e.to_string());
         let Claims { inputs, outputs } = &self.claims;
         let mut outputs =
             outputs.iter().map(Claim::write).collect::<Result<Vec<_>, _>>().map_err(of_claim)?;
         let inputs = inputs.iter().map(Claim::read).collect::<Result<Vec<_>, _>>().map_err(of_claim)?;
-        self.turn.0.compute(&inputs, &mut outputs)
+        match quirks {
+            None => self.turn.0.compute(&inputs, &mut outputs),
+            Some(quirks) => self.turn.0.compute_oddly(&inputs, &mut outputs, quirks),
+        }
     }
 
     /// As on the hardware, the events of what fails do not come.

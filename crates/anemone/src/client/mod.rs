@@ -68,6 +68,7 @@ use crate::bundle::{self, Form, Weights};
 use crate::chip::{Chip, Numerics};
 use crate::device::ane::{QualityOfService, Settings, StatisticsMask};
 use crate::error::{Doing, Error};
+use crate::faults::Faults;
 use crate::mil::Program;
 use crate::surface::{Surface, TensorLayout, frameworks};
 use engine::{Checked, Compiled, Engine, How, Software};
@@ -142,7 +143,29 @@ impl Client {
     /// # Ok::<(), anemone::Error>(())
     /// ```
     pub fn software_with(chip: Chip, numerics: Numerics) -> Self {
-        let software = Software { workers: Arc::new(Workers::new()), numerics };
+        Self::of_software(chip, numerics, None)
+    }
+
+    /// The client of the software engine, which misbehaves as these faults say: for tests of applications.
+    ///
+    /// ```
+    /// use anemone::faults::{Fault, Faults, When};
+    /// use anemone::{Chip, Client, CompileOptions, Error, Graph, Shape, chip::Numerics};
+    /// let faults = Faults::none().with(Fault::CompilerDies, When::First(1));
+    /// let client = Client::software_with_faults(Chip::M4, Numerics::Ieee, &faults);
+    /// let mut g = Graph::new();
+    /// let x = g.placeholder(Shape::spatial(1, 1, 64));
+    /// g.relu(x);
+    /// assert!(matches!(g.compile_on(&client, CompileOptions::default()), Err(Error::Compile(_))));
+    /// assert!(g.compile_on(&client, CompileOptions::default()).is_ok(), "an application tries once more");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn software_with_faults(chip: Chip, numerics: Numerics, faults: &Faults) -> Self {
+        Self::of_software(chip, numerics, Some(faults.clone()))
+    }
+
+    fn of_software(chip: Chip, numerics: Numerics, faults: Option<Faults>) -> Self {
+        let software = Software { workers: Arc::new(Workers::new()), numerics, faults };
         Self::of(Engine::Software(software), DeviceInfo::software(chip))
     }
 
@@ -196,6 +219,9 @@ impl Client {
     ///
     /// [`Error::Surface`] when it cannot be made.
     pub fn surface(&self, layout: &TensorLayout) -> Result<Surface, Error> {
+        if let Engine::Software(Software { faults: Some(faults), .. }) = &self.0.engine {
+            faults.machine().surface(layout.alloc_size())?;
+        }
         let framework = self.framework().or_else(|| frameworks().ok());
         Surface::laid_out(framework, layout)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anemone_apple::neural;
+use anemone_apple::{Feature, neural};
 
 use super::engine::{Loaded, Running};
 use super::evaluation::{self, Evaluation, Flight, of_apple};
@@ -12,6 +12,7 @@ use super::software::Software;
 use super::sync::Mutex;
 use crate::device::States;
 use crate::error::{Doing, Error};
+use crate::faults::Way;
 use crate::surface::{Number, Port, ReadGuard, Surface, WriteGuard, gather, gather_as, scatter, scatter_as};
 use crate::types::Element;
 
@@ -160,7 +161,7 @@ impl Request {
     /// [`Error::Surface`] when somebody has one of the surfaces locked, [`Error::Eval`] when the engine refuses, and
     /// [`Error::Program`] for what an op finds out when it runs, such as an index outside a tensor.
     pub fn run(&mut self) -> Result<(), Error> {
-        self.through(neural::Request::run)
+        self.through(Way::Plain, neural::Request::run)
     }
 
     /// Runs the program past the system's daemon, as [`Request::run`] else. On the software engine there is no daemon,
@@ -170,7 +171,7 @@ impl Request {
     ///
     /// As [`Request::run`], and [`Error::UnsupportedSelector`] when this macOS has no such way.
     pub fn run_direct(&mut self) -> Result<(), Error> {
-        self.through(neural::Request::run_direct)
+        self.through(Way::Shortcut(Feature::Direct), neural::Request::run_direct)
     }
 
     /// Runs the program at real-time priority, which one report has nearly twice as fast for tiny programs and slower for
@@ -180,7 +181,7 @@ impl Request {
     ///
     /// As [`Request::run_direct`].
     pub fn run_real_time(&mut self) -> Result<(), Error> {
-        self.through(neural::Request::run_real_time)
+        self.through(Way::Shortcut(Feature::RealTime), neural::Request::run_real_time)
     }
 
     /// Runs the program below the system's model, as a request that its driver processes. On the software engine it is as
@@ -190,17 +191,18 @@ impl Request {
     ///
     /// As [`Request::run_direct`].
     pub fn run_program(&mut self) -> Result<(), Error> {
-        self.through(neural::Request::run_program)
+        self.through(Way::Shortcut(Feature::ProcessRequest), neural::Request::run_program)
     }
 
     fn through(
         &mut self,
+        way: Way,
         run: impl FnOnce(&mut neural::Request) -> Result<(), anemone_apple::Error>,
     ) -> Result<(), Error> {
         self.settle();
         match &mut self.kind {
             Kind::Hardware(request) => run(request).map_err(of_apple),
-            Kind::Software(software) => software.run(),
+            Kind::Software(software) => software.run(way).map(drop),
         }
     }
 
@@ -286,8 +288,8 @@ impl Request {
             Kind::Hardware(request) => request.run().and_then(|()| request.nanoseconds()).map_err(of_apple),
             Kind::Software(software) => {
                 let begin = Instant::now();
-                software.run()?;
-                Ok(Some(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)))
+                let told = software.run(Way::Timed)?;
+                Ok(told.then(|| u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)))
             }
         }
     }

@@ -38,7 +38,7 @@ impl Stage {
     fn new() -> Self {
         let workers = Arc::new(Workers::without_threads());
         let client = Client::of(
-            Engine::Software(Software { workers: workers.clone(), numerics: Numerics::Ieee }),
+            Engine::Software(Software { workers: workers.clone(), numerics: Numerics::Ieee, faults: None }),
             DeviceInfo::software(Chip::M4),
         );
         let text = "program(1.3) { func main<ios18>(tensor<fp16, [1]> x) {

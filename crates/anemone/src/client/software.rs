@@ -10,10 +10,11 @@ use super::sync::AtomicBool;
 use super::workers::Workers;
 use crate::device::{self, Held, States};
 use crate::error::Error;
+use crate::faults::{Quirks, Troubled};
 use crate::mil::op::recycled;
 use crate::plan::{Arena, Plan};
 use crate::surface::{Port, ReadGuard, Surface, TensorLayout, WriteGuard, gather, scatter};
-use crate::types::Tensor;
+use crate::types::{DType, Tensor};
 
 /// What the software engine needs to run.
 #[derive(Debug)]
@@ -96,13 +97,58 @@ impl Software {
         self.engine().1
     }
 
+    /// The faults of the machine that it is loaded on, if there are some.
+    pub(super) fn troubled(&self) -> Option<&Troubled> {
+        match self.loaded.running() {
+            Running::Software { troubled, .. } => troubled.as_ref(),
+            Running::Hardware { .. } => None,
+        }
+    }
+
     fn engine(&self) -> (&device::Loaded, &Workers) {
         match self.loaded.running() {
-            Running::Software { model, workers } => (model, workers),
+            Running::Software { model, workers, .. } => (model, workers),
             Running::Hardware { .. } => {
                 unreachable!("a request of the software engine is of a program on it")
             }
         }
+    }
+
+    /// Computes as [`Software::compute`], with what is wrong with it.
+    pub(super) fn compute_oddly<R: Deref<Target = [u8]>, W: DerefMut<Target = [u8]>>(
+        &self,
+        inputs: &[R],
+        outputs: &mut [W],
+        quirks: Quirks,
+    ) -> Result<(), Error> {
+        if let Some(late) = quirks.late {
+            std::thread::sleep(late);
+        }
+        let before: Vec<Vec<u8>> =
+            outputs.iter().filter(|_| quirks.stale_outputs).map(|o| o.to_vec()).collect();
+        if quirks.fp32_zeros {
+            let zeroed = |(port, bytes): (&Port, &R)| match port.dtype {
+                DType::Fp32 => vec![0; bytes.len()],
+                _ => bytes.to_vec(),
+            };
+            let inputs: Vec<Vec<u8>> = self.loaded.inputs().iter().zip(inputs).map(zeroed).collect();
+            self.compute(&inputs, outputs)?;
+        } else {
+            self.compute(inputs, outputs)?;
+        }
+        if quirks.zero_outputs {
+            for (port, bytes) in self.loaded.outputs().iter().zip(&mut *outputs) {
+                let zeros = vec![0; port.layout.logical_bytes()];
+                scatter(bytes, &port.layout, 0..port.layout.channels, &zeros);
+            }
+        }
+        for (bytes, before) in outputs.iter_mut().zip(before) {
+            bytes.copy_from_slice(&before);
+        }
+        if let Some(troubled) = self.troubled() {
+            troubled.ran(quirks);
+        }
+        Ok(())
     }
 
     /// Computes outputs of inputs, which are locked.

@@ -5,6 +5,7 @@ mod arrays;
 mod driver;
 mod errors;
 mod executable;
+mod faults;
 mod parts;
 #[path = "../ane/software.rs"]
 mod software;
