@@ -68,7 +68,7 @@ fn doubled(faults: &Faults) -> Result<f32, Error> {
 }
 
 /// Runs it.
-pub fn main() -> Result<(), Error> {
+pub(crate) fn main() -> Result<(), Error> {
     // A client of the hardware is taken where there is some; the test below takes one that fails.
     assert_eq!(Doubler::new(Client::open()?).double(4.0)?, 8.0);
 
