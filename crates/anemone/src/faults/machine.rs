@@ -140,7 +140,7 @@ impl Machine {
         let silent = RefCell::new(Vec::new());
         let attempt = || {
             let mut state = lock(&self.state);
-            let struck = state.call(Call::Compile, |f| can(f));
+            let struck = state.call(Call::Compile, &can);
             let ending = struck.first().filter(|f| f.mode().ends);
             if ending != Some(&Fault::CompileBudget) {
                 state.compiled += 1;
