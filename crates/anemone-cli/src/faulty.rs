@@ -40,7 +40,7 @@ impl<'a> Ready<'a> {
         for input in self.inputs {
             let at = self.request.inputs().iter().position(|p| p.name == *input.name);
             let Some(at) = at else { continue };
-            let layout = self.request.inputs()[at].layout.clone();
+            let layout = self.request.inputs()[at].layout;
             self.request.with_locked_input(at, |bytes| {
                 for (start, row) in rows(&layout).zip(input.tensor.bytes().chunks_exact(width(&layout))) {
                     bytes[start..start + row.len()].copy_from_slice(row);
