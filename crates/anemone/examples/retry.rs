@@ -2,6 +2,9 @@
 //!
 //! `cargo run -p anemone --example retry`
 
+// It prints, as programs do.
+#![allow(clippy::print_stdout)]
+
 use anemone::chip::{Chip, Numerics};
 use anemone::faults::{Fault, Faults, When};
 use anemone::{Client, CompileOptions, Error, Model};
