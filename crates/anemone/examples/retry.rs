@@ -2,7 +2,6 @@
 //!
 //! `cargo run -p anemone --example retry`
 
-// It prints, as programs do.
 #![allow(clippy::print_stdout)]
 
 use anemone::chip::{Chip, Numerics};
