@@ -35,6 +35,7 @@ pub mod ops;
 
 pub mod passes;
 pub mod place;
+pub mod range;
 pub mod verify;
 
 mod work;

@@ -4,9 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anemone::bundle::{self, Weights};
+use anemone::chip::{Chip, Numerics};
 use anemone::device::{self, Engine, Options, Outputs};
 use anemone::mil::op::{Default, Edition, Op, Scalar};
 use anemone::mil::{Block, Call, Operand, Opset, Param, Program};
+use anemone::range::{self, Range};
 use anemone::source::Span;
 use anemone::types::{DType, Tensor};
 use anemone::verify::{self, Verified};
@@ -99,6 +101,60 @@ fn inference_foresees_the_types_of_the_results() {
 #[test]
 fn the_cpu_engine_gives_what_ops_mean() {
     on_calls(2_000, judge::engines);
+}
+
+/// Whether every value of a run lies between its bounds, with this arithmetic.
+fn within_bounds(case: &Case, numerics: Numerics, engine: Engine) -> Result<(), String> {
+    let verified = verified(&case.program, &Weights::none())?;
+    for (i, f) in case.program.functions.iter().enumerate() {
+        let function = verified.function(&f.name).ok_or_else(|| format!("`{}` is lost", f.name))?;
+        let inputs = case.inputs_of(i);
+        let given: Vec<(&str, Range)> = inputs.iter().map(|(name, x)| (*name, Range::of(x))).collect();
+        let bounds = range::bounds(function, &given, numerics).map_err(|d| d.to_string())?;
+        let options = Options { threads: 1, memory: 1 << 28, turns: 100, numerics };
+        let Ok(model) = device::load(function, engine, &options) else { return Ok(()) };
+        let mut outside = None;
+        // What a run refuses in the end, it has computed before.
+        let _ = model.run_observed(&inputs, &model.new_states().map_err(|e| e.to_string())?, &mut |seen| {
+            for (&id, datum) in seen.step.outputs.iter().zip(seen.results) {
+                let Some(numbers) = datum.as_tensor().filter(|t| t.as_strings().is_none()) else { continue };
+                let bound = bounds.of(id);
+                let wrong = numbers.to_f64s().into_iter().find(|&x| !bound.contains(x));
+                let tell =
+                    |x| format!("`{}` gives {x}, outside of {bound}, with {numerics}", seen.step.op.name);
+                outside = outside.take().or(wrong.map(tell));
+            }
+        });
+        if let Some(why) = outside {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// No run on inputs in the ranges that are given leaves the bounds, with any arithmetic.
+#[test]
+fn no_value_leaves_its_bounds() {
+    // Each call is tried with one of them, since all halves are put through some of the functions.
+    let arithmetics = [
+        (Numerics::Ieee, Engine::Reference),
+        (Numerics::Ieee, Engine::Cpu),
+        (Numerics::Chip(Chip::M1), Engine::Cpu),
+        (Numerics::Chip(Chip::M4), Engine::Cpu),
+        (Numerics::Chip(Chip::M6), Engine::Cpu),
+    ];
+    let turn = std::cell::Cell::new(0);
+    let held = |case: &Case| {
+        let (numerics, engine) = arithmetics[turn.replace(turn.get() + 1) % arithmetics.len()];
+        within_bounds(case, numerics, engine)
+    };
+    on_calls(3_000, held);
+    let mut faults = Faults::default();
+    for seed in 0..300 {
+        let case = case_of_seed(seed, &Limits { elements: 1 << 8, ..Limits::default() });
+        faults.hold(&format!("seed {seed}"), || held(&case));
+    }
+    faults.finish();
 }
 
 /// The parameters besides `x` of an op that computes each element of `x` by itself, with numbers for them.

@@ -9,6 +9,7 @@ mod general;
 mod legalise;
 mod models;
 mod profile;
+mod ranges;
 mod run;
 mod text;
 mod verify;

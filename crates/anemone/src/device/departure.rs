@@ -1,10 +1,11 @@
 //! Where a chip's arithmetic departs from IEEE's: each step of a run with the chip's, beside IEEE's on the same arguments.
 
-use super::{Engine, Error, Options, load};
+use super::{Engine, Error, Observed, Options, load};
 use crate::chip::{Chip, Numerics};
 use crate::mil::Name;
 use crate::mil::op::{Args, Meaning};
 use crate::ops::silicon::{self, Unit};
+use crate::range::{self, Range};
 use crate::source::Span;
 use crate::types::{DType, Datum, Tensor, Type};
 use crate::verify::Function;
@@ -149,33 +150,33 @@ pub fn departures(
     let model = load(function, Engine::Cpu, &options)?;
     let mut found = Vec::new();
     model.run_observed(inputs, &model.new_states()?, &mut |observed| {
-        let op = observed.args.op.name;
-        let Some(rule) = silicon::rule(op) else { return };
-        let (Some(chips), Some(ieee)) =
-            (halves(observed.results), ieee(observed.args, observed.results, options.threads))
-        else {
-            return;
-        };
-        let name =
-            observed.step.outputs.first().map_or_else(|| op.into(), |&o| function.value(o).name.clone());
-        let mut departure = Departure {
-            op,
-            name,
-            span: observed.step.span,
-            unit: rule.unit,
-            elements: chips.len(),
-            largest: 0.0,
-            bound: bound(observed.args),
-            distance: 0.0,
-            worst: None,
-            overflown: 0,
-            vanished: 0,
-            read_as_numbers: 0,
-        };
-        departure.compare(&chips, &ieee);
-        found.push(departure);
+        found.extend(departure(function, observed, options.threads));
     })?;
     Ok(found)
+}
+
+/// How a step that has run with a chip's arithmetic departs, if it is work of the chip's engine.
+pub(super) fn departure(function: &Function, observed: &Observed<'_>, threads: usize) -> Option<Departure> {
+    let op = observed.args.op.name;
+    let rule = silicon::rule(op)?;
+    let (chips, ieee) = (halves(observed.results)?, ieee(observed.args, observed.results, threads)?);
+    let output = observed.step.outputs.first();
+    let mut departure = Departure {
+        op,
+        name: output.map_or_else(|| op.into(), |&o| function.value(o).name.clone()),
+        span: observed.step.span,
+        unit: rule.unit,
+        elements: chips.len(),
+        largest: 0.0,
+        bound: bound(observed.args),
+        distance: 0.0,
+        worst: None,
+        overflown: 0,
+        vanished: 0,
+        read_as_numbers: 0,
+    };
+    departure.compare(&chips, &ieee);
+    Some(departure)
 }
 
 impl Departure {
@@ -217,20 +218,12 @@ fn ieee(args: &Args<'_>, results: &[Datum], threads: usize) -> Option<Vec<f64>> 
 
 /// The largest sum of magnitudes of a row of weights, times the largest activation.
 fn bound(args: &Args<'_>) -> Option<f64> {
-    let rows = match args.op.name {
-        "conv" | "linear" => args.value("weight")?,
-        _ => return None,
-    };
-    let largest =
-        args.value("x")?.to_f64s().into_iter().filter(|x| x.is_finite()).fold(0.0, |m, x| x.abs().max(m));
-    let outputs = *rows.shape().first()?;
-    let length = rows.len().checked_div(outputs)?.max(1);
-    let bias = args.value("bias").map_or(Vec::new(), Tensor::to_f64s);
-    let weights = rows.to_f64s();
-    let sums = weights.chunks(length).enumerate().map(|(i, row)| {
-        row.iter().map(|w| w.abs()).sum::<f64>() * largest + bias.get(i).map_or(0.0, |b| b.abs())
-    });
-    sums.reduce(f64::max)
+    if !matches!(args.op.name, "conv" | "linear") {
+        return None;
+    }
+    let x = args.value("x")?.to_f64s();
+    let largest = x.into_iter().filter(|x| x.is_finite()).fold(0.0, |m, x| x.abs().max(m));
+    Some(range::sums_of(args, Range::new(-largest, largest))?.reach)
 }
 
 #[cfg(test)]

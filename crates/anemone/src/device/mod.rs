@@ -31,6 +31,7 @@ mod held;
 mod load;
 mod observe;
 mod run;
+mod survey;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,7 @@ pub(crate) use held::Held;
 pub use load::load;
 pub use observe::Observed;
 pub use run::Loaded;
+pub use survey::{Spread, Survey, survey};
 
 /// What the path to the hardware needs of this machine: see [`frameworks`].
 pub use anemone_apple::{Probe, SystemLibrary};

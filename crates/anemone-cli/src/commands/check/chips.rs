@@ -49,12 +49,17 @@ impl On {
         !self.chip.is_empty()
     }
 
-    /// Places every function on every chip.
-    pub(super) fn place(&self, verified: &Verified, prefix: &str) -> Vec<Placed> {
+    /// The chips, each once.
+    pub(super) fn chips(&self) -> Vec<Chip> {
         let mut chips: Vec<Chip> =
             self.chip.iter().flat_map(|c| c.0.map_or_else(|| Chip::ALL.to_vec(), |c| vec![c])).collect();
         chips.sort_unstable();
         chips.dedup();
+        chips
+    }
+
+    /// Places every function on every chip.
+    pub(super) fn place(&self, verified: &Verified, prefix: &str) -> Vec<Placed> {
         let target =
             |chip| Target { route: self.route, profile: self.profile, gpu: self.gpu, ..Target::new(chip) };
         let is_main = |f: &Function| f.name == verified.main().name;
@@ -65,7 +70,7 @@ impl On {
                 Placed { function: format!("{prefix}{}", f.name), is_main: is_main(f), placement, cost }
             })
         };
-        chips.into_iter().flat_map(functions).collect()
+        self.chips().into_iter().flat_map(functions).collect()
     }
 }
 

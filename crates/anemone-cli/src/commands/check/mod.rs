@@ -2,6 +2,7 @@
 
 mod chips;
 mod page;
+mod ranges;
 mod sarif;
 
 use std::io::Write;
@@ -15,8 +16,9 @@ use anemone::verify::Verified;
 use serde::Serialize;
 
 use self::chips::{CostReport, On, OpRow, Placed};
+use self::ranges::{Asked, Ranged, RangesRow};
 use crate::failure::{Blame, Failure};
-use crate::model::{Model, draw};
+use crate::model::{Model, Refused, draw};
 use crate::output::write_file;
 use crate::terminal::{Terminal, style};
 
@@ -31,6 +33,7 @@ Examples:
   anemone check model.mil --sarif check.sarif
   anemone check model.mlpackage --chip m4 --html check.html
   anemone check model.mil --chip all --route direct --json | jq '.placement[] | [.name, .where, .why]'
+  anemone check model.mlpackage --chip m4 --ranges --range image=0:1 -i image=cat.npy
 
 With --chip, core-ml says where Core ML would run each op, and refuses nothing. The routes direct and e5rt take the
 whole program or none of it: what they refuse is an error, and the exit code is 1.
@@ -52,6 +55,8 @@ pub(crate) struct Args {
     html: Option<PathBuf>,
     #[command(flatten)]
     on: On,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// What was found in one program: a model has one, a pipeline several.
@@ -61,6 +66,7 @@ struct Found {
     verified: Option<Verified>,
     functions: Vec<FunctionRow>,
     placed: Vec<Placed>,
+    ranged: Vec<Ranged>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +79,9 @@ struct Report<'a> {
     placement: Vec<OpRow<'a>>,
     /// What a run costs: known for a chip.
     cost: Option<CostReport<'a>>,
+    /// Which numbers values can be, where that is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<RangesRow<'a>>,
 }
 
 #[derive(Serialize)]
@@ -103,8 +112,9 @@ struct DiagnosticRow<'a> {
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let progress = terminal.progress(&format!("checking {}", args.path), None);
-    let found = examine(args)?;
+    let opened = Model::open(&args.path)?;
     drop(progress);
+    let found = examine(opened, args, terminal)?;
     let errors: usize = found.iter().map(|f| f.diagnostics.errors()).sum();
     if let Some(path) = &args.sarif {
         let report = sarif::of(&args.path, &found);
@@ -121,6 +131,7 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
             diagnostics: found.iter().flat_map(rows).collect(),
             placement: found.iter().flat_map(|f| &f.placed).flat_map(Placed::rows).collect(),
             cost: CostReport::of(&found.iter().flat_map(|f| &f.placed).collect::<Vec<_>>()),
+            ranges: found.iter().flat_map(|f| &f.ranged).map(Ranged::row).collect(),
         })?;
     } else {
         print(&found, errors, terminal)?;
@@ -128,38 +139,54 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     if errors == 0 { Ok(()) } else { Err(Failure::Told(Blame::Program)) }
 }
 
-fn examine(args: &Args) -> Result<Vec<Found>, Failure> {
-    match Model::open(&args.path)? {
+fn examine(
+    opened: Result<Model, Refused>,
+    args: &Args,
+    terminal: &mut Terminal,
+) -> Result<Vec<Found>, Failure> {
+    match opened {
         Err(refused) => Ok(vec![Found {
             source: refused.source,
             diagnostics: refused.diagnostics,
             verified: None,
             functions: Vec::new(),
             placed: Vec::new(),
+            ranged: Vec::new(),
         }]),
         Ok(mut model) => {
             let stages = std::mem::take(&mut model.stages);
             if stages.is_empty() {
-                return Ok(vec![examine_program(model, "", &args.on)]);
+                return Ok(vec![examine_program(model, "", args, terminal)?]);
             }
-            let stage = |(name, stage)| examine_program(stage, &format!("{name}/"), &args.on);
-            Ok(stages.into_iter().map(stage).collect())
+            let stage = |(name, stage)| examine_program(stage, &format!("{name}/"), args, terminal);
+            stages.into_iter().map(stage).collect()
         }
     }
 }
 
-fn examine_program(mut model: Model, prefix: &str, on: &On) -> Found {
-    if on.is_asked() {
+fn examine_program(
+    mut model: Model,
+    prefix: &str,
+    args: &Args,
+    terminal: &mut Terminal,
+) -> Result<Found, Failure> {
+    if args.on.is_asked() {
         model.give_text();
     }
+    let progress = terminal.progress(&format!("checking {}", model.path), None);
     let report = model.verify();
     let mut diagnostics = std::mem::take(&mut model.warnings);
     diagnostics.append(report.diagnostics);
     let functions = &model.program.functions;
     let functions = functions.iter().map(|f| FunctionRow::of(f, report.verified.as_ref(), prefix)).collect();
-    let mut placed = report.verified.as_ref().map_or_else(Vec::new, |v| on.place(v, prefix));
+    let mut placed = report.verified.as_ref().map_or_else(Vec::new, |v| args.on.place(v, prefix));
     diagnostics.append(place::together(placed.iter_mut().map(|p| &mut p.placement)));
-    Found { source: model.source, diagnostics, verified: report.verified, functions, placed }
+    drop(progress);
+    let ranged = match &report.verified {
+        Some(verified) => args.asked.find(&model, verified, &args.on, prefix, terminal)?,
+        None => Vec::new(),
+    };
+    Ok(Found { source: model.source, diagnostics, verified: report.verified, functions, placed, ranged })
 }
 
 impl FunctionRow {
@@ -259,6 +286,9 @@ fn print(found: &[Found], errors: usize, terminal: &mut Terminal) -> Result<(), 
     }
     for p in found.iter().flat_map(|f| &f.placed) {
         p.print(terminal)?;
+    }
+    for r in found.iter().flat_map(|f| &f.ranged) {
+        r.print(terminal)?;
     }
     let verdict = match errors {
         0 => terminal.paint(style::GOOD, "ok"),

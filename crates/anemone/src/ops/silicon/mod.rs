@@ -17,6 +17,7 @@ mod products;
 mod rules;
 mod widened;
 
+pub(crate) use products::takes_winograd;
 pub use rules::{Knowledge, Rule, Unit, rule, rules};
 
 use super::fast::Ready;

@@ -1,8 +1,9 @@
 //! The multiply-accumulate unit: convolutions and products of matrices.
 
+use anemone_kernels::conv::Conv;
 use anemone_kernels::gemm::Matrix;
 use anemone_kernels::silicon::{
-    Bias, conv, conv_transpose, conv_winograd, product, product_batched, takes_winograd,
+    self as unit, Bias, conv, conv_transpose, conv_winograd, product, product_batched,
 };
 
 use super::halves::{Halves, narrow};
@@ -78,12 +79,23 @@ fn einsum(args: &Args<'_>, types: &[Type]) -> Ready {
     })
 }
 
+/// Whether a chip computes a step by Winograd's way.
+pub(crate) fn takes_winograd(args: &Args<'_>, types: &[Type], chip: Chip) -> bool {
+    let convolves = args.op.name == "conv";
+    let conv = convolves.then(|| for_engines(args, types, false).ok().flatten()).flatten();
+    conv.is_some_and(|c| shares_products(args, &c, chip))
+}
+
+fn shares_products(args: &Args<'_>, conv: &Conv, chip: Chip) -> bool {
+    chip >= Chip::M5 && args.op.name != "conv_transpose" && unit::takes_winograd(conv)
+}
+
 /// On chips as of the M5 convolutions of the kind that Winograd's way is for take it.
 fn convolution(args: &Args<'_>, types: &[Type], weight: Halves, chip: Chip) -> Ready {
     let transposed = args.op.name == "conv_transpose";
     let all = (for_engines(args, types, transposed)?, Halves::of(args, "x")?, bias(args)?);
     let (Some(c), Some(x), Some(bias)) = all else { return Ok(None) };
-    let shared = chip >= Chip::M5 && !transposed && takes_winograd(&c);
+    let shared = shares_products(args, &c, chip);
     ready(move |run| {
         let bias = bias.as_ref().map(|b| b.decoded(run));
         let (threads, x, weight) = (run.threads, x.read(run), weight.read(run));

@@ -8,6 +8,7 @@ use crate::chip::Chip;
 /// use anemone::ops::silicon::{Unit, rule};
 /// assert_eq!(rule("linear").unwrap().unit, Unit::MultiplyAccumulate);
 /// assert!(Unit::Table.arithmetic().contains("33 knots"));
+/// assert_eq!(Unit::Slice.word(), "slice");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -32,6 +33,21 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// Its name, as JSON has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Unit::MultiplyAccumulate => "multiply-accumulate",
+            Unit::Attention => "attention",
+            Unit::Elementwise => "elementwise",
+            Unit::Table => "table",
+            Unit::Alone => "alone",
+            Unit::Choice => "choice",
+            Unit::Move => "move",
+            Unit::Slice => "slice",
+            Unit::Unknown => "unknown",
+        }
+    }
+
     /// What it computes, in a sentence.
     pub const fn arithmetic(self) -> &'static str {
         match self {

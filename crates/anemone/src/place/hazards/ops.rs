@@ -3,8 +3,8 @@
 use super::{Hazard, Seen};
 use crate::chip::{Chip, Evidence, Quantity};
 use crate::place::ask::Ask;
+use crate::range::{self, Kind, Range, Sums};
 use crate::source::codes;
-use crate::types::Tensor;
 use crate::verify::{Input, ValueId};
 
 /// Looks at one op on the engine.
@@ -126,10 +126,7 @@ fn bound(seen: &Seen<'_>, value: ValueId) -> Option<f64> {
         let step = seen.giver(value)?;
         let ask = Ask::new(seen.function, step, seen.folded, seen.target);
         return Some(match step.op.name {
-            "sigmoid" | "sigmoid_hard" | "softmax" | "tanh" | "sin" | "cos" | "erf" | "sign" | "softsign" => {
-                1.0
-            }
-            "relu6" => 6.0,
+            op if range::codomain(op).is_some() => range::codomain(op)?.largest(),
             "clip" => ask.args.float("alpha")?.abs().max(ask.args.float("beta")?.abs()),
             "reshape" | "transpose" | "expand_dims" | "squeeze" | "slice_by_index" | "slice_by_size"
             | "split" => {
@@ -148,36 +145,21 @@ fn bound(seen: &Seen<'_>, value: ValueId) -> Option<f64> {
 /// Constants with more numbers than this are not read for a hazard: ranges of whole models are for a range analysis.
 const READABLE: usize = 1 << 18;
 
-/// For an op that sums products with constant weights: the weights, how many belong to one sum, and the value that they are
-/// multiplied with.
-fn products<'a>(ask: &Ask<'a>) -> Option<(&'a Tensor, usize, ValueId)> {
-    let (weights, per_sum) = match ask.step.op.name {
-        "conv" => {
-            let w = ask.args.value("weight")?;
-            (w, w.shape().iter().skip(1).product())
-        }
-        "linear" => {
-            let w = ask.args.value("weight")?;
-            (w, *w.shape().last()?)
-        }
-        "matmul" if ask.args.bool("transpose_y") == Some(true) => {
-            let w = ask.args.value("y")?;
-            (w, *w.shape().last()?)
-        }
+/// What the sums of an op with constant weights are, of numbers up to this magnitude.
+fn sums(ask: &Ask<'_>, largest: f64) -> Option<Sums> {
+    let weights = match ask.step.op.name {
+        "conv" | "linear" => ask.args.value("weight")?,
+        "matmul" => ask.args.value("y")?,
         _ => return None,
     };
-    let x = ask.value("x")?;
-    (weights.len() <= READABLE && per_sum > 0).then_some((weights, per_sum, x))
+    let readable = weights.len() <= READABLE;
+    readable.then(|| range::sums_of(&ask.args, Range::new(-largest, largest))).flatten()
 }
 
 fn overflow(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> {
-    let (weights, per_sum, x) = products(ask)?;
-    let bound = bound(seen, x);
-    let numbers = weights.to_f64s();
-    let largest =
-        numbers.chunks(per_sum).map(|row| row.iter().map(|w| w.abs()).sum::<f64>()).fold(0.0, f64::max);
     // Where nothing is known of what is given, numbers of magnitude 1 are not too much to ask.
-    let reached = largest * bound.unwrap_or(1.0);
+    let largest = ask.value("x").and_then(|x| bound(seen, x)).unwrap_or(1.0);
+    let reached = sums(ask, largest)?.reach;
     if reached < SUM {
         return None;
     }
@@ -196,16 +178,11 @@ fn overflow(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> {
 }
 
 fn vanish(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> {
-    let (weights, _, x) = products(ask)?;
-    let bound = bound(seen, x)?;
-    let largest = weights.to_f64s().into_iter().fold(0.0, |a: f64, w| a.max(w.abs()));
-    (largest > 0.0 && largest * bound < 2f64.powi(-17)).then(|| {
+    let largest = sums(ask, bound(seen, ask.value("x")?)?)?.product;
+    (largest > 0.0 && largest < Kind::ProductVanishes.limit()).then(|| {
         Hazard::new(
             &codes::PRODUCT_VANISHES,
-            format!(
-                "each product of this op is below {:e}, and products below 2^-17 are dropped",
-                largest * bound
-            ),
+            format!("each product of this op is below {largest:e}, and products below 2^-17 are dropped"),
             "multiplies small numbers",
             "scale the weights up by a power of two, and the result down behind it",
             Evidence::measured("the M6 study"),
