@@ -15,7 +15,8 @@ fn of(numerics: Numerics, x: Range, body: &str) -> Bounds {
 #[track_caller]
 fn check(numerics: Numerics, x: [f64; 2], body: &str, expected: [f64; 2]) {
     let found = of(numerics, Range::new(x[0], x[1]), body).steps.last().unwrap().result;
-    let near = |a: f64, b: f64| a == b || (a - b).abs() <= 0.02 * b.abs().max(0.01);
+    let largest = expected[0].abs().max(expected[1].abs()).min(65504.0);
+    let near = |a: f64, b: f64| a == b || (a - b).abs() <= 0.02 * largest;
     assert!(near(found.lo, expected[0]) && near(found.hi, expected[1]) && !found.nan, "{body}: {found}");
 }
 
