@@ -128,9 +128,9 @@ const fn shape(op: &'static str, codomain: [f64; 2], turns: Option<&'static [f64
 /// Ops that give for each element of `x` a number that depends on it and on constants.
 static SHAPES: &[Shape] = &[
     shape("abs", POSITIVE, Some(&[0.0])),
-    shape("acos", [0.0, 3.1416], None),
-    shape("asin", [-1.5709, 1.5709], None),
-    shape("atan", [-1.5709, 1.5709], RISES),
+    shape("acos", [0.0, 3.15], None),
+    shape("asin", [-1.58, 1.58], None),
+    shape("atan", [-1.58, 1.58], RISES),
     shape("atanh", ANY, None),
     shape("ceil", ANY, RISES),
     shape("clamped_relu", ANY, Some(&[0.0])),

@@ -224,7 +224,8 @@ fn reduction(call: &Call<'_>) -> Option<Outcome> {
     }
     let range = match call.args.op.name {
         "reduce_max" | "reduce_min" => return Some(Outcome::moved(x)),
-        "reduce_sum" => all.nan.then_some(Range::UNKNOWN).unwrap_or(x.repeated(n)),
+        "reduce_sum" if all.nan => return None,
+        "reduce_sum" => x.repeated(n),
         "reduce_mean" => Some(x).filter(|_| sums(all))?,
         "reduce_l1_norm" => x.magnitude().repeated(n),
         "reduce_sum_square" if !whole => x.squared().repeated(n),
