@@ -37,7 +37,7 @@ use crate::chip::{Chip, Numerics};
 use crate::mil::Name;
 use crate::mil::op::{Arg, Args, Meaning, Slot};
 use crate::ops::silicon::{self, Rule, Unit};
-use crate::source::{Diagnostic, Span, codes, suggest};
+use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{DType, Datum, Tensor, Type};
 use crate::verify::{Body, Content, Function, Input, Step, ValueId};
 use one::Tables;
@@ -129,7 +129,7 @@ pub fn bounds(
     function: &Function,
     given: &[(&str, Range)],
     numerics: Numerics,
-) -> Result<Bounds, Box<Diagnostic>> {
+) -> Result<Bounds, Diagnostics> {
     let mut walk = Walk {
         function,
         numerics,
@@ -253,7 +253,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn begin(&mut self, given: &[(&str, Range)]) -> Result<(), Box<Diagnostic>> {
+    fn begin(&mut self, given: &[(&str, Range)]) -> Result<(), Diagnostics> {
         for (value, range) in self.function.values.iter().zip(&mut self.ranges) {
             if let Content::Constant(Datum::Tensor(tensor)) = &value.content {
                 *range = Range::of(tensor);
@@ -272,10 +272,11 @@ impl Walk<'_> {
             self.function.params.iter().map(|&p| self.function.value(p).name.as_str()).collect();
         let Some((wrong, _)) = given.iter().find(|(name, _)| !names.contains(name)) else { return Ok(()) };
         let d = Diagnostic::new(&codes::INPUT_UNKNOWN, format!("the function has no input `{wrong}`"));
-        Err(Box::new(match suggest(wrong, names.iter().copied()) {
+        Err(match suggest(wrong, names.iter().copied()) {
             Some(near) => d.help(format!("did you mean `{near}`?")),
             None => d.help(format!("its inputs are `{}`", names.join("`, `"))),
-        }))
+        }
+        .into())
     }
 
     fn body(&mut self, body: &Body) {

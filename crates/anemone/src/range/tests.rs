@@ -52,7 +52,7 @@ fn bounds_are_near_what_ops_can_give() {
     let twice =
         "tensor<fp16, [1, 4]> a = mul(x = x, y = x); tensor<fp16, [1, 4]> z = mul(x = a, y = fp16(0.0625));";
     check(M4, [300.0, 400.0], twice, [4096.0, 4096.0]);
-    check(Numerics::Ieee, [300.0, 400.0], twice, [inf, inf]);
+    check(Numerics::Ieee, [300.0, 400.0], twice, [4088.0, inf]);
     // The table of GELU does not give 0 at 0.
     check(
         M4,
@@ -86,12 +86,7 @@ fn what_can_go_wrong_is_found() {
     );
     let mul = "tensor<fp16, [1, 4]> z = mul(x = x, y = x);";
     found(Chip::M6, [300.0; 2], mul, &[(Kind::ResultOverflows, "mul", 90000.0, Sure)]);
-    found(
-        Chip::M6,
-        [-0.001, 0.001],
-        mul,
-        &[(Kind::Subnormal, "mul", f64::from(1.0132789611816406e-6), Sure)],
-    );
+    found(Chip::M6, [-0.001, 0.001], mul, &[(Kind::Subnormal, "mul", 17.0 * 2f64.powi(-24), Sure)]);
     let slice = "tensor<fp16, [1, 3]> z = slice_by_index(x = x, begin = tensor<int32, [2]>([0, 1]), \
         end = tensor<int32, [2]>([1, 4]));";
     found(Chip::M2, [0.0, 5000.0], slice, &[(Kind::SliceSaturates, "slice_by_index", 5000.0, Possible)]);

@@ -212,7 +212,7 @@ impl Asked {
         let progress = terminal.progress(&format!("bounding {} on {chip}", function.name), None);
         let bounds = range::bounds(function, &given, numerics);
         drop(progress);
-        let bounds = bounds.map_err(|d| Failure::world(d.message.clone()))?;
+        let bounds = bounds.map_err(|d| Failure::world(d.to_string()))?;
         let named: Vec<Vec<(&str, Tensor)>> =
             samples.iter().map(|s| s.iter().map(|(name, x)| (name.as_str(), x.clone())).collect()).collect();
         let survey = if named.is_empty() {
