@@ -38,6 +38,7 @@ pub mod place;
 pub mod range;
 pub mod verify;
 
+mod int8;
 mod work;
 
 pub mod graph;

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::run::{Block, Loaded, Planned};
 use super::{Engine, Error, Options};
 use crate::chip::Numerics;
+use crate::int8;
 use crate::mil::op::{Fast, Meaning};
 use crate::plan::Plan;
 use crate::source::{Diagnostic, codes};
@@ -32,6 +33,8 @@ use crate::verify::{Body, Content, Function, Input, Step, ValueId};
 /// `no-meaning` when anemone cannot compute an op of the function yet, `blob-missing` when a weight file is not
 /// there, and whatever an op whose arguments are all constant refuses.
 pub fn load(function: &Function, engine: Engine, options: &Options) -> Result<Loaded, Error> {
+    let on_bytes = int8::on_bytes(function, options.numerics);
+    let function = on_bytes.as_ref().unwrap_or(function);
     for value in &function.values {
         if let Content::Missing(blob) = &value.content {
             return Err(Diagnostic::new(

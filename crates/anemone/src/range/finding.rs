@@ -240,7 +240,9 @@ fn find(step: &StepBounds) -> Option<Found> {
         Some(sums) if sums.product > 0.0 && sums.product < Kind::ProductVanishes.limit() => {
             return found(Kind::ProductVanishes, sums.product, true);
         }
-        None if multiplies => return found(Kind::SumOverflows, f64::INFINITY, false),
+        None if multiplies && !step.exact.is_bounded() => {
+            return found(Kind::SumOverflows, f64::INFINITY, false);
+        }
         _ => {}
     }
     if rule.unit == Unit::Slice {

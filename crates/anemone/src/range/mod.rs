@@ -34,6 +34,7 @@ pub use sums::Sums;
 use std::collections::HashMap;
 
 use crate::chip::{Chip, Numerics};
+use crate::int8;
 use crate::mil::Name;
 use crate::mil::op::{Arg, Args, Meaning, Slot};
 use crate::ops::silicon::{self, Rule, Unit};
@@ -130,6 +131,8 @@ pub fn bounds(
     given: &[(&str, Range)],
     numerics: Numerics,
 ) -> Result<Bounds, Diagnostics> {
+    let on_bytes = int8::on_bytes(function, numerics);
+    let function = on_bytes.as_ref().unwrap_or(function);
     let mut walk = Walk {
         function,
         numerics,

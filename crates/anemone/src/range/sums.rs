@@ -168,6 +168,23 @@ fn convolution(call: &Call<'_>) -> Option<Sums> {
     Some(winograd(call, weights, &biases, sums))
 }
 
+/// What a chip stores of scaled sums of bytes; infinities where sums can reach 2^31 on their way.
+pub(super) fn of_bytes(call: &Call<'_>) -> Option<Range> {
+    let (weights, scales) = (call.constant("weight")?, call.constant("scale")?.to_f64s());
+    let (mut sums, mut results, biases) = (Gathered::new(call.range("x")?, true), None, Biases::of(call));
+    let length = weights.shape().get(1..)?.iter().product::<usize>();
+    for (output, row) in weights.to_f64s().chunks(length.max(1)).enumerate() {
+        let mut one = Gathered::new(sums.x, false);
+        one.row(row.iter().copied(), Range::point(0.0));
+        let sum = one.sums?;
+        let result = sum.result.times(Range::point(*scales.get(output)?)).plus(biases.at(output));
+        results = Some(results.map_or(result, |all: Range| all.or(result)));
+        sums.add(sum);
+    }
+    let overflows = sums.sums?.reach >= 2f64.powi(31);
+    if overflows { Some(Range { nan: false, ..Range::UNKNOWN }) } else { results }
+}
+
 /// Of four sums that results are made of, each may be larger than the results.
 fn winograd(call: &Call<'_>, weights: &Tensor, biases: &Biases, mut sums: Sums) -> Sums {
     /// What rounding a half changes, at most, relative to it.

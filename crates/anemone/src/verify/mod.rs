@@ -36,7 +36,7 @@ use crate::bundle::Weights;
 use crate::mil::op::{Arg, Args, Edition, Op, Slot};
 use crate::mil::{BlobRef, Name, Opset, Program};
 use crate::source::{Diagnostic, Diagnostics, Span, codes};
-use crate::types::{Datum, Type};
+use crate::types::{Datum, Tensor, Type};
 
 /// What verification found.
 ///
@@ -159,6 +159,14 @@ impl Function {
     /// The results.
     pub fn outputs(&self) -> impl Iterator<Item = &Value> {
         self.body.outputs.iter().map(|&o| self.value(o))
+    }
+
+    /// Adds a constant without a name.
+    pub(crate) fn add_constant(&mut self, tensor: Tensor) -> ValueId {
+        let id = ValueId(self.values.len() as u32);
+        let (ty, content) = (tensor.ty().into(), Content::Constant(tensor.into()));
+        self.values.push(Value { name: "".into(), ty, content });
+        id
     }
 
     /// How many steps there are, those of nested blocks included.

@@ -11,12 +11,14 @@
 
 mod alone;
 mod attention;
+mod bytes;
 mod elementwise;
 mod halves;
 mod products;
 mod rules;
 mod widened;
 
+pub(crate) use bytes::CONV as CONV_OF_BYTES;
 pub(crate) use products::takes_winograd;
 pub use rules::{Knowledge, Rule, Unit, rule, rules};
 

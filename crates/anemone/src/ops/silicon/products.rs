@@ -6,6 +6,7 @@ use anemone_kernels::silicon::{
     self as unit, Bias, conv, conv_transpose, conv_winograd, product, product_batched,
 };
 
+use super::bytes;
 use super::halves::{Halves, narrow};
 use crate::chip::Chip;
 use crate::ops::conv::{dequantized, for_engines};
@@ -27,6 +28,7 @@ pub(super) fn prepare(args: &Args<'_>, types: &[Type], chip: Chip) -> Ready {
             let weight = Tensor::from_f64s(Fp32, &dims(args, "weight")?, &dequantized(args)?)?;
             convolution(args, types, Halves::Known(narrow(&weight)), chip)
         }
+        _ if args.ty("x")?.dtype == Int8 => bytes::prepare(args, types),
         _ => match Halves::of(args, "weight")? {
             Some(weight) => convolution(args, types, weight, chip),
             None => Ok(None),
