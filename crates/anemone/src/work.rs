@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
     fn multiply_adds(&self) -> Option<u64> {
         match self.step.op.name {
             // Each element of the result is a sum over the input channels of its group and the kernel.
-            "conv" => times(self.result()?, product(self.shape("weight")?.get(1..)?)?),
+            "conv" | "conv_quantized" => times(self.result()?, product(self.shape("weight")?.get(1..)?)?),
             // Each element of the input is spread over the output channels of its group and the kernel.
             "conv_transpose" => times(self.elements("x")?, product(self.shape("weight")?.get(1..)?)?),
             "linear" => times(self.result()?, self.shape("weight")?.last()?.known()?),

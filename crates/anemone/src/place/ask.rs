@@ -113,11 +113,6 @@ impl<'a> Ask<'a> {
         self.function.value(*self.step.outputs.get(i)?).ty.as_tensor()
     }
 
-    /// The extents of a result, if all are known.
-    pub(super) fn result_dims(&self, i: usize) -> Option<Vec<u64>> {
-        known(self.result(i)?)
-    }
-
     /// The tensors that are not known when the program is compiled, each with the name of its parameter.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &'a TensorType)> {
         let (function, folded) = (self.function, self.folded);

@@ -4,10 +4,11 @@
 //! the engine, a switch between devices, and a price for results that the engine gives. A small program is therefore left to
 //! the CPU, although the engine takes all of it. Where the engine takes the whole program or nothing, there is one segment.
 
-use super::ask::{Ask, known};
+use super::ask::Ask;
 use super::{OpPlacement, Target, Where};
 use crate::chip::{CPU, Evidence, GPU, SWITCH};
 use crate::verify::Function;
+use crate::work;
 
 /// What Core ML counts for launching a run of ops on the engine, in milliseconds.
 ///
@@ -77,38 +78,16 @@ impl Times {
     }
 }
 
-/// Bytes that an op reads and writes, and the floating-point operations of those that multiply matrices.
-fn work(ask: &Ask<'_>) -> (f64, f64) {
+/// Bytes that an op reads and writes, and the floating-point operations of those that multiply matrices: nothing of shapes
+/// that are not known.
+fn amounts(ask: &Ask<'_>) -> (f64, f64) {
     let bytes = |t: &crate::types::TensorType| {
-        known(t).map_or(0.0, |d| d.iter().map(|&d| d as f64).product::<f64>()) * t.dtype.bits() as f64 / 8.0
+        t.shape.elements().map_or(0.0, |n| n as f64) * t.dtype.bits() as f64 / 8.0
     };
     let moved: f64 = ask.given().map(|(_, t)| bytes(t)).chain(ask.results().map(bytes)).sum();
-    let elements =
-        |dims: Option<Vec<u64>>| dims.map_or(0.0, |d| d.iter().map(|&d| d as f64).product::<f64>());
-    let results = elements(ask.result_dims(0));
-    let flops = match ask.step.op.name {
-        "conv" | "conv_quantized" => {
-            2.0 * results * elements(ask.dims("weight").map(|w| w.get(1..).unwrap_or(&[]).to_vec()))
-        }
-        "conv_transpose" => {
-            2.0 * elements(ask.dims("x"))
-                * elements(ask.dims("weight").map(|w| w.get(1..).unwrap_or(&[]).to_vec()))
-        }
-        "linear" => 2.0 * results * ask.dims("weight").and_then(|w| w.last().copied()).unwrap_or(1) as f64,
-        "matmul" => 2.0 * results * ask.dims("x").and_then(|x| x.last().copied()).unwrap_or(1) as f64,
-        "scaled_dot_product_attention" => {
-            4.0 * elements(ask.dims("query"))
-                * ask.dims("key").and_then(|k| k.iter().rev().nth(1).copied()).unwrap_or(1) as f64
-        }
-        _ => 0.0,
-    };
-    let weights = ["weight", "y"]
-        .into_iter()
-        .filter(|p| !ask.at_run_time(p))
-        .filter_map(|p| ask.ty(p))
-        .map(bytes)
-        .sum::<f64>();
-    (moved + weights, flops)
+    let weights = ["weight", "y"].into_iter().filter(|p| !ask.at_run_time(p)).filter_map(|p| ask.ty(p));
+    let multiply_adds = work::of_step(ask.function, ask.step).unwrap_or_default();
+    (moved + weights.map(bytes).sum::<f64>(), 2.0 * multiply_adds as f64)
 }
 
 /// The floating-point operations, and the bytes, that a CPU does in a second for an op, in Core ML's estimates.
@@ -127,7 +106,7 @@ pub(super) fn times(ask: &Ask<'_>, op: &OpPlacement) -> Times {
     if folded {
         return Times { ane: 0.0, gpu: 0.0, cpu: 0.0, free: true };
     }
-    let (bytes, flops) = work(ask);
+    let (bytes, flops) = amounts(ask);
     let time =
         |flops_a_second: f64, bytes_a_second: f64| (flops / flops_a_second).max(bytes / bytes_a_second) * 1e3;
     let (cpu_flops, cpu_bytes) = cpu_rates(op.op);
