@@ -16,6 +16,7 @@ mod model;
 mod npy;
 mod output;
 mod page;
+mod roofline;
 mod statistics;
 mod table;
 mod terminal;

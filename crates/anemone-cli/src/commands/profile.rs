@@ -1,5 +1,6 @@
 //! `anemone profile`.
 
+mod on_chip;
 mod page;
 mod trace;
 
@@ -8,12 +9,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anemone::Chip;
 use anemone::device::{self, Engine, Options};
+use anemone::place::Route;
 use anemone::plan::{Io, Plan};
 use anemone::source::escape;
 use anemone::types::Tensor;
 use serde::Serialize;
 
+use self::on_chip::{OnChip, Predicted, StepOnChip};
 use crate::engine::Refusal;
 use crate::failure::Failure;
 use crate::inputs::{RunArgs, TimedArgs};
@@ -30,6 +34,7 @@ Examples:
   anemone profile model.mlpackage
   anemone profile model.mlmodelc --threads 1 --html profile.html
   anemone profile layer.mil --trace profile.json    for ui.perfetto.dev
+  anemone profile model.mlpackage --chip m4 --html profile.html
 
 A step cannot be faster than its multiply-adds at the speed of registers, or its bytes at the speed of memory; the \
 share of that limit is what it reaches. What lies in a cache is read faster, so that a small step may pass it.")]
@@ -38,6 +43,12 @@ pub(crate) struct Args {
     run: RunArgs,
     #[command(flatten)]
     timed: TimedArgs,
+    /// Put beside each time what is predicted for the engine of this chip, m1 to m6
+    #[arg(long, value_name = "CHIP")]
+    chip: Option<Chip>,
+    /// How the program comes to that engine: core-ml, direct or e5rt
+    #[arg(long, value_name = "ROUTE", default_value = "direct", requires = "chip")]
+    route: Route,
     /// How many threads to use [default: as many as the machine has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -71,6 +82,9 @@ struct Report<'a> {
     arena_bytes: usize,
     constant_bytes: usize,
     peak_rss_bytes: Option<u64>,
+    /// What is predicted for a chip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chip: Option<OnChip>,
     steps: Vec<StepReport<'a>>,
 }
 
@@ -91,6 +105,9 @@ struct StepReport<'a> {
     /// The least time that the limits allow, over the time.
     share_of_limit: f64,
     by_meaning: bool,
+    /// What is predicted for a chip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chip: Option<StepOnChip>,
 }
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -119,7 +136,8 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     let progress = terminal.progress("measuring the machine", None);
     let limits = device::limits(options.threads);
     drop(progress);
-    let report = report(args, &function.name, plan, &times, options.threads, limits);
+    let predicted = args.chip.map(|chip| Predicted::of(function, chip, args.route));
+    let report = report(args, &function.name, plan, &times, options.threads, limits, predicted.as_ref());
     if let Some(path) = &args.trace {
         write_file(path, trace::of(&report).as_bytes())?;
         terminal.note(&format!("the trace is in {}", path.display()));
@@ -178,6 +196,7 @@ fn report<'a>(
     times: &[Vec<Duration>],
     threads: usize,
     limits: device::Limits,
+    predicted: Option<&Predicted>,
 ) -> Report<'a> {
     let whole = median(times.iter().map(|run| run.iter().sum()));
     let steps: Vec<StepReport<'a>> = plan
@@ -203,6 +222,7 @@ fn report<'a>(
                 gb_s: moved / seconds / 1e9,
                 share_of_limit: least / seconds,
                 by_meaning: step.by_meaning,
+                chip: predicted.map(|predicted| predicted.step(step.results)),
             }
         })
         .collect();
@@ -219,6 +239,7 @@ fn report<'a>(
         arena_bytes: plan.arena_bytes(),
         constant_bytes: plan.constant_bytes(),
         peak_rss_bytes: peak_memory(),
+        chip: predicted.map(Predicted::whole),
         steps,
     }
 }
@@ -230,17 +251,20 @@ struct OpTotal<'r> {
     us: f64,
     multiply_adds: u64,
     bytes: usize,
+    /// What is predicted for a chip.
+    chip_us: f64,
 }
 
 fn totals<'r>(report: &'r Report<'_>) -> Vec<OpTotal<'r>> {
     let mut totals: BTreeMap<&str, OpTotal<'_>> = BTreeMap::new();
     for s in &report.steps {
-        let zero = OpTotal { op: &s.op, count: 0, us: 0.0, multiply_adds: 0, bytes: 0 };
+        let zero = OpTotal { op: &s.op, count: 0, us: 0.0, multiply_adds: 0, bytes: 0, chip_us: 0.0 };
         let total = totals.entry(&s.op).or_insert(zero);
         total.count += 1;
         total.us += s.us;
         total.multiply_adds += s.multiply_adds;
         total.bytes += s.read_bytes + s.written_bytes;
+        total.chip_us += s.chip.as_ref().map_or(0.0, |on| on.us);
     }
     let mut totals: Vec<OpTotal<'_>> = totals.into_values().collect();
     totals.sort_by(|a, b| b.us.total_cmp(&a.us));
@@ -263,29 +287,39 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
         Some(peak) => writeln!(terminal, ", {} of memory at most", bytes(peak as usize))?,
         None => writeln!(terminal)?,
     }
+    if let Some(on) = &r.chip {
+        for line in on.lines() {
+            writeln!(terminal, "  {line}")?;
+        }
+    }
+    let chip = r.chip.as_ref().map(|on| on.chip);
     let all: f64 = r.steps.iter().map(|s| s.us).sum::<f64>().max(1e-9);
     writeln!(terminal)?;
     let right = Align::Right;
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("op", Align::Left),
         ("steps", right),
         ("time", right),
         ("share", right),
         ("GFLOP/s", right),
         ("GB/s", right),
-    ]);
+    ];
+    columns.extend(chip.map(|chip| (chip, right)));
+    let mut table = Table::new(&columns);
     let rate = |amount: f64, us: f64| {
         if amount > 0.0 { format!("{:.1}", amount / us.max(1e-3) / 1e3) } else { String::new() }
     };
     for t in totals(r) {
-        table.row([
+        let mut row = vec![
             t.op.to_string(),
             t.count.to_string(),
             duration(t.us / 1e3),
             format!("{:.1} %", t.us / all * 100.0),
             rate(2.0 * t.multiply_adds as f64, t.us),
             rate(t.bytes as f64, t.us),
-        ]);
+        ];
+        row.extend(chip.map(|_| on_chip::time(t.chip_us)));
+        table.row(row);
     }
     table.print(terminal)?;
     let mut slowest: Vec<&StepReport<'_>> = r.steps.iter().collect();
@@ -295,7 +329,7 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
         return Ok(());
     }
     writeln!(terminal)?;
-    let mut table = Table::new(&[
+    let mut columns = vec![
         ("slowest steps", Align::Left),
         ("op", Align::Left),
         ("time", right),
@@ -303,9 +337,11 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
         ("GFLOP/s", right),
         ("GB/s", right),
         ("of the limit", right),
-    ]);
+    ];
+    columns.extend(chip.into_iter().flat_map(|chip| [(chip, right), ("waits for", Align::Left)]));
+    let mut table = Table::new(&columns);
     for s in slowest {
-        table.row([
+        let mut row = vec![
             s.name.to_string(),
             if s.by_meaning { format!("{}, by its meaning", s.op) } else { s.op.clone() },
             duration(s.us / 1e3),
@@ -313,7 +349,9 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
             rate(2.0 * s.multiply_adds as f64, s.us),
             rate((s.read_bytes + s.written_bytes) as f64, s.us),
             format!("{:.0} %", s.share_of_limit * 100.0),
-        ]);
+        ];
+        row.extend(s.chip.iter().flat_map(|on| [on_chip::time(on.us), on.waits_for.to_string()]));
+        table.row(row);
     }
     table.print(terminal)?;
     Ok(())

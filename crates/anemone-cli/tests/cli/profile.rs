@@ -56,3 +56,27 @@ fn what_has_no_plan_is_refused() {
     let ran = anemone(&["profile", &folder.file("open.mil", open)]).exits(1);
     assert!(ran.err.contains("has no plan") && ran.err.contains("anemone bench"), "{}", ran.err);
 }
+
+#[test]
+fn a_chip_stands_beside_this_machine() {
+    let folder = Folder::new();
+    let path = folder.file("small.mil", SMALL);
+    let page = folder.path("profile.html");
+    let arguments = ["profile", &path, "--iters", "2", "--chip", "m4"];
+    let report = anemone(&[&arguments[..], &["--html", &page, "--json"]].concat()).exits(0).json();
+    let chip = &report["chip"];
+    assert_eq!(
+        (&chip["chip"], &chip["route"], &chip["refused"]),
+        (&"m4".into(), &"direct".into(), &0.into())
+    );
+    assert!(chip["ms"].as_f64().unwrap() > 0.05 && chip["peak_gflops"].as_f64().unwrap() > 10_000.0);
+    let steps = report["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["chip"]["us"].as_f64().is_some()), "{report}");
+    assert!(steps.iter().any(|step| step["chip"]["us"].as_f64() > Some(0.0)), "{report}");
+    let told = anemone(&arguments).exits(0).out;
+    assert!(told.contains("predicted for M4 (direct)") && told.contains("waits for"), "{told}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("Beside a chip") && page.contains("Roofline") && page.contains("<th>m4"), "{page}");
+    let report = anemone(&["profile", &path, "--iters", "2", "--json"]).exits(0).json();
+    assert!(report.get("chip").is_none() && report["steps"][0].get("chip").is_none());
+}

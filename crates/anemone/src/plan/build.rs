@@ -525,11 +525,14 @@ impl<'a> Builder<'a> {
         let read = values.iter().zip(&reads).enumerate().map(read).sum();
         let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
         let after = group.tail.iter().map(|f| f.step.op).collect();
+        let results =
+            group.steps().filter_map(|s| Some(function.value(*s.outputs.first()?).name.clone())).collect();
         let span = group.head.span;
         Some(Step {
             op,
             after,
             name,
+            results,
             span,
             kernel,
             by_meaning,

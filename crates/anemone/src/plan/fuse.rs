@@ -48,10 +48,16 @@ impl<'s> Group<'s> {
         matches!(self.head.op.fast, Fast::State(_))
     }
 
+    /// All its steps, in order.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &'s Step> + '_ {
+        let tail = self.tail.iter().flat_map(|f| f.gate.into_iter().chain([f.step]));
+        std::iter::once(self.head).chain(tail)
+    }
+
     /// The steps, each by itself.
     pub(super) fn apart(self) -> impl Iterator<Item = Group<'s>> {
-        let tail = self.tail.into_iter().flat_map(|f| f.gate.into_iter().chain([f.step]));
-        std::iter::once(self.head).chain(tail).map(|head| Group { head, tail: Vec::new() })
+        let steps: Vec<&Step> = self.steps().collect();
+        steps.into_iter().map(|head| Group { head, tail: Vec::new() })
     }
 }
 

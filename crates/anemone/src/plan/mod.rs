@@ -127,6 +127,7 @@ pub struct Io {
 /// let model = device::load(g.build()?.verified.main(), Engine::Cpu, &Options::default())?;
 /// let step = model.plan().unwrap().steps().next().unwrap();
 /// assert_eq!((step.op, step.after[0].name, step.multiply_adds), ("conv", "relu", 4 * 8 * 64));
+/// assert_eq!((step.results.len(), step.results.last()), (2, Some(step.name)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +138,8 @@ pub struct StepInfo<'p> {
     pub op: &'static str,
     /// The ops that the same kernel does after it, in order.
     pub after: &'p [&'static Op],
+    /// The names of the first results of all of them, in order.
+    pub results: &'p [Name],
     /// Whether the op's meaning computes it, for lack of a kernel: slowly, on copies.
     pub by_meaning: bool,
     /// The multiplications with an addition that products need; 0 for other ops.
@@ -157,6 +160,8 @@ struct Step {
     after: Vec<&'static Op>,
     /// The name of its first result.
     name: Name,
+    /// The names of the first results of its ops.
+    results: Vec<Name>,
     span: Span,
     kernel: Prepared,
     /// Whether the kernel is the op's meaning, on copies of its arguments.
@@ -254,6 +259,7 @@ impl Plan {
             name: &step.name,
             op: step.op.name,
             after: &step.after,
+            results: &step.results,
             by_meaning: step.by_meaning,
             multiply_adds: step.multiply_adds,
             read: step.read,

@@ -10,7 +10,7 @@ use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::statistics::duration;
+use crate::statistics::{duration, short};
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
 
@@ -299,7 +299,12 @@ impl Placed {
             self.parts().map(|(what, seconds)| format!("{what} {}", duration(seconds * 1e3))).collect();
         let mut line = format!("predicted: {} a call ({})", duration(c.seconds() * 1e3), parts.join(", "));
         if c.compile > 0.0 {
-            line += &format!("; compile {}, load {}", duration(c.compile * 1e3), duration(c.load * 1e3));
+            let [compile, load, first] =
+                [c.compile, c.load, c.first_load].map(|seconds| duration(seconds * 1e3));
+            line += &format!("; compile {compile}, load {load}, at first {first}");
+        }
+        if let Some(joules) = c.energy {
+            line += &format!("; {} mJ", short(joules * 1e3));
         }
         match c.unknown {
             0 => line,

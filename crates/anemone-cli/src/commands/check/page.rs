@@ -10,7 +10,8 @@ use anemone::verify::{Function, Step};
 
 use super::Found;
 use super::chips::{Placed, groups};
-use crate::page::{Page, WIDTH, text};
+use crate::page::{Page, text};
+use crate::roofline::{Dot, Roof, picture};
 use crate::statistics::{bytes, count, duration, short};
 
 /// How many steps are drawn. A browser is slow with more, and nobody finds anything in them.
@@ -227,94 +228,35 @@ fn within(step: &Step) -> usize {
     1 + step.blocks.iter().flat_map(|b| &b.steps).map(within).sum::<usize>()
 }
 
-/// What the chip can do, and where steps that multiply are below that: both axes grow by powers of ten.
+/// What the chip can do, and where steps that multiply are below that.
 fn roofline(placed: &Placed) -> String {
-    const HEIGHT: f64 = 300.0;
-    /// Powers of ten: of operations a byte, and of GFLOP/s.
-    const X: (f64, f64) = (-1.0, 5.0);
-    const Y: (f64, f64) = (-1.0, 5.0);
     let (cost, rates) = (&placed.cost, placed.cost.rates);
-    let slope = rates.peak_flops() / rates.ridge();
-    let x = |intensity: f64| (intensity.max(1e-9).log10().clamp(X.0, X.1) - X.0) / (X.1 - X.0) * WIDTH;
-    let y = |gflops: f64| HEIGHT - (gflops.max(1e-9).log10().clamp(Y.0, Y.1) - Y.0) / (Y.1 - Y.0) * HEIGHT;
-    let roof = |intensity: f64| (slope * intensity).min(rates.peak_flops()) / 1e9;
-    let mut picture = format!(
-        "<figure><svg viewBox=\"-60 -10 {} {}\" role=\"img\" aria-label=\"Roofline\">",
-        WIDTH + 90.0,
-        HEIGHT + 50.0
-    );
-    for power in X.0 as i32..=X.1 as i32 {
-        let at = x(10f64.powi(power));
-        let _ = write!(
-            picture,
-            "<path class=\"edge\" d=\"M{at} 0 V{HEIGHT}\"/><text x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            HEIGHT + 18.0,
-            10f64.powi(power)
-        );
-    }
-    for power in Y.0 as i32..=Y.1 as i32 {
-        let at = y(10f64.powi(power));
-        let _ = write!(
-            picture,
-            "<path class=\"edge\" d=\"M0 {at} H{WIDTH}\"/><text x=\"-8\" y=\"{}\" text-anchor=\"end\">{}</text>",
-            at + 4.0,
-            10f64.powi(power)
-        );
-    }
-    let [low, high] = [10f64.powf(X.0), 10f64.powf(X.1)];
-    let _ = write!(
-        picture,
-        "<path d=\"M{} {} L{} {} L{} {}\" fill=\"none\" stroke=\"var(--bar)\" stroke-width=\"2\"/>",
-        x(low),
-        y(roof(low)),
-        x(rates.ridge()),
-        y(roof(rates.ridge())),
-        x(high),
-        y(roof(high))
-    );
-    let point = |s: &StepCost| {
+    let peak = rates.peak_flops();
+    let roof = Roof { gflops: peak / 1e9, gb_s: peak / rates.ridge() / 1e9, colour: "var(--bar)" };
+    let dot = |s: &StepCost| {
         let operations = 2.0 * s.multiply_adds as f64;
         let moved = (s.weights.saturating_add(s.activations) as f64).max(1.0);
-        (operations / moved, operations / s.seconds.max(1e-12) / 1e9)
+        let (intensity, gflops) = (operations / moved, operations / s.seconds.max(1e-12) / 1e9);
+        let (op, name, bound) = (s.op, &s.name, s.bound.word());
+        let title =
+            format!("{op} {name}: {gflops:.0} GFLOP/s, {intensity:.0} operations a byte, waits for {bound}");
+        Dot { intensity, gflops, colour: "var(--ane)", whole: false, title }
     };
-    for s in cost.steps.iter().filter(|s| s.multiply_adds > 0 && s.at == Where::Ane).take(DRAWN) {
-        let (intensity, gflops) = point(s);
-        let _ = write!(
-            picture,
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"var(--ane)\" fill-opacity=\".6\"><title>{} {}: {:.0} GFLOP/s, \
-             {:.0} operations a byte, waits for {}</title></circle>",
-            x(intensity),
-            y(gflops),
-            text(s.op),
-            text(&s.name),
-            gflops,
-            intensity,
-            s.bound.word()
-        );
-    }
+    let multiply = cost.steps.iter().filter(|s| s.multiply_adds > 0 && s.at == Where::Ane);
+    let mut dots: Vec<Dot> = multiply.take(DRAWN).map(dot).collect();
     if cost.multiply_adds() > 0 {
-        let _ = write!(
-            picture,
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"7\" fill=\"none\" stroke=\"var(--refused)\" stroke-width=\"3\"><title>the \
-             whole call</title></circle>",
-            x(cost.intensity()),
-            y(cost.flops() / 1e9)
-        );
+        let (intensity, gflops) = (cost.intensity(), cost.flops() / 1e9);
+        let title = "the whole call".to_string();
+        dots.push(Dot { intensity, gflops, colour: "var(--refused)", whole: true, title });
     }
-    let _ = write!(
-        picture,
-        "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">operations for each byte</text><text x=\"8\" y=\"16\">GFLOP/s</text>",
-        WIDTH,
-        HEIGHT + 36.0
+    let caption = format!(
+        "The line is what {} reaches at most: {:.1} TFLOP/s, from {:.0} operations a byte on. Dots are steps on the engine; the \
+         ring is the whole call, with its dispatch.",
+        rates.name,
+        peak / 1e12,
+        rates.ridge()
     );
-    picture
-        + &format!(
-            "</svg><figcaption>The line is what {} reaches at most: {:.1} TFLOP/s, from {:.0} operations a byte on. Dots are \
-             steps on the engine; the ring is the whole call, with its dispatch.</figcaption></figure>",
-            rates.name,
-            rates.peak_flops() / 1e12,
-            rates.ridge()
-        )
+    picture(&[roof], &dots, &caption)
 }
 
 /// The steps that take the most time.

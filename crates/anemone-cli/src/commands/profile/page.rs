@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, StepReport, totals};
+use super::{Report, StepReport, on_chip, totals};
 use crate::page::{Page, WIDTH, text};
 use crate::statistics::{bytes, count, duration, short};
 
@@ -28,17 +28,27 @@ pub(super) fn of(report: &Report<'_>) -> String {
         ("constants", bytes(report.constant_bytes)),
         ("arena", bytes(report.arena_bytes)),
     ]);
+    if let Some(on) = &report.chip {
+        page.html("<h2>Beside a chip</h2>");
+        on.lines().iter().for_each(|line| page.write(format_args!("<p>{}</p>", text(line.trim()))));
+        page.html(&on_chip::roofline(report, on));
+    }
     let totals = totals(report);
     let colour = |op: &str| {
         totals.iter().position(|t| t.op == op).and_then(|i| COLOURS.get(i)).copied().unwrap_or(OTHERS)
     };
     page.html("<h2>A run, step by step</h2>");
     page.html(&timeline(report, &colour));
-    page.html("<h2>Ops</h2><div class=\"scroll\"><table><tr><th>op<th>steps<th>time<th>share<th>GFLOP/s<th>GB/s</tr>");
+    let chip = report.chip.as_ref().map_or(String::new(), |on| format!("<th>{}", on.chip));
+    page.write(format_args!(
+        "<h2>Ops</h2><div class=\"scroll\"><table><tr><th>op<th>steps<th>time<th>share<th>GFLOP/s<th>GB/s{chip}</tr>"
+    ));
+    let predicted =
+        |us: f64| if chip.is_empty() { String::new() } else { format!("<td>{}", on_chip::time(us)) };
     let all: f64 = report.steps.iter().map(|s| s.us).sum::<f64>().max(1e-9);
     for t in &totals {
         page.write(format_args!(
-            "<tr><td><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{:.1} %<td>{}<td>{}</tr>",
+            "<tr><td><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{:.1} %<td>{}<td>{}{}</tr>",
             colour(t.op),
             text(t.op),
             t.count,
@@ -46,24 +56,26 @@ pub(super) fn of(report: &Report<'_>) -> String {
             t.us / all * 100.0,
             rate(2.0 * t.multiply_adds as f64, t.us),
             rate(t.bytes as f64, t.us),
+            predicted(t.chip_us),
         ));
     }
-    page.html(
+    page.write(format_args!(
         "</table></div><h2>The slowest steps</h2><div class=\"scroll\"><table>\
-         <tr><th>result<th class=\"left\">op<th>time<th>multiply-adds<th>bytes<th>GFLOP/s<th>GB/s\
-         <th class=\"left\">of the limit</tr>",
-    );
+         <tr><th>result<th class=\"left\">op<th>time{chip}<th>multiply-adds<th>bytes<th>GFLOP/s<th>GB/s\
+         <th class=\"left\">of the limit</tr>"
+    ));
     let mut slowest: Vec<&StepReport<'_>> = report.steps.iter().collect();
     slowest.sort_by(|a, b| b.us.total_cmp(&a.us));
     for s in slowest.into_iter().take(SLOWEST) {
         let share = s.share_of_limit * 100.0;
         page.write(format_args!(
-            "<tr><td>{}<td class=\"left\"><i style=\"background:{}\"></i>{}<td>{}<td>{}<td>{}<td>{}<td>{}\
+            "<tr><td>{}<td class=\"left\"><i style=\"background:{}\"></i>{}<td>{}{}<td>{}<td>{}<td>{}<td>{}\
                  <td class=\"left share\">{share:.0} %<b style=\"width:{:.1}%\"></b></tr>",
             text(s.name),
             colour(&s.op),
             if s.by_meaning { format!("{}, by its meaning", text(&s.op)) } else { text(&s.op) },
             duration(s.us / 1e3),
+            predicted(s.chip.as_ref().map_or(0.0, |on| on.us)),
             if s.multiply_adds > 0 { count(s.multiply_adds) } else { String::new() },
             bytes(s.read_bytes + s.written_bytes),
             rate(2.0 * s.multiply_adds as f64, s.us),
