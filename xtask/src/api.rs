@@ -13,7 +13,7 @@ const LIBRARIES: [(&str, &[&str]); 3] =
     [("anemone", &["--all-features"]), ("anemone-apple", &[]), ("anemone-kernels", &[])];
 
 /// The libraries all of whose public items are shown by examples.
-const SHOWN: [&str; 2] = ["anemone", "anemone-kernels"];
+const SHOWN: [&str; 3] = ["anemone", "anemone-apple", "anemone-kernels"];
 
 /// Compares, or writes; false when something is gone that is recorded.
 pub(crate) fn run(write: bool) -> Result<bool, Stop> {

@@ -6,6 +6,11 @@
 use std::ffi::{c_char, c_void};
 
 /// An Objective-C object or class; null is nil.
+///
+/// ```
+/// use anemone_apple::Id;
+/// assert!(Id::NIL.is_nil());
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(pub *mut c_void);
@@ -21,6 +26,11 @@ impl Id {
 }
 
 /// An Objective-C class; null when there is none.
+///
+/// ```
+/// use anemone_apple::Class;
+/// assert!(Class(std::ptr::null_mut()).id().is_nil());
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Class(pub *mut c_void);
@@ -33,25 +43,70 @@ impl Class {
 }
 
 /// A registered selector.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// fake.raw(|abi| {
+///     // SAFETY: a name that ends with a zero; selectors live for ever.
+///     let key: anemone_apple::Sel = unsafe { (abi.sel_register_name)(c"key".as_ptr()) };
+///     assert!(!key.0.is_null());
+/// });
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sel(pub *const c_void);
 
 /// A method of a class; null when there is none.
+///
+/// ```
+/// use anemone_apple::Sel;
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// fake.raw(|abi| unsafe {
+///     // SAFETY: names that end with a zero, a class that there is.
+///     let class = (abi.objc_get_class)(c"_ANEModel".as_ptr());
+///     let none: Sel = (abi.sel_register_name)(c"noSuchMessage".as_ptr());
+///     assert!((abi.class_get_instance_method)(class, none).0.is_null());
+/// });
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method(pub *const c_void);
 
 /// A function that carries out a message. It is cast to its exact prototype before it is called: on Apple's arm64
 /// variadic arguments are passed otherwise than fixed ones.
+///
+/// ```
+/// use anemone_apple::{Id, Imp, Sel, encoding::Arguments};
+/// unsafe extern "C" fn double(_: Id, _: Sel, n: i64) -> i64 {
+///     2 * n
+/// }
+/// let imp: Imp = <(i64,)>::erase::<i64>(double);
+/// // SAFETY: it has this prototype, and looks at neither receiver nor selector.
+/// assert_eq!(unsafe { (21,).call::<i64>(imp, Id::NIL, Sel(std::ptr::null())) }, 42);
+/// ```
 pub type Imp = unsafe extern "C" fn();
 
 /// An `IOSurfaceRef`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// fake.raw(|abi| {
+///     // SAFETY: any number may be asked for.
+///     let none: anemone_apple::SurfaceRef = unsafe { (abi.io_surface_lookup)(0) };
+///     assert!(none.0.is_null());
+/// });
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SurfaceRef(pub *mut c_void);
 
 /// Objective-C's `BOOL` on arm64. It is a byte, and not Rust's `bool`, since only zero and not zero are promised.
+///
+/// ```
+/// use anemone_apple::Bool;
+/// assert!(Bool::YES.get() && !Bool::NO.get() && Bool(2).get());
+/// assert_eq!(Bool::from(true), Bool::YES);
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bool(pub u8);
@@ -77,6 +132,17 @@ impl From<bool> for Bool {
 /// Every C function through which this crate reaches Apple.
 ///
 /// The names are those of the C functions; see Apple's documentation of the Objective-C runtime and of IOSurface.
+///
+/// ```
+/// use anemone_apple::{Abi, Framework};
+/// # #[cfg(not(target_vendor = "apple"))]
+/// assert!(Abi::system().is_err()); // off a Mac
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let framework = fake.raw(|abi| Framework::over(abi, None))?;
+/// // SAFETY: it takes nothing, and gives a number.
+/// assert_ne!(unsafe { (framework.abi().mach_task_self)() }, 0);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 #[allow(missing_docs)]
 pub struct Abi {

@@ -6,9 +6,25 @@ use crate::error::Error;
 
 /// How many programs a process may compile before we stop. At about 119 the system stops compiling, without saying
 /// so; others stop at 100 to 120 (sources: maderix/ANE, Orion, mlx-rs).
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// # let framework = fake.open()?;
+/// let (compilations, _) = framework.left();
+/// assert_eq!(compilations, anemone_apple::COMPILES);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 pub const COMPILES: usize = 110;
 
 /// How many programs a process may have loaded. At 127 or 128 a load fails with code 6 (source: ANEForge).
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// # let framework = fake.open()?;
+/// let (_, places) = framework.left();
+/// assert_eq!(places, anemone_apple::LOADED);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 pub const LOADED: usize = 120;
 
 /// Counts what this process has compiled and loaded.

@@ -2,6 +2,13 @@
 //!
 //! A checkup reads, and compiles one small program; it changes nothing that stays. It also gives a [`Recording`]: what
 //! this system has of the message table, and what was sent.
+//!
+//! ```
+//! let checkup = anemone_apple::doctor::examine();
+//! for item in &checkup.items {
+//!     println!("{:8} {}: {}", item.state.name(), item.check, item.says);
+//! }
+//! ```
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,6 +25,11 @@ use crate::recording::Recording;
 use crate::system::{LIBRARIES, Probe, probe};
 
 /// What came of one check.
+///
+/// ```
+/// use anemone_apple::doctor::State;
+/// assert_eq!([State::Fine, State::Failed].map(State::name), ["ok", "failed"]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// All is well.
@@ -43,6 +55,13 @@ impl State {
 }
 
 /// One check.
+///
+/// ```
+/// use anemone_apple::doctor::{self, Item};
+/// for Item { check, state, says, help } in doctor::examine().items {
+///     println!("{:8} {check}: {says} {}", state.name(), help.unwrap_or_default());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// What was checked.
@@ -56,6 +75,18 @@ pub struct Item {
 }
 
 /// A message of the table, and what the system has of it.
+///
+/// ```
+/// # use anemone_apple::doctor::{self, Places};
+/// # use anemone_apple::fake::{Fake, Machine};
+/// # let fake = Fake::new(Machine::computing());
+/// # let places = Places { temporary: std::env::temp_dir(), caches: Some(std::env::temp_dir()) };
+///
+/// use anemone_apple::doctor::Checked;
+/// let checkup = fake.raw(|abi| doctor::over(abi, &places, "over the fake"));
+/// let message: &Checked = &checkup.messages[0];
+/// assert_eq!(message.found().as_deref(), Some(message.expected().as_str()));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The row.
@@ -81,6 +112,13 @@ impl Checked {
 }
 
 /// An entitlement, and what needs it.
+///
+/// ```
+/// use anemone_apple::doctor::{ENTITLEMENTS, Entitlement};
+/// for Entitlement { key, needed_for } in ENTITLEMENTS {
+///     println!("{key}: {needed_for}");
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Entitlement {
     /// Its key.
@@ -106,6 +144,11 @@ pub static ENTITLEMENTS: &[Entitlement] = &[
 ];
 
 /// The folders that are needed.
+///
+/// ```
+/// use anemone_apple::doctor::Places;
+/// assert!(Places::default().temporary.is_absolute());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Places {
     /// The temporary directory, where the files of models lie.
@@ -124,6 +167,18 @@ impl Default for Places {
 }
 
 /// What was found.
+///
+/// ```
+/// # use anemone_apple::doctor::{self, Places};
+/// # use anemone_apple::fake::{Fake, Machine};
+/// # let fake = Fake::new(Machine::computing());
+/// # let places = Places { temporary: std::env::temp_dir(), caches: Some(std::env::temp_dir()) };
+///
+/// let checkup: doctor::Checkup = fake.raw(|abi| doctor::over(abi, &places, "over the fake"));
+/// assert!(checkup.works(), "{checkup}");
+/// assert_eq!(checkup.device.unwrap().architecture.as_deref(), Some("h16g"));
+/// println!("{}", checkup.recording.unwrap()); // to send to those who mend it
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Checkup {
     /// The checks, in the order in which they were made.
@@ -140,6 +195,13 @@ pub struct Checkup {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Examines this machine.
+///
+/// ```
+/// let checkup = anemone_apple::doctor::examine();
+/// println!("{checkup}");
+/// # #[cfg(not(target_vendor = "apple"))]
+/// assert!(!checkup.works());
+/// ```
 pub fn examine() -> Checkup {
     let mut checkup = Checkup::default();
     let probes = probe();
@@ -189,6 +251,16 @@ fn unasked() -> Vec<Item> {
 }
 
 /// Examines what lies behind an [`Abi`]. `where` says what that is; it is written into the recording.
+///
+/// ```
+/// # use anemone_apple::doctor::{self, Places};
+/// # use anemone_apple::fake::{Fake, Machine};
+/// # let fake = Fake::new(Machine::computing());
+/// # let places = Places { temporary: std::env::temp_dir(), caches: Some(std::env::temp_dir()) };
+///
+/// let checkup = fake.raw(|abi| doctor::over(abi, &places, "over the fake"));
+/// assert!(checkup.to_string().starts_with("ok "), "{checkup}");
+/// ```
 pub fn over(abi: Abi, places: &Places, r#where: &str) -> Checkup {
     let log = Log::new();
     let findings = survey(&abi);
@@ -425,6 +497,12 @@ impl fmt::Display for Checkup {
 }
 
 /// How sure the prototype of a message is, in a word.
+///
+/// ```
+/// use anemone_apple::{doctor::confidence, messages::MESSAGES};
+/// let row = &MESSAGES[0];
+/// println!("{}: {}", row.class_name(), confidence(row.confidence));
+/// ```
 pub const fn confidence(of: Confidence) -> &'static str {
     match of {
         Confidence::Documented => "documented",

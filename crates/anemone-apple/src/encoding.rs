@@ -1,10 +1,23 @@
 //! Type encodings: what Objective-C writes about the types of a method.
+//!
+//! ```
+//! use anemone_apple::encoding::{Arguments, Encode, plain};
+//! // Without the offsets that compilers write, an encoding is that of the result, `@:`, and those of the arguments.
+//! assert_eq!(plain("B20@0:8I16"), format!("{}@:{}", anemone_apple::Bool::ENCODING, <(u32,)>::ENCODINGS[0]));
+//! ```
 
 use std::ffi::{c_char, c_void};
 
 use crate::abi::{Bool, Class, Id, Imp, Sel, SurfaceRef};
 
 /// A type that a message can carry: scalars and pointers only, so that no prototype returns a struct.
+///
+/// ```
+/// use anemone_apple::{Bool, Id, encoding::Encode};
+/// assert_eq!((u32::ENCODING, Bool::ENCODING, Id::ENCODING), ("I", "B", "@"));
+/// assert_eq!((7u32.scalar(), 7u32.object()), (Some(7), None));
+/// assert_eq!(Id::NIL.object(), Some(Id::NIL));
+/// ```
 pub trait Encode: Copy {
     /// Its encoding.
     const ENCODING: &'static str;
@@ -66,6 +79,11 @@ impl Encode for Class {
 }
 
 /// A block; it is passed as the address of its literal.
+///
+/// ```
+/// use anemone_apple::encoding::{BlockRef, Encode};
+/// assert_eq!(BlockRef::ENCODING, "@?");
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRef(pub *const c_void);
@@ -78,6 +96,20 @@ impl Encode for BlockRef {
 }
 
 /// The arguments of a message: a tuple of at most nine.
+///
+/// ```
+/// use anemone_apple::{Id, Sel, encoding::Arguments};
+/// unsafe extern "C" fn add(_: Id, _: Sel, a: i64, b: u32) -> i64 {
+///     a + i64::from(b)
+/// }
+/// assert_eq!(<(i64, u32)>::ENCODINGS, ["q", "I"]);
+/// let imp = <(i64, u32)>::erase::<i64>(add);
+/// // SAFETY: it has this prototype, and looks at neither receiver nor selector.
+/// assert_eq!(unsafe { (40, 2).call::<i64>(imp, Id::NIL, Sel(std::ptr::null())) }, 42);
+/// let mut logged = Vec::new();
+/// (40i64, 2u32).each(&mut |scalar, _| logged.push(scalar));
+/// assert_eq!(logged, [Some(40), Some(2)]);
+/// ```
 pub trait Arguments: Copy {
     /// The prototype of the function that carries the message out.
     type Function<R: Encode>: Copy;
@@ -139,7 +171,7 @@ arguments!(A B C D E F G H);
 arguments!(A B C D E F G H I);
 
 /// The encoding of a method: the result, receiver and selector, the arguments.
-pub fn of_method<A: Arguments, R: Encode>() -> String {
+pub(crate) fn of_method<A: Arguments, R: Encode>() -> String {
     let mut encoding = String::from(R::ENCODING);
     encoding.push_str("@:");
     A::ENCODINGS.iter().for_each(|e| encoding.push_str(e));

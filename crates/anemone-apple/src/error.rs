@@ -89,6 +89,14 @@ pub enum Error {
 }
 
 /// A `NO` of Apple's code, with its `NSError` when it gave one.
+///
+/// ```
+/// use anemone_apple::{Again, Refusal, Reported};
+/// let error = Reported { domain: "com.apple.appleneuralengine".into(), code: 6, description: "".into() };
+/// let refusal = Refusal { message: "-[_ANEClient loadModel:options:qos:error:]".into(), error: Some(error) };
+/// assert!(refusal.advice().is_some());
+/// assert_eq!(refusal.again(), Again::Soon);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The message that was refused.
@@ -98,6 +106,13 @@ pub struct Refusal {
 }
 
 /// What an `NSError` holds.
+///
+/// ```
+/// use anemone_apple::Reported;
+/// let description = "the connection is gone".into();
+/// let error = Reported { domain: "NSCocoaErrorDomain".into(), code: 4097, description };
+/// assert_eq!((error.domain.as_str(), error.code), ("NSCocoaErrorDomain", 4097));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported {
     /// The domain.
@@ -114,6 +129,13 @@ const DOMAIN: &str = "com.apple.appleneuralengine";
 const HELPERS: &str = "NSCocoaErrorDomain";
 
 /// When a call that was refused is worth another try.
+///
+/// ```
+/// use anemone_apple::{Again, Refusal};
+/// // A `NO` without an error: the answer would be the same.
+/// let refusal = Refusal { message: "-[_ANEModel key]".into(), error: None };
+/// assert_eq!(refusal.again(), Again::Never);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// At once, when the files of the model are there: two processes that compile the same program share a folder, which
@@ -178,6 +200,12 @@ impl std::fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// An error code of the domain `com.apple.appleneuralengine`.
+///
+/// ```
+/// use anemone_apple::{CODES, ErrorCode};
+/// let code: &ErrorCode = CODES.iter().find(|c| c.code == 15).unwrap();
+/// println!("{}: {}", code.meaning, code.advice);
+/// ```
 #[derive(Debug)]
 pub struct ErrorCode {
     /// The code.
@@ -228,6 +256,12 @@ codes! {
 }
 
 /// A status of the driver, as it shows in descriptions.
+///
+/// ```
+/// use anemone_apple::{STATUSES, Status};
+/// let status: &Status = &STATUSES[0];
+/// println!("{}: {}", status.sign, status.advice);
+/// ```
 #[derive(Debug)]
 pub struct Status {
     /// What the description contains.

@@ -10,6 +10,16 @@ use crate::message::ClassRef;
 use crate::messages::*;
 
 /// A value as a property list holds it.
+///
+/// ```
+/// use anemone_apple::Plist;
+/// let entry = |name: &str, value: Plist| (name.to_string(), value);
+/// let names = Plist::Array(vec![Plist::String("x".into()), Plist::String("b".into())]);
+/// let list = Plist::Dictionary([entry("Width", Plist::Number(64)), entry("Names", names)].into());
+/// assert_eq!(list.get("Width").and_then(Plist::as_number), Some(64));
+/// assert_eq!(list.get("Names").unwrap().items()[1].as_str(), Some("b"));
+/// assert!(list.get("Height").is_none());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plist {
     /// A string.

@@ -22,6 +22,17 @@ use crate::pace::{self, Clock, Pace};
 /// When it is opened, every row of [`MESSAGES`] is compared with the running system: a class or selector that is
 /// missing or has another prototype turns off the [`Feature`] that needs it, and only that. Without
 /// [`Feature::Core`] it does not open.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::{Feature, Finding};
+/// // let framework = Framework::open()?; on a Mac
+/// assert!(framework.require(Feature::Package).is_ok());
+/// assert!(framework.findings().all(|(_, finding)| *finding == Finding::Found));
+/// assert_eq!(framework.spent(), (0, 0)); // nothing compiled, nothing loaded
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Framework(Arc<Inner>);
 
@@ -60,6 +71,17 @@ fn once<T: Clone, E>(slot: &Mutex<Option<T>>, make: impl FnOnce() -> Result<T, E
 }
 
 /// What the running system has of one row of the table.
+///
+/// ```
+/// use anemone_apple::fake::{Fake, Machine, Tables};
+/// use anemone_apple::{Finding, Framework};
+/// let lacking = Tables::newest().without("-[_ANEModel getUUID]");
+/// let fake = Fake::new(Machine { tables: lacking, ..Machine::default() });
+/// let framework: Framework = fake.open()?;
+/// let missing = framework.findings().filter(|(_, f)| **f == Finding::NoSelector);
+/// assert_eq!(missing.count(), 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The message, with the expected prototype.
@@ -106,6 +128,13 @@ impl Resolved {
 }
 
 /// Every row of the table with what lies behind an [`Abi`] of it, also when a framework would not open over it.
+///
+/// ```
+/// use anemone_apple::{Finding, survey};
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let rows = fake.raw(|abi| survey(&abi));
+/// assert!(rows.iter().all(|(row, finding)| *finding == Finding::Found && !row.class_name().is_empty()));
+/// ```
 pub fn survey(abi: &Abi) -> Vec<(&'static Row, Finding)> {
     MESSAGES.iter().zip(Resolved::of(abi).findings).collect()
 }
@@ -141,7 +170,7 @@ impl Framework {
     /// # Errors
     ///
     /// As [`Framework::over`].
-    pub fn over_in(abi: Abi, log: Option<Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) fn over_in(abi: Abi, log: Option<Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let Resolved { classes, selectors, findings } = Resolved::of(&abi);
         for (row, finding) in MESSAGES.iter().zip(&findings) {
             if row.feature == Feature::Core && *finding != Finding::Found {

@@ -8,6 +8,21 @@
 //! and the types of [`neural`] are what a program is compiled to and run on. With the feature `fake` there is
 //! `fake`, which stands in for everything behind the seam.
 //!
+//! ```
+//! use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+//! # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+//! let framework = fake.open()?; // Framework::open()? on a Mac
+//! let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+//! let main = model.procedure("main")?;
+//! let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+//! model.request("main", &[("x", &x)], &[("y", &y)])?.run()?;
+//! assert_eq!(y.read()?[..2], 0x3c00u16.to_le_bytes()); // 2 · 0 + 1
+//! # Ok::<(), anemone_apple::Error>(())
+//! ```
+//!
+//! The examples of this crate run over the fake; the variable `framework` of an example is that of a fake machine where
+//! nothing else is said, and `model` the program of a first dispatch.
+//!
 //! Nothing of this has run on hardware yet. What lies behind each message, and how sure that is, is said where it is
 //! written.
 

@@ -18,6 +18,18 @@ use crate::framework::Framework;
 use crate::message::Row;
 
 /// A log of messages. Copies write into the same one.
+///
+/// ```
+/// use anemone_apple::{Log, Sent};
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let log = Log::new();
+/// let framework = fake.open_logged(&log)?; // Framework::over(Abi::system()?, Some(log.clone())) on a Mac
+/// anemone_apple::neural::DeviceInfo::read(&framework);
+/// let sent: Vec<Sent> = log.take();
+/// assert!(sent.iter().any(|message| message.row().class_name() == "_ANEDeviceInfo"));
+/// assert!(log.lines().is_empty(), "they were taken");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Log {
     select: fn(&Row) -> bool,
@@ -39,6 +51,17 @@ struct Entries {
 }
 
 /// A message that was sent; written, it is a line.
+///
+/// ```
+/// use anemone_apple::{Log, Sent};
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let log = Log::of(|row| row.class_name() == "_ANEDeviceInfo");
+/// let framework = fake.open_logged(&log)?;
+/// anemone_apple::neural::DeviceInfo::read(&framework);
+/// let first: Sent = log.take().remove(0);
+/// assert!(first.to_string().starts_with("+[_ANEDeviceInfo "), "{first}");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sent {
     row: &'static Row,

@@ -33,6 +33,11 @@ impl<A: Arguments, R: Encode> Message<A, R> {
 }
 
 /// What a missing or changed message turns off.
+///
+/// ```
+/// use anemone_apple::Feature;
+/// println!("{}: {} features", Feature::Direct.name(), Feature::ALL.len());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
@@ -137,6 +142,12 @@ impl std::fmt::Display for Feature {
 }
 
 /// How sure the encoding of a message is.
+///
+/// ```
+/// use anemone_apple::{Confidence, messages::MESSAGES};
+/// let documented = MESSAGES.iter().filter(|row| row.confidence == Confidence::Documented);
+/// assert!(documented.count() < MESSAGES.len());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confidence {
     /// Apple documents it.
@@ -150,6 +161,12 @@ pub enum Confidence {
 }
 
 /// A message as a row of the table.
+///
+/// ```
+/// use anemone_apple::{Row, messages::MESSAGES};
+/// let row: &Row = MESSAGES.iter().find(|row| row.selector == c"validate").unwrap();
+/// assert_eq!((row.class_name(), (row.encoding)().as_str(), row.to_class), ("_ANERequest", "B@:", false));
+/// ```
 #[derive(Debug)]
 pub struct Row {
     /// The class, as an index into [`CLASSES`](crate::messages::CLASSES).
@@ -181,6 +198,11 @@ impl std::fmt::Display for Row {
 }
 
 /// A class as a row of the table.
+///
+/// ```
+/// use anemone_apple::{ClassRow, messages::CLASSES};
+/// assert!(CLASSES.iter().any(|ClassRow { name, .. }| *name == c"_ANERequest"));
+/// ```
 #[derive(Debug)]
 pub struct ClassRow {
     /// The name.

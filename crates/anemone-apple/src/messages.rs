@@ -3,6 +3,12 @@
 //! Encodings come from the bindings of the `tmc/apple` project, which were generated from a running system, and from
 //! call sites of working programs. Each row says how sure it is; none was seen on hardware by this project yet. When
 //! the framework is opened, [`Framework`](crate::Framework) compares every row with the running system.
+//!
+//! ```
+//! use anemone_apple::messages::{CLASSES, MESSAGES};
+//! let row = MESSAGES.iter().find(|row| row.selector == c"inMemoryModelWithDescriptor:").unwrap();
+//! assert_eq!((CLASSES[row.class].name, row.to_class), (c"_ANEInMemoryModel", true));
+//! ```
 
 use std::ffi::{c_char, c_void};
 

@@ -63,6 +63,19 @@ const SHARED: u64 = 0;
 const PAGE: usize = 16 << 10;
 
 /// The GPU that the system prefers, as an `id<MTLDevice>`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::{MetalDevice, Surface, neural::SharedEvent};
+/// let device = MetalDevice::open(&framework).expect("a Mac has a GPU");
+/// let event = SharedEvent::new(device.framework())?;
+/// let same = device.open_event(&event)?; // for `encodeWaitForEvent:value:`
+/// event.signal(1)?;
+/// assert_eq!(same.value()?, 1);
+/// assert!(!device.as_ptr().is_null()); // for bindings of Metal
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetalDevice(Retained);
 
@@ -152,6 +165,20 @@ impl MetalDevice {
 }
 
 /// A shared event as Metal has it: an `id<MTLSharedEvent>`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::MetalDevice;
+/// # let device = MetalDevice::open(&framework).unwrap();
+/// use anemone_apple::{MetalEvent, neural::SharedEvent};
+/// let event: MetalEvent = device.new_event()?;
+/// let same = SharedEvent::from_port(&framework, event.port()?)?;
+/// event.signal(7)?; // as the GPU does
+/// assert_eq!((event.value()?, same.value()), (7, 7));
+/// assert!(!event.as_ptr().is_null());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetalEvent(Retained);
 
@@ -204,6 +231,21 @@ impl MetalEvent {
 }
 
 /// A buffer of Metal over the memory of a surface: an `id<MTLBuffer>`. It keeps the surface.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::MetalDevice;
+/// # let device = MetalDevice::open(&framework).unwrap();
+/// use anemone_apple::{MetalBuffer, Surface};
+/// let surface = Surface::new(&framework, 16384)?;
+/// let buffer: MetalBuffer = device.buffer(&surface)?;
+/// surface.write()?[0] = 5;
+/// // SAFETY: nobody has the surface locked, which the buffer keeps.
+/// assert_eq!(unsafe { buffer.contents()?.cast::<u8>().read() }, 5);
+/// assert!(*buffer.surface() == surface && !buffer.as_ptr().is_null());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetalBuffer {
     // The object goes before the memory.

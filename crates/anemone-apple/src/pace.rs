@@ -9,6 +9,22 @@ use std::time::{Duration, Instant};
 use crate::error::{Again, Error};
 
 /// How long after a compilation that failed the next one begins.
+///
+/// ```
+/// use anemone_apple::AFTER_FAILURE;
+/// use anemone_apple::fake::{Fake, Faults, Machine};
+/// use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// let refuses = Faults { compile_error: Some("InvalidMILProgram".into()), ..Faults::default() };
+/// let fake = Fake::with(Machine::computing(), refuses);
+/// let framework = fake.open()?;
+/// let begin = fake.clock().now();
+/// for _ in 0..2 {
+///     assert!(Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default).is_err());
+/// }
+/// // The second compilation waited until the compiler's service is there again. Time of the fake passes by itself.
+/// assert_eq!(fake.clock().now() - begin, AFTER_FAILURE);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 pub const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
 /// How long to wait before a load that was refused is tried again. A slot of the engine is given back a little after
@@ -16,6 +32,16 @@ pub const AFTER_FAILURE: Duration = Duration::from_secs(15);
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Time as whoever waits sees it; that of the fake passes by itself.
+///
+/// ```
+/// use anemone_apple::Clock;
+/// use std::time::Duration;
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let clock: std::sync::Arc<dyn Clock> = fake.clock();
+/// let begin = clock.now();
+/// clock.sleep(Duration::from_secs(3600)); // at once: time of the fake passes by itself
+/// assert_eq!(clock.now() - begin, Duration::from_secs(3600));
+/// ```
 pub trait Clock: Send + Sync {
     /// The time since some moment, which never goes back.
     fn now(&self) -> Duration;

@@ -27,6 +27,21 @@ const FIRST: &str = "# anemone message log 1";
 const MOST: usize = 16 << 20;
 
 /// A message log with its circumstances.
+///
+/// ```
+/// use anemone_apple::{Log, Recording, neural::DeviceInfo, survey};
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let log = Log::new();
+/// DeviceInfo::read(&fake.open_logged(&log)?);
+/// let recording = Recording::new(&[("system", "macOS 25F84")], &fake.raw(|abi| survey(&abi)), &log);
+/// // It is written as text, and read again.
+/// let same = Recording::parse(&recording.to_string())?;
+/// assert_eq!(same.header("system"), Some("macOS 25F84"));
+/// assert_eq!(same.found("-[_ANERequest validate]"), Some(Some("B@:")));
+/// assert_eq!((same.lines(), same.protocol()), (recording.lines(), recording.protocol()));
+/// assert!(recording.difference(&same).is_none());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     header: Vec<(String, String)>,
@@ -36,6 +51,15 @@ pub struct Recording {
 }
 
 /// Where two recordings part.
+///
+/// ```
+/// use anemone_apple::{Difference, Recording};
+/// let of = |line: &str| Recording::parse(&format!("# anemone message log 1\n{line}"));
+/// let here = of("-[_ANEClient beginRealTimeTask] () = 1\n")?;
+/// let difference: Difference = here.difference(&of("")?).unwrap();
+/// assert_eq!((difference.after, difference.sent), (0, None));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// How many messages of the protocol are alike before it.

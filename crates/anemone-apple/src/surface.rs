@@ -22,6 +22,11 @@ const READ_ONLY: u32 = 1;
 
 /// The most bytes of one surface: 256 MiB. No limit of the hardware is known; a larger tensor is a mistake more often
 /// than not (source: rane's own cap).
+///
+/// ```
+/// use anemone_apple::{MAX_BYTES, Surface};
+/// assert!(Surface::host(MAX_BYTES + 1).is_err());
+/// ```
 pub const MAX_BYTES: usize = 256 << 20;
 
 /// An `IOSurface`: bytes that the engine reads and writes where they are; or, where there is none, memory of the host
@@ -29,6 +34,36 @@ pub const MAX_BYTES: usize = 256 << 20;
 ///
 /// Its bytes are reached through guards only, which hold the lock that keeps CPU and engine coherent. Copies are the
 /// same surface.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::Surface;
+/// // Three rows of 64 bytes, for elements of two.
+/// let surface = Surface::rows(&framework, 3, 64, 2)?;
+/// assert!(surface.size() == 192 && Surface::new(&framework, 192)?.id() != surface.id());
+/// surface.write()?[64..66].copy_from_slice(&[1, 2]);
+/// // What begins at its second row, another binding of the same bytes.
+/// let row = surface.from_byte(64)?;
+/// assert_eq!((row.start(), row.size(), row.read()?[..2].to_vec()), (64, 128, vec![1, 2]));
+///
+/// // Other processes have it by its number or by a port.
+/// // SAFETY: nobody else writes it while it is read.
+/// let (by_number, by_port) = unsafe {
+///     (Surface::lookup(&framework, surface.id())?, Surface::from_port(&framework, surface.port()?.name())?)
+/// };
+/// assert_eq!((by_number.read()?[64], by_port.read()?[65]), (1, 2));
+/// # #[cfg(target_os = "linux")]
+/// # {
+/// // Memory of the host is sent as a file.
+/// let host = Surface::host(64)?;
+/// // SAFETY: as above.
+/// let same = unsafe { Surface::from_file(host.file()?.try_clone().unwrap())? };
+/// host.write()?[0] = 9;
+/// assert_eq!(same.read()?[0], 9);
+/// # }
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Surface {
     inner: Arc<Inner>,
@@ -257,11 +292,6 @@ impl Surface {
         }
     }
 
-    /// Whether it is memory of the host, which the engine cannot reach.
-    pub fn is_host(&self) -> bool {
-        matches!(self.inner.backing, Backing::Host(_))
-    }
-
     /// The file that memory of the host lies in. Another process that gets it (it can be inherited, or sent through a
     /// socket) opens the surface by [`Surface::from_file`].
     ///
@@ -450,6 +480,15 @@ impl Drop for Inner {
 }
 
 /// The bytes of a surface that is locked to be read.
+///
+/// ```
+/// use anemone_apple::{ReadGuard, Surface};
+/// let surface = Surface::host(64)?;
+/// let bytes: ReadGuard = surface.read()?;
+/// assert_eq!((bytes.len(), bytes[0]), (64, 0));
+/// assert!(surface.read().is_ok() && surface.write().is_err(), "several read, and meanwhile nobody writes");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ReadGuard {
     surface: Surface,
@@ -473,6 +512,17 @@ impl Drop for ReadGuard {
 }
 
 /// The bytes of a surface that is locked to be written.
+///
+/// ```
+/// use anemone_apple::{Surface, WriteGuard};
+/// let surface = Surface::host(64)?;
+/// let mut bytes: WriteGuard = surface.write()?;
+/// bytes.fill(1);
+/// assert!(surface.read().is_err(), "while somebody writes, nobody reads");
+/// drop(bytes);
+/// assert_eq!(surface.read()?[63], 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct WriteGuard {
     surface: Surface,
@@ -503,6 +553,16 @@ impl Drop for WriteGuard {
 }
 
 /// A Mach port of a surface.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::{Port, Surface};
+/// let surface = Surface::new(&framework, 64)?;
+/// let port: Port = surface.port()?; // given back when it is dropped
+/// assert_ne!(port.name(), 0);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Port {
     framework: Framework,

@@ -11,6 +11,13 @@ use crate::abi::{Abi, Id, Imp, Sel};
 use crate::error::Error;
 
 /// A library that the path to the engine needs.
+///
+/// ```
+/// use anemone_apple::{LIBRARIES, SystemLibrary};
+/// let SystemLibrary { name, path, purpose } = LIBRARIES[0];
+/// assert_eq!(name, "AppleNeuralEngine");
+/// println!("{path}: {purpose}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemLibrary {
     /// Its name.
@@ -23,6 +30,12 @@ pub struct SystemLibrary {
 }
 
 /// The libraries, the engine's own first.
+///
+/// ```
+/// for library in anemone_apple::LIBRARIES {
+///     println!("{}: {}", library.name, library.purpose);
+/// }
+/// ```
 pub const LIBRARIES: [SystemLibrary; 5] = [
     SystemLibrary {
         name: "AppleNeuralEngine",
@@ -59,6 +72,13 @@ const METAL: SystemLibrary = SystemLibrary {
 };
 
 /// What was found of one library.
+///
+/// ```
+/// use anemone_apple::{Probe, probe};
+/// for Probe { library, error } in probe() {
+///     println!("{}: {}", library.name, error.as_deref().unwrap_or("opens"));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The library.

@@ -7,6 +7,19 @@
 //!
 //! The cache is kept for each program that runs (source: the paths of its folders, which hold the name of the process):
 //! the worker should be the same binary.
+//!
+//! ```
+//! use anemone_apple::worker::Worker;
+//! use std::{process::Command, time::Duration};
+//! // A command of this program that calls `serve`.
+//! let itself = || {
+//!     let mut command = Command::new(std::env::current_exe().expect("a program has a path"));
+//!     command.arg("--worker");
+//!     command
+//! };
+//! let worker = Worker::new(itself, Duration::from_secs(60));
+//! assert_eq!(worker.started(), 0, "it is started when there is something to compile");
+//! ```
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -33,6 +46,16 @@ const FILES: u32 = 64 << 10;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Compiles what comes in, and says what came of it, until the input ends.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// // An input that has ended at once: there is nothing to compile.
+/// let mut answers = Vec::new();
+/// anemone_apple::worker::serve(&framework, &b""[..], &mut answers)?;
+/// assert!(!answers.is_empty(), "a worker says what it is");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -209,6 +232,21 @@ fn read_u64(input: &mut impl Read) -> io::Result<u64> {
 }
 
 /// A process that compiles.
+///
+/// ```
+/// use anemone_apple::fake::{Fake, Machine};
+/// use anemone_apple::neural::{FIRST_DISPATCH, QualityOfService};
+/// use anemone_apple::worker::Worker;
+/// use std::{process::Command, time::Duration};
+/// let fake = Fake::new(Machine::computing());
+/// // This very program, which calls `serve` when it is told that it is a worker. Here it is another one.
+/// let worker = Worker::new(|| Command::new("true"), Duration::from_secs(60));
+/// let mut worker = worker.with_clock(fake.clock());
+/// assert!(worker.compile(&FIRST_DISPATCH, QualityOfService::Default).is_err());
+/// assert!(worker.load(&fake.open()?, &FIRST_DISPATCH, QualityOfService::Default).is_err());
+/// assert!(worker.started() >= 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 pub struct Worker {
     command: Box<dyn FnMut() -> Command + Send>,
     patience: Duration,

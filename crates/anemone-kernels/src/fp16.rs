@@ -51,6 +51,7 @@ pub fn fp16_to_f32(bits: u16) -> f32 {
 /// cast_f32_f16(&mut halves, &[0.5, -2.0, f32::INFINITY]);
 /// assert_eq!(halves, [0x3800, 0xc000, 0x7c00]);
 /// ```
+#[track_caller]
 pub fn cast_f32_f16(to: &mut [u16], from: &[f32]) {
     assert_eq!(to.len(), from.len(), "a cast writes as many elements as it reads");
     simd::dispatch(Narrow { to: bytemuck::cast_slice_mut(to), from });
@@ -68,6 +69,7 @@ pub fn cast_f32_f16(to: &mut [u16], from: &[f32]) {
 /// cast_f16_f32(&mut floats, &[0x3555, 0xfc00]);
 /// assert_eq!(floats, [0.333251953125, f32::NEG_INFINITY]);
 /// ```
+#[track_caller]
 pub fn cast_f16_f32(to: &mut [f32], from: &[u16]) {
     assert_eq!(to.len(), from.len(), "a cast writes as many elements as it reads");
     simd::dispatch(Widen { to, from: bytemuck::cast_slice(from) });

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::source::{Diagnostic, Diagnostics};
+use crate::source::{Diagnostic, Diagnostics, Source};
 
 /// What went wrong.
 ///
@@ -202,6 +202,14 @@ impl Error {
 }
 
 impl Error {
+    /// The same; what is wrong with a program is said with lines and columns of this text, which it was read from.
+    pub(crate) fn in_text(self, text: &[u8]) -> Self {
+        match (self, std::str::from_utf8(text)) {
+            (Error::Program(wrong), Ok(text)) => Error::Program(wrong.in_source(Source::new("", text))),
+            (other, _) => other,
+        }
+    }
+
     /// The error of an evaluation on the software engine that ended before the program did.
     pub(crate) fn of_engine(why: &str) -> Self {
         Error::Eval(AneError { op: "evaluate", class: String::new(), code: 0, source: why.into() })

@@ -1,7 +1,7 @@
 //! Which public items are shown by no example that runs.
 //!
 //! `api.txt` says what is public. A module, type, trait, function, macro or constant has an example of its own; a method is
-//! called by name in some example of its library, its own or its type's above all. Sources are formatted, so that
+//! called in an example of its type, of a method of that, or in one that names the type. Sources are formatted, so that
 //! indentation tells items of modules from methods.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,17 @@ struct Shown {
     items: BTreeMap<String, bool>,
     /// The modules that have one, by their paths.
     modules: BTreeSet<String>,
-    /// All that examples call.
+    examples: Vec<Example>,
+}
+
+/// An example.
+#[derive(Debug, Default)]
+struct Example {
+    /// The item that it belongs to: of a method its type.
+    of: String,
+    /// All its words.
+    words: BTreeSet<String>,
+    /// Those of them that it calls.
     called: BTreeSet<String>,
 }
 
@@ -83,8 +93,8 @@ impl Shown {
         if !of_module.is_empty() {
             self.modules.insert(module.into());
         }
-        of_module.iter().for_each(|code| self.call(code));
-        let mut documentation = Vec::new();
+        self.examples.extend(of_module.iter().map(|code| Example::of("", code)));
+        let (mut documentation, mut owner) = (Vec::new(), String::new());
         for line in text.lines() {
             let code = line.trim();
             if let Some(words) = code.strip_prefix("///") {
@@ -94,8 +104,11 @@ impl Shown {
             if code.is_empty() || code.starts_with("//") || code.starts_with("#[") {
                 continue;
             }
+            if !line.starts_with(char::is_whitespace) {
+                owner = item(code).or_else(|| implements(code)).unwrap_or_default().into();
+            }
             let found = examples(&documentation);
-            found.iter().for_each(|code| self.call(code));
+            self.examples.extend(found.iter().map(|code| Example::of(&owner, code)));
             documentation.clear();
             if (line.starts_with("pub ") || line.starts_with("macro_rules!"))
                 && let Some(name) = item(code)
@@ -121,8 +134,16 @@ impl Shown {
         }
     }
 
-    /// Notes what an example calls: names before `(`, before `::<…>(`, and behind `::`.
-    fn call(&mut self, code: &str) {
+    /// Whether an example shows this method of this type.
+    fn shows(&self, owner: &str, method: &str) -> bool {
+        self.examples.iter().any(|e| e.called.contains(method) && (e.of == owner || e.words.contains(owner)))
+    }
+}
+
+impl Example {
+    /// What an example calls are names before `(`, before `::<…>(`, and behind `::`.
+    fn of(item: &str, code: &str) -> Self {
+        let mut example = Self { of: item.into(), ..Self::default() };
         let name = |c: char| c.is_alphanumeric() || c == '_';
         let mut start = None;
         for (at, c) in code.char_indices().chain([(code.len(), ' ')]) {
@@ -133,10 +154,24 @@ impl Shown {
             let Some(from) = start.take() else { continue };
             let (word, rest) = (&code[from..at], &code[at..]);
             if rest.starts_with('(') || rest.starts_with("::<") || code[..from].ends_with("::") {
-                self.called.insert(word.into());
+                example.called.insert(word.into());
             }
+            example.words.insert(word.into());
         }
+        example
     }
+}
+
+/// The type whose methods a line begins: that of `impl<T> Type<T>` and `impl Trait for Type`.
+fn implements(code: &str) -> Option<&str> {
+    let rest = code.strip_prefix("impl")?;
+    let rest = match rest.strip_prefix('<') {
+        Some(generics) => generics.split_once("> ")?.1,
+        None => rest,
+    };
+    let rest = rest.split_once(" for ").map_or(rest, |(_, of)| of);
+    let path = rest.trim().split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next()?;
+    path.rsplit("::").next()
 }
 
 /// The name of the item that a line begins.
@@ -196,7 +231,7 @@ fn unshown(library: &str, shown: &Shown, recorded: &str) -> Vec<String> {
         }
         let fine = match kind {
             "mod" => shown.modules.contains(path),
-            "fn" if member => of_a_trait || shown.called.contains(name),
+            "fn" if member => of_a_trait || shown.shows(owner, name),
             "fn" | "struct" | "enum" | "union" | "trait" | "type" | "const" | "macro" if !member => {
                 shown.items.get(name).copied().unwrap_or(false)
             }

@@ -26,6 +26,7 @@ mod foundation;
 mod gate;
 mod metal;
 mod object;
+mod one;
 mod runtime;
 mod surface;
 mod tables;
@@ -33,11 +34,12 @@ mod tables;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use gate::Gate;
 use object::{World, lock};
+pub use one::OneProgram;
 pub use tables::Tables;
 
 use crate::abi::Abi;
@@ -134,6 +136,31 @@ pub struct Machine {
     /// The folder in which compiled programs are kept. Machines with one folder share what they have compiled, also
     /// from process to process, as all processes of a Mac do. Without one the cache ends with the machine.
     pub cache: Option<PathBuf>,
+}
+
+/// What the name of a temporary directory begins with that ends with its machine.
+const OWN_FOLDER: &str = "anemone-fake-";
+
+impl Machine {
+    /// The default one, which computes the program of a first dispatch.
+    ///
+    /// ```
+    /// use anemone_apple::fake::{Fake, Machine};
+    /// use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+    /// let fake = Fake::new(Machine::computing());
+    /// let framework = fake.open()?;
+    /// let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+    /// assert_eq!(model.attributes().procedures[0].outputs[0].name, "y");
+    /// # Ok::<(), anemone_apple::Error>(())
+    /// ```
+    pub fn computing() -> Self {
+        static MACHINES: AtomicUsize = AtomicUsize::new(0);
+        let number = MACHINES.fetch_add(1, Ordering::Relaxed);
+        // Another one unloads the same program, and removes its files.
+        let own = format!("{OWN_FOLDER}{}-{number}", std::process::id());
+        let temporary = std::env::temp_dir().join(own);
+        Self { engine: Some(Arc::new(OneProgram)), temporary, ..Self::default() }
+    }
 }
 
 impl Default for Machine {
@@ -355,6 +382,11 @@ impl Drop for Fake {
             unsafe { object::release(singleton) };
         }
         self.world.empty_quarantine();
+        let folder = &self.world.machine.temporary;
+        if folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWN_FOLDER)) {
+            // What is left in it has been reported.
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 }
 

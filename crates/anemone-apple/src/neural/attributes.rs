@@ -4,6 +4,17 @@ use crate::error::Error;
 use crate::foundation::Plist;
 
 /// What a loaded model says about itself.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::Attributes;
+/// let attributes: &Attributes = model.attributes();
+/// assert!(attributes.procedure("main").is_some() && attributes.procedures.len() == 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// Its functions, in the order of their index.
@@ -11,6 +22,17 @@ pub struct Attributes {
 }
 
 /// A function of a loaded model.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::Procedure;
+/// let Procedure { name, inputs, outputs, .. } = &model.attributes().procedures[0];
+/// assert_eq!((name.as_str(), inputs[0].name.as_str(), outputs[0].name.as_str()), ("main", "x", "y"));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Procedure {
     /// Its name.
@@ -29,6 +51,18 @@ pub struct Procedure {
 ///
 /// Element (batch, channel, row, column) lies at `batch · batch_stride + channel · plane_stride + row · row_stride +
 /// column · element_bytes`; rows begin at multiples of 64 bytes.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::Symbol;
+/// let x: &Symbol = &model.procedure("main")?.inputs[0];
+/// assert_eq!((x.channels, x.height, x.width, x.element.as_str()), (16, 1, 64, "Float16"));
+/// assert_eq!((x.row_stride, x.elements(), x.bytes()), (128, 1024, 2048));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol {
     /// Its name in the program.

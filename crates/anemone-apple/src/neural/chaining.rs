@@ -18,10 +18,41 @@ use crate::surface::{Share, Surface};
 ///
 /// Every report of a process without Apple's entitlements has the system refuse it, with error 15, whatever is asked.
 /// Two models that share a surface, or one program in place of two, do what chains are for.
+///
+/// ```
+/// # use anemone_apple::fake::{Fake, Machine};
+/// # let fake = Fake::new(Machine { entitled: true, ..Machine::computing() });
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// use anemone_apple::neural::experimental::Chain;
+/// use std::time::Duration;
+/// let mut chain = Chain::new(&model, "main", &[("x", &x)], &[("y", &y)])?.prepare()?;
+/// chain.run(Duration::from_secs(60))?;
+/// assert_eq!(chain.rounds(), 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Chain(Parts);
 
 /// A chain that the system has accepted.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// use anemone_apple::Error;
+/// use anemone_apple::neural::experimental::{Chain, PreparedChain};
+/// // A process without Apple's entitlements is refused.
+/// let chain: Result<PreparedChain, Error> = Chain::new(&model, "main", &[("x", &x)], &[("y", &y)])?.prepare();
+/// assert!(matches!(chain, Err(Error::Refused(_))));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PreparedChain {
     // What the engine may still write must not be given up: it stays for ever then.

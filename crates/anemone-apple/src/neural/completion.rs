@@ -28,6 +28,26 @@ use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 ///
 /// Dropping it does not stop the evaluation, and neither does dropping the request: what the engine uses is kept alive
 /// until the evaluation has ended. If it never ends, that is for ever.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::Pending;
+/// use std::time::Duration;
+/// let pending: Pending = request.start(); // a `Future` too
+/// pending.wait_for(Duration::from_secs(60))?;
+/// assert!(pending.is_done() && pending.result().is_some());
+/// let (told, result) = std::sync::mpsc::channel();
+/// let pending = request.start_then(move |result| told.send(result).unwrap());
+/// pending.wait()?;
+/// result.recv().unwrap()?;
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "how the evaluation has ended is said here only"]
 pub struct Pending(Arc<Flight>);

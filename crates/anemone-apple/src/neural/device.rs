@@ -10,6 +10,14 @@ use crate::message::{Feature, Message};
 use crate::messages::*;
 
 /// What the machine says about its engine. Each field is asked for by itself: what this macOS does not say is `None`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// let info = anemone_apple::neural::DeviceInfo::read(&framework);
+/// assert_eq!((info.cores, info.architecture.as_deref()), (Some(16), Some("h16g")));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Whether there is an engine.
@@ -66,6 +74,14 @@ fn ask<R: Encode>(framework: &Framework, message: Message<(), R>) -> Option<R> {
 }
 
 /// What the client says about itself; what this macOS does not say is `None`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// let info = anemone_apple::neural::ClientInfo::read(&framework)?;
+/// assert_eq!(info.is_virtual, Some(false));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
     /// Whether it passes everything on to the host of a virtual machine.
@@ -97,6 +113,14 @@ impl ClientInfo {
 ///
 /// It is asked through a client that only a guest has. Nothing else here uses that client: the framework itself sends
 /// compilations and evaluations through it.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::HostInfo;
+/// assert!(HostInfo::read(&framework).is_err(), "this is no virtual machine");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostInfo {
     /// Whether there is an engine.
@@ -155,6 +179,18 @@ impl HostInfo {
 }
 
 /// The system's cache of compiled programs. It outlives the process.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{Cache, FIRST_DISPATCH, Model};
+/// let cache = Cache::new(&framework)?;
+/// let identity = Model::describe(&framework, &FIRST_DISPATCH)?.identity().to_string();
+/// assert!(!cache.has(&identity)?);
+/// cache.purge(&identity)?; // also where there is nothing
+/// println!("{:?}", cache.folder());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Cache<'a> {
     framework: &'a Framework,
@@ -208,6 +244,17 @@ impl<'a> Cache<'a> {
 }
 
 /// What a loaded model says about its queues; what this macOS or this kind of model does not say is `None`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::Diagnostics;
+/// let diagnostics: Diagnostics = model.diagnostics();
+/// assert!(diagnostics.model_program_handle.is_some_and(|handle| handle != 0));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     /// How many evaluations may wait, as the model of MIL text has it.

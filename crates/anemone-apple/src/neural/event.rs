@@ -17,6 +17,19 @@ use crate::surface::Share;
 use crate::sync::{Mutex, MutexGuard, thread};
 
 /// An `IOSurfaceSharedEvent`: a value that only grows, and that devices signal and wait for. Copies are the same event.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::SharedEvent;
+/// use std::time::Duration;
+/// let event = SharedEvent::new(&framework)?;
+/// let same = SharedEvent::from_port(&framework, event.port())?;
+/// event.signal(3)?;
+/// assert!(same.value() == 3 && same.wait(3, Duration::ZERO));
+/// assert!(event.signal(2).is_err(), "it only grows");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedEvent {
     object: Retained,
@@ -186,6 +199,29 @@ impl Drop for Promise {
 }
 
 /// The events of an evaluation.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # let folder = tempfile::tempdir().map_err(|e| anemone_apple::Error::Invalid(e.to_string()))?;
+/// # std::fs::write(folder.path().join("model.mil"), anemone_apple::neural::FIRST_DISPATCH.text).unwrap();
+/// # let folder = folder.path();
+/// # use anemone_apple::neural::{Package, QualityOfService};
+/// # let quality = QualityOfService::Default;
+/// # let model = Package::describe(&framework, folder, Package::KEY)?.compile(quality)?.load(quality)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::{EvaluateOptions, Events, SharedEvent};
+/// use std::time::Duration;
+/// let (before, after) = (SharedEvent::new(&framework)?, SharedEvent::new(&framework)?);
+/// let events = Events { wait: &[(&before, 1)], signal: &[(&after, 1)] };
+/// let mut run = request.run_with_events(&events, EvaluateOptions::default())?;
+/// before.signal(1)?;
+/// run.wait(Duration::from_secs(60))?;
+/// assert_eq!(after.value(), 1);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Events<'a> {
     /// What it waits for before it begins: events and the values that they must have reached.
@@ -388,6 +424,30 @@ impl Request {
 ///
 /// Its surfaces can be locked, and its request can be run again, when it was seen here to have ended. If it is dropped
 /// before, all that the engine uses is kept alive until it has; if an event does not come, that is for ever.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # let folder = tempfile::tempdir().map_err(|e| anemone_apple::Error::Invalid(e.to_string()))?;
+/// # std::fs::write(folder.path().join("model.mil"), anemone_apple::neural::FIRST_DISPATCH.text).unwrap();
+/// # let folder = folder.path();
+/// # use anemone_apple::neural::{Package, QualityOfService};
+/// # let quality = QualityOfService::Default;
+/// # let model = Package::describe(&framework, folder, Package::KEY)?.compile(quality)?.load(quality)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::{EvaluateOptions, EventRun, Events, SharedEvent};
+/// use std::time::Duration;
+/// let event = SharedEvent::new(&framework)?;
+/// let events = Events { wait: &[(&event, 1)], signal: &[] };
+/// let mut run: EventRun = request.run_with_events(&events, EvaluateOptions::default())?;
+/// assert!(!run.is_done(), "it waits for the event");
+/// event.signal(1)?;
+/// run.wait(Duration::from_secs(60))?;
+/// assert!(run.is_done());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct EventRun(Option<Held>);
 

@@ -35,7 +35,7 @@ const ELEMENTS: usize = 16 * 64;
 
 /// An input of [`FIRST_DISPATCH`] and its output, as the bits of fp16 numbers: whole ones, so that every engine computes
 /// the same, and no zero among the results.
-pub fn first_dispatch_values() -> (Vec<u16>, Vec<u16>) {
+fn first_dispatch_values() -> (Vec<u16>, Vec<u16>) {
     let x = || (0..ELEMENTS as i32).map(|i| i % 61 - 30);
     (x().map(fp16).collect(), x().map(|x| fp16(2 * x + 1)).collect())
 }
@@ -51,6 +51,15 @@ fn fp16(n: i32) -> u16 {
 }
 
 /// What a first dispatch took.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{FirstDispatch, first_dispatch};
+/// let FirstDispatch { cached, .. } = first_dispatch(&framework, std::time::Duration::from_secs(60))?;
+/// assert!(!cached, "it was not in the system's cache");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FirstDispatch {
     /// Whether the system's cache had the program.
@@ -65,6 +74,14 @@ pub struct FirstDispatch {
 
 /// Compiles, loads and runs [`FIRST_DISPATCH`], and compares what comes out with what must. It is compiled also when the
 /// cache has it, so that the compiler is heard.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// let took = anemone_apple::neural::first_dispatch(&framework, std::time::Duration::from_secs(60))?;
+/// println!("compiled in {:?}, run in {:?}", took.compile, took.run);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 ///
 /// # Errors
 ///

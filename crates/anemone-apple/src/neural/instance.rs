@@ -10,6 +10,24 @@ use crate::message::Feature;
 use crate::messages::*;
 
 /// The weights of a function that an instance has of its own.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # let folder = tempfile::tempdir().map_err(|e| anemone_apple::Error::Invalid(e.to_string()))?;
+/// # std::fs::write(folder.path().join("model.mil"), anemone_apple::neural::FIRST_DISPATCH.text).unwrap();
+/// # let folder = folder.path();
+/// # use anemone_apple::neural::{Package, QualityOfService};
+/// # let quality = QualityOfService::Default;
+/// # let model = Package::describe(&framework, folder, Package::KEY)?.compile(quality)?.load(quality)?;
+/// use anemone_apple::neural::experimental::{ProcedureWeights, instance};
+/// use std::path::Path;
+/// let weights = [("w", Path::new("adapter.bin"))];
+/// let of_main = ProcedureWeights { procedure: "main", weights: &weights };
+/// // A process without Apple's entitlement is refused.
+/// assert!(instance(&model, "adapter", &[of_main]).is_err());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ProcedureWeights<'a> {
     /// The function.
@@ -23,6 +41,17 @@ pub struct ProcedureWeights<'a> {
 /// It needs an entitlement that only Apple's own processes have (`com.apple.aned.private.adapterWeight.allow`), so that
 /// every other process is refused. What names the loaded model to the daemon is not known for sure; its cache identifier is
 /// given.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::experimental::instance;
+/// // It is of a model from a folder.
+/// assert!(instance(&model, "adapter", &[]).is_err());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 ///
 /// # Errors
 ///

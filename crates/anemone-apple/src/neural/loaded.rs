@@ -14,6 +14,19 @@ use crate::framework::{Framework, Retained};
 use crate::messages::*;
 
 /// A program that is loaded, and can be run. Copies are the same one; the last one that is dropped unloads it.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService, SessionHint};
+/// let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// assert_eq!(model.attributes().procedures[0].name, "main");
+/// assert!(!model.is_package() && model.statistics().is_none() && !model.identity().is_empty());
+/// assert_eq!((model.quality(), model.framework().spent()), (QualityOfService::Default, (1, 1)));
+/// // What the system knows a model by, and what a session needs, as far as it takes such hints.
+/// println!("{:?} {:?}", model.uuid(), model.session_hint(SessionHint::Info));
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Loaded(Arc<LoadedModel>);
 

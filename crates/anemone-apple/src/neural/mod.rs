@@ -7,12 +7,24 @@
 //!
 //! A value of each type is in the state that its name says; what is loaded is unloaded, and its files are removed, when
 //! the last [`Loaded`] and [`Request`] of it is dropped.
+//!
+//! ```
+//! use anemone_apple::neural::{FIRST_DISPATCH, Model, QualityOfService};
+//! # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+//! # let framework = fake.open()?;
+//! let quality = QualityOfService::Default;
+//! let described = Model::describe(&framework, &FIRST_DISPATCH)?;
+//! let loaded = described.compile(quality)?.load(quality)?;
+//! assert_eq!(loaded.procedure("main")?.outputs[0].name, "y");
+//! # Ok::<(), anemone_apple::Error>(())
+//! ```
 
 mod attributes;
 mod chaining;
 mod completion;
 mod device;
 mod event;
+pub mod experimental;
 mod first_dispatch;
 mod instance;
 mod loaded;
@@ -29,7 +41,7 @@ pub use attributes::{Attributes, Procedure, Symbol};
 pub use completion::Pending;
 pub use device::{Cache, ClientInfo, DeviceInfo, Diagnostics, HostInfo};
 pub use event::{EventRun, Events, SharedEvent};
-pub use first_dispatch::{FIRST_DISPATCH, FirstDispatch, first_dispatch, first_dispatch_values};
+pub use first_dispatch::{FIRST_DISPATCH, FirstDispatch, first_dispatch};
 pub use loaded::Loaded;
 pub use model::{Compiled, Described, Model, Program};
 pub use options::{EvaluateOptions, QualityOfService};
@@ -37,10 +49,3 @@ pub use package::Package;
 pub use request::Request;
 pub use session::{RealTimeTask, SessionHint, SessionReport};
 pub use statistics::{Counter, Statistics, StatisticsMask};
-
-/// What is not known to work for anybody outside of Apple.
-pub mod experimental {
-    pub use super::chaining::{Chain, PreparedChain};
-    pub use super::instance::{ProcedureWeights, instance};
-    pub use super::parts::{Mapped, ProgramParts};
-}

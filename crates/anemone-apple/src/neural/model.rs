@@ -14,6 +14,15 @@ use crate::message::Feature;
 use crate::messages::*;
 
 /// A program: MIL text and the weight files that it names.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{Model, Program};
+/// let weights = [("@model_path/../secret", &[0u8][..])];
+/// assert!(Model::describe(&framework, &Program { text: "", weights: &weights }).is_err(), "a path that leads out");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
     /// The text.
@@ -51,10 +60,30 @@ impl Program<'_> {
 }
 
 /// A model that is described: the system knows its text and weights, and has compiled nothing.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{Described, FIRST_DISPATCH, Model, StatisticsMask};
+/// let model: Model<Described> = Model::describe(&framework, &FIRST_DISPATCH)?;
+/// let model = model.with_statistics(StatisticsMask::ALL)?.with_queue_depth(8)?;
+/// assert!(!model.is_cached()?);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Described(pub(super) ());
 
 /// A model that is compiled, or found compiled in the system's cache.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{Compiled, FIRST_DISPATCH, Model, QualityOfService};
+/// let quality = QualityOfService::Default;
+/// let model: Model<Compiled> = Model::describe(&framework, &FIRST_DISPATCH)?.compile(quality)?;
+/// assert!(model.is_cached()?);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Compiled(pub(super) ());
 
@@ -63,6 +92,23 @@ pub struct Compiled(pub(super) ());
 ///
 /// Its files lie in a folder below the temporary directory, which is removed when the model is dropped. Equal programs
 /// have one folder; they take turns in it.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{FIRST_DISPATCH, Model, QualityOfService};
+/// let quality = QualityOfService::UserInteractive;
+/// let described = Model::describe(&framework, &FIRST_DISPATCH)?;
+/// println!("{}", described.identity());
+/// let compiled = described.compile(quality)?; // or `compile_anew`, whatever the cache has
+/// compiled.purge()?; // it stays compiled for who has it
+/// let loaded = compiled.load(quality)?;
+/// assert_eq!(loaded.quality(), quality);
+/// let again = Model::describe(&framework, &FIRST_DISPATCH)?.compile_anew(quality)?;
+/// assert_eq!(framework.spent().0, 2);
+/// # drop(again);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model<S> {
     inner: Inner,

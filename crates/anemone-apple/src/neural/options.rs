@@ -6,6 +6,14 @@ use crate::foundation;
 use crate::framework::{Framework, Retained};
 
 /// The quality of service of a call. All have been seen to run alike; the system may schedule them differently.
+///
+/// ```
+/// use anemone_apple::neural::QualityOfService;
+/// assert_eq!(QualityOfService::UserInteractive.value(), 33);
+/// assert_eq!(QualityOfService::ALL.map(QualityOfService::value), [9, 17, 21, 25, 33]);
+/// assert_eq!(QualityOfService::from_value(21), Some(QualityOfService::Default));
+/// assert_eq!(QualityOfService::from_value(7), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum QualityOfService {
     /// 9.
@@ -52,6 +60,20 @@ impl QualityOfService {
 }
 
 /// How an evaluation is to be made.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::EvaluateOptions;
+/// let options = EvaluateOptions { disable_io_fences_use_shared_events: true, ..EvaluateOptions::default() };
+/// request.run_with(options)?;
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EvaluateOptions {
     /// Use shared events in place of the fences of the driver: wanted when the GPU waits for the engine.

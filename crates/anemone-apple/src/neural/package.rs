@@ -21,6 +21,22 @@ use crate::messages::*;
 /// weights, and ask for `model.espresso.net`; another project loads just such folders. What is sent here is a third way
 /// that neither has tried: if there is `model.mil`, the option `kANEFModelType` is set to `kANEFModelMIL`, and no option
 /// if there is `model.espresso.net`.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # let folder = tempfile::tempdir().map_err(|e| anemone_apple::Error::Invalid(e.to_string()))?;
+/// # std::fs::write(folder.path().join("model.mil"), anemone_apple::neural::FIRST_DISPATCH.text).unwrap();
+/// # let folder = folder.path();
+/// use anemone_apple::neural::{Package, QualityOfService};
+/// let quality = QualityOfService::Default;
+/// let package = Package::describe(&framework, folder, Package::KEY)?.compile(quality)?;
+/// assert!(package.is_cached()? && package.identity().ends_with("#s"));
+/// let model = package.load(quality)?;
+/// assert!(model.is_package());
+/// Package::describe(&framework, folder, Package::KEY)?.purge()?;
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Package<S> {
     inner: Inner,

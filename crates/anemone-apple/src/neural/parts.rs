@@ -15,6 +15,21 @@ use crate::messages::*;
 ///
 /// The framework makes them in this way when it loads a model (source: decompilations of its client). What it is good for to
 /// have others is not known; one report has mappers answer for models from folders only.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::experimental::ProgramParts;
+/// let parts = ProgramParts::new(&model, 4)?; // for a queue of four
+/// parts.run(&mut request)?;
+/// parts.map(&mut request)?.unmap()?;
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ProgramParts {
     model: Loaded,
@@ -131,6 +146,23 @@ unsafe fn mapper(framework: &Framework, handle: u64) -> Result<Retained, Error> 
 }
 
 /// A request whose surfaces are mapped; dropped, they are no more.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::experimental::{Mapped, ProgramParts};
+/// let parts = ProgramParts::new(&model, 4)?;
+/// let mut mapped: Mapped<'_> = parts.map(&mut request)?;
+/// mapped.request().run()?;
+/// drop(mapped);
+/// assert!(!request.is_mapped());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the mapping ends when it is dropped"]
 pub struct Mapped<'a> {

@@ -22,6 +22,34 @@ use crate::sync::AtomicBool;
 ///
 /// While it runs nobody can lock its surfaces, and no other evaluation can write the same ones. It keeps the model
 /// loaded.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService, Request};
+/// use std::time::Duration;
+/// let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// let main = model.procedure("main")?;
+/// let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// let mut request: Request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// x.write()?[..2].copy_from_slice(&0x4200u16.to_le_bytes()); // 3
+/// request.run()?;
+/// assert_eq!(y.read()?[..2], 0x4700u16.to_le_bytes()); // 2 · 3 + 1
+///
+/// // Other ways to the engine, where the system has them; all give the same.
+/// request.run_direct()?;
+/// request.run_program()?;
+/// request.run_real_time()?;
+/// request.map()?;
+/// assert!(request.is_mapped());
+/// request.unmap()?;
+/// assert_eq!((request.inputs(), request.outputs()), (&[x][..], &[y][..]));
+/// assert_eq!((request.procedure().name.as_str(), request.model().identity()), ("main", model.identity()));
+/// // A wait that ends, and takes the request with it when the engine does not answer.
+/// let request = request.run_within(Duration::from_secs(60))?;
+/// assert!(request.statistics()?.is_none() && request.nanoseconds()?.is_none(), "none were asked for");
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Request {
     pub(super) bound: Arc<Bound>,

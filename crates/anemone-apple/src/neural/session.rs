@@ -8,6 +8,16 @@ use crate::message::Feature;
 use crate::messages::*;
 
 /// A time in which the process works in real time. It ends when the guard is dropped, also by a panic.
+///
+/// ```
+/// use anemone_apple::{Error, fake::{Fake, Machine}, neural::RealTimeTask};
+/// let fake = Fake::new(Machine { entitled: true, ..Machine::default() });
+/// let framework = fake.open()?;
+/// let task = RealTimeTask::begin(&framework)?;
+/// // … evaluations …
+/// drop(task);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "the task ends when it is dropped"]
 pub struct RealTimeTask {
@@ -47,6 +57,19 @@ impl Drop for RealTimeTask {
 }
 
 /// A hint about what a session with a model needs.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::SessionHint;
+/// match model.session_hint(SessionHint::Start { energy_efficient: true }) {
+///     Ok(report) => println!("{report:?}"),
+///     Err(e) => println!("it takes none: {e}"),
+/// }
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionHint {
     /// A session begins.
@@ -75,6 +98,18 @@ impl SessionHint {
 }
 
 /// What the system answers to a hint, as far as it does.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Loaded, QualityOfService};
+/// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
+/// use anemone_apple::neural::{SessionHint, SessionReport};
+/// if let Ok(SessionReport { resident_pages, total_pages, .. }) = model.session_hint(SessionHint::Info) {
+///     println!("{resident_pages:?} of {total_pages:?} pages are resident");
+/// }
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionReport {
     /// The pages of memory that the model takes.

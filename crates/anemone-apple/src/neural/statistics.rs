@@ -13,6 +13,17 @@ use crate::surface::Surface;
 /// Which statistics are wanted: a mask of four bits.
 ///
 /// A mask of more bits would be taken for 0 without a word, so that there is none.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// use anemone_apple::neural::StatisticsMask;
+/// let mask = StatisticsMask::new(0b0101)?;
+/// assert_eq!((mask.bits(), StatisticsMask::ALL.bits()), (5, 15));
+/// assert!(StatisticsMask::new(0xff).is_err(), "four bits");
+/// assert_eq!(mask.system_driver_bits(&framework)?, mask.driver_bits());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatisticsMask(u32);
 
@@ -65,6 +76,24 @@ impl StatisticsMask {
 }
 
 /// What the engine says about an evaluation.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Model, QualityOfService, StatisticsMask};
+/// # let quality = QualityOfService::Default;
+/// # let model = Model::describe(&framework, &FIRST_DISPATCH)?.with_statistics(StatisticsMask::ALL)?;
+/// # let model = model.compile(quality)?.load(quality)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::Statistics;
+/// Statistics::check(&framework)?; // whether this macOS has any
+/// request.run()?;
+/// let statistics: Statistics = request.statistics()?.expect("they were asked for");
+/// assert!(statistics.nanoseconds.is_some());
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// How many nanoseconds the engine took; `None` if it does not say.
@@ -111,6 +140,24 @@ impl Statistics {
 }
 
 /// A counter of the engine.
+///
+/// ```
+/// # let fake = anemone_apple::fake::Fake::new(anemone_apple::fake::Machine::computing());
+/// # let framework = fake.open()?;
+/// # use anemone_apple::neural::{FIRST_DISPATCH, Model, QualityOfService, StatisticsMask};
+/// # let quality = QualityOfService::Default;
+/// # let model = Model::describe(&framework, &FIRST_DISPATCH)?.with_statistics(StatisticsMask::ALL)?;
+/// # let model = model.compile(quality)?.load(quality)?;
+/// # let main = model.procedure("main")?;
+/// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
+/// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
+/// use anemone_apple::neural::Counter;
+/// request.run()?;
+/// for Counter { index, name, value } in request.statistics()?.into_iter().flat_map(|s| s.counters) {
+///     println!("{index} {}: {value}", name.unwrap_or_default());
+/// }
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
     /// Its place.

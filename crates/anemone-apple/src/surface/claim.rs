@@ -85,6 +85,14 @@ impl Claim {
 }
 
 /// The bytes of a surface that is claimed and locked to be read.
+///
+/// ```
+/// use anemone_apple::{Claim, ClaimRead, Surface};
+/// let claim: Claim = Surface::host(64)?.claim()?;
+/// let bytes: ClaimRead<'_> = claim.read()?;
+/// assert_eq!(bytes[0], 0);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ClaimRead<'a>(&'a Claim);
 
@@ -107,6 +115,18 @@ impl Drop for ClaimRead<'_> {
 }
 
 /// The bytes of a surface that is claimed and locked to be written.
+///
+/// ```
+/// use anemone_apple::{Claim, ClaimWrite, Surface};
+/// let surface = Surface::host(64)?;
+/// let claim: Claim = surface.claim()?;
+/// let mut bytes: ClaimWrite<'_> = claim.write()?;
+/// bytes[0] = 3;
+/// drop(bytes);
+/// drop(claim);
+/// assert_eq!(surface.read()?[0], 3);
+/// # Ok::<(), anemone_apple::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ClaimWrite<'a>(&'a Claim);
 

@@ -7,9 +7,8 @@
 
 use std::sync::Arc;
 
-use anemone_apple::fake::{Engine, Instance, Machine, Procedure, Program, Tensor};
+use anemone_apple::fake::{Engine, Instance, Machine, OneProgram, Procedure, Program, Tensor};
 use anemone_apple::neural::FIRST_DISPATCH;
-use half::f16;
 
 pub(crate) struct Adder;
 
@@ -35,7 +34,7 @@ impl Engine for Adder {
         weights: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Result<Arc<dyn Program>, String> {
         if text == FIRST_DISPATCH.text {
-            return Ok(Arc::new(Line));
+            return OneProgram.compile(text, weights);
         }
         let procedures = text
             .lines()
@@ -74,30 +73,6 @@ impl Instance for Sums {
             (0..n).flat_map(|i| ((at(i) + self.bias) * (procedure + 1) as f32).to_le_bytes()).collect()
         };
         Ok(self.procedures[procedure].outputs.iter().map(one).collect())
-    }
-}
-
-/// `y = 2·x + 1`, in fp16.
-struct Line;
-
-impl Program for Line {
-    fn procedures(&self) -> Vec<Procedure> {
-        let tensor = |name: &str| {
-            vec![Tensor { name: name.into(), element: "Float16", element_bytes: 2, extents: [1, 16, 1, 64] }]
-        };
-        vec![Procedure { name: "main".into(), inputs: tensor("x"), outputs: tensor("y") }]
-    }
-
-    fn load(&self) -> Result<Box<dyn Instance>, String> {
-        Ok(Box::new(Line))
-    }
-}
-
-impl Instance for Line {
-    fn run(&mut self, _: usize, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
-        let one =
-            |b: &[u8]| f16::from_f32(2.0 * f16::from_le_bytes([b[0], b[1]]).to_f32() + 1.0).to_le_bytes();
-        Ok(vec![inputs[0].chunks_exact(2).flat_map(one).collect()])
     }
 }
 

@@ -245,7 +245,7 @@ impl Loaded {
             [("input", self.inputs(), &inputs), ("output", self.outputs(), &outputs)]
         {
             if ports.len() != surfaces.len() {
-                let what = format!("a program with {} {what}s", ports.len());
+                let what = format!("the list of {what}s");
                 return Err(Error::Length { what, expected: ports.len(), found: surfaces.len() });
             }
             for (port, surface) in ports.iter().zip(surfaces) {

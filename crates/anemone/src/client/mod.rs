@@ -274,7 +274,10 @@ impl Client {
         let how = options.how()?;
         let begin = Instant::now();
         let compiled = match options.model_type {
-            ModelType::Mil => self.compile_checked(&options.checked()?, how)?,
+            ModelType::Mil => options
+                .checked()
+                .and_then(|checked| self.compile_checked(&checked, how))
+                .map_err(|e| e.in_text(&options.mil_text))?,
             ModelType::Package => self.compile_package(options, how)?,
         };
         self.finish(compiled, options, begin)
@@ -307,9 +310,21 @@ impl Client {
 
     fn compile_package(&self, options: &CompileOptions, how: How<'_>) -> Result<Compiled, Error> {
         let path = &options.package_path;
-        let open =
-            |source: Box<dyn std::error::Error + Send + Sync>| Error::Open { path: path.clone(), source };
-        let bundle = bundle::open(path).map_err(|e| open(e.into()))?;
+        if path.as_os_str().is_empty() {
+            return Err(Error::Invalid("there is no package to open: give `package_path`".into()));
+        }
+        if !options.mil_text.is_empty() {
+            return Err(Error::Invalid(
+                "MIL text is given, and a package is to be opened: set `model_type` to `ModelType::Mil`".into(),
+            ));
+        }
+        let bundle = bundle::open(path).map_err(|e| {
+            let source: Box<dyn std::error::Error + Send + Sync> = match e {
+                bundle::Error::Io { path: of, source } if of == *path => source.into(),
+                e => e.into(),
+            };
+            Error::Open { path: path.clone(), source }
+        })?;
         let form = bundle.form;
         let checked = Checked::new(bundle.program, bundle.weights)?;
         let Engine::Hardware(framework) = &self.0.engine else {

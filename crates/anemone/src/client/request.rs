@@ -405,7 +405,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] when the numbers are not those of whole channels or are more than there are; else as
+    /// [`Error::Invalid`] when there is no such channel, [`Error::Length`] when the numbers are not those of whole
+    /// channels or are more than there are; else as
     /// [`Request::write_input_f32`].
     pub fn write_input_fp16_channels(
         &mut self,
@@ -547,7 +548,11 @@ impl Access<'_> {
     /// How many channels so many numbers are, that begin at this one.
     fn whole_channels(&self, channel: usize, numbers: usize) -> Result<usize, Error> {
         let layout = &self.port.layout;
-        let left = layout.channels.saturating_sub(channel);
+        if channel >= layout.channels {
+            let (name, has) = (&self.port.name, layout.channels);
+            return Err(Error::Invalid(format!("`{name}` has no channel {channel}: it has {has}")));
+        }
+        let left = layout.channels - channel;
         let channels = numbers / layout.channel_elements();
         if numbers.is_multiple_of(layout.channel_elements()) && channels <= left {
             return Ok(channels);

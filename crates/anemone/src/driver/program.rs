@@ -70,9 +70,13 @@ impl Program {
     ///
     /// As [`Program::compile`].
     pub fn compile_on(client: &Client, source: &Source, files: &[(&str, &[u8])]) -> Result<Self, Error> {
-        let checked = Checked::new(source.parse()?, weights(files.iter().copied())?)?;
-        source.fits(&checked)?;
-        let compiled = client.compile_checked(&checked, How::default())?;
+        let compile = || {
+            let checked = Checked::new(source.parse()?, weights(files.iter().copied())?)?;
+            source.fits(&checked)?;
+            let compiled = client.compile_checked(&checked, How::default())?;
+            Ok((checked, compiled))
+        };
+        let (checked, compiled) = compile().map_err(|e: Error| e.in_text(source.as_str().as_bytes()))?;
         Ok(Self { client: client.clone(), checked, state: State::Compiled(Box::new(Mutex::new(compiled))) })
     }
 

@@ -55,7 +55,14 @@ impl Source {
     /// the line that called.
     #[track_caller]
     pub fn matmul(ic: usize, oc: usize, seq: usize) -> Self {
-        let made = generate::dynamic_matmul(ic, oc, seq)
+        let caller = std::panic::Location::caller();
+        let made = if ic == 0 || oc == 0 || seq == 0 {
+            let message = format!("a product of {seq} rows of {ic} numbers and {oc} columns has no elements");
+            Err(Diagnostic::new(&codes::SHAPE_MISMATCH, message).at_rust(caller, "this product").into())
+        } else {
+            generate::dynamic_matmul(ic, oc, seq)
+        };
+        let made = made
             .and_then(|built| ane::Source::of(&built.program, &built.verified, &built.weights));
         let (text, refused) = match made {
             Ok(source) => (source.text().into(), None),

@@ -255,7 +255,7 @@ impl Executable {
     fn check(&self, inputs: &[&TensorData], outputs: &[&TensorData]) -> Result<(), Error> {
         for (what, ports, data) in [("input", self.inputs(), inputs), ("output", self.outputs(), outputs)] {
             if ports.len() != data.len() {
-                let what = format!("an executable with {} {what}s", ports.len());
+                let what = format!("the list of {what}s");
                 return Err(Error::Length { what, expected: ports.len(), found: data.len() });
             }
             ports.iter().zip(data).try_for_each(|(port, data)| data.fits(what, port))?;

@@ -26,6 +26,9 @@ impl Graph {
     pub fn constant_with_scalar(&mut self, scalar: f32, shape: Shape) -> Tensor {
         let at = self.place();
         let number = types::Tensor::scalar(DType::Fp16, scalar.into());
+        if scalar.is_finite() && number.to_f64s()[0].is_infinite() {
+            self.doubt(scalar, at);
+        }
         let elements = shape.total_elements();
         // The walk fills a constant of a block more than once: when it is written, and with each op around it.
         let dense = elements < INLINE || self.fillable < elements as u64 || self.blocks.len() > 1;
@@ -68,7 +71,18 @@ impl Graph {
         }
         let mut halves = vec![0u16; data.len()];
         fp16::cast_f32_f16(&mut halves, data);
+        let infinite = |(v, h): &(&f32, &u16)| v.is_finite() && **h & 0x7fff == 0x7c00;
+        if let Some((wrong, _)) = data.iter().zip(&halves).find(infinite) {
+            self.doubt(*wrong, at);
+        }
         self.made(types::Tensor::from_bytes(DType::Fp16, &shape.dims(), bytemuck::cast_slice(&halves)), at)
+    }
+
+    /// Warns of a number of a constant that fp16 does not hold.
+    fn doubt(&mut self, number: f32, at: Span) {
+        let message = format!("the constant has {number}, which is infinite in fp16");
+        let d = Diagnostic::new(&codes::VALUE_ROUNDED, message).help("give numbers of at most 65504");
+        self.refuse(d, at, "this constant");
     }
 
     /// A tensor that could be made; else why not is reported.

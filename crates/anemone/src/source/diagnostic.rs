@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::{Code, Span};
+use super::{Code, LineColumn, Source, Span};
 
 /// How bad it is.
 ///
@@ -220,6 +220,7 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     errors: usize,
     more: usize,
+    source: Option<Box<Source>>,
 }
 
 impl Diagnostics {
@@ -272,6 +273,26 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// Notes the text that the places are of: written, they have its lines and columns.
+    ///
+    /// ```
+    /// use anemone::source::Source;
+    /// let text = "program(1.3)\n{ ? }";
+    /// let wrong = anemone::text::parse(text).unwrap_err().in_source(Source::new("layer.mil", text));
+    /// assert!(wrong.to_string().ends_with("(layer.mil:2:3)"), "{wrong}");
+    /// assert_eq!(wrong.text().unwrap().name, "layer.mil");
+    /// ```
+    #[must_use]
+    pub fn in_source(mut self, source: Source) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The text that the places are of, if it was noted.
+    pub fn text(&self) -> Option<&Source> {
+        self.source.as_deref()
+    }
+
     /// Sorts by place in the text; those without one come last.
     pub fn sort(&mut self) {
         self.list.sort_by_key(|d| d.span().map_or(u32::MAX, |s| s.start));
@@ -298,6 +319,13 @@ impl std::fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, d) in self.list.iter().enumerate() {
             write!(f, "{}{d}", if i > 0 { "\n" } else { "" })?;
+            if let (Some(source), Some(span)) = (&self.source, d.span().filter(|span| !span.is_none())) {
+                let LineColumn { line, column } = source.line_column(span.start);
+                match source.name.as_str() {
+                    "" => write!(f, " (line {line}, column {column})")?,
+                    name => write!(f, " ({name}:{line}:{column})")?,
+                }
+            }
         }
         if self.more > 0 {
             write!(f, "\nand {} more", self.more)?;

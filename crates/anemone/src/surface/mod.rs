@@ -138,8 +138,12 @@ impl Surface {
     /// surface.read(|numbers| kept = numbers);
     /// # Ok::<(), anemone::Error>(())
     /// ```
+    #[track_caller]
     pub fn read<R>(&self, f: impl FnOnce(&[u16]) -> R) -> R {
-        self.try_read(f).unwrap_or_else(|e| panic!("{e}"))
+        match self.try_read(f) {
+            Ok(result) => result,
+            Err(e) => panic!("{e}"),
+        }
     }
 
     /// Shows the surface as fp16 numbers, in their bits, to read and write.
@@ -147,8 +151,12 @@ impl Surface {
     /// # Panics
     ///
     /// When somebody reads or writes the surface at the moment: as [`Surface::read`].
+    #[track_caller]
     pub fn write<R>(&self, f: impl FnOnce(&mut [u16]) -> R) -> R {
-        self.try_write(f).unwrap_or_else(|e| panic!("{e}"))
+        match self.try_write(f) {
+            Ok(result) => result,
+            Err(e) => panic!("{e}"),
+        }
     }
 
     /// As [`Surface::read`], if nobody writes the surface.
