@@ -31,6 +31,7 @@ use crate::pace::{self, Clock, Pace};
 /// assert!(framework.require(Feature::Package).is_ok());
 /// assert!(framework.findings().all(|(_, finding)| *finding == Finding::Found));
 /// assert_eq!(framework.spent(), (0, 0)); // nothing compiled, nothing loaded
+/// assert!(framework.left().0 > 0);
 /// # Ok::<(), anemone_apple::Error>(())
 /// ```
 #[derive(Clone)]

@@ -88,6 +88,14 @@ pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
 /// }
 /// # Ok::<(), anemone::source::Diagnostic>(())
 /// ```
+///
+/// ```
+/// use anemone::blob::{Reader, Record, pack_weights};
+/// let file = pack_weights(&[0x3c00; 5]);
+/// let record: Record = Reader::new(&file)?.record(64)?;
+/// assert_eq!(record.elements(), 5);
+/// # Ok::<(), anemone::source::Diagnostic>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Where the record stands in the file: what the program calls the offset of the tensor.

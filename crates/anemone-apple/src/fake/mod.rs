@@ -63,6 +63,14 @@ pub trait Engine: Send + Sync {
 }
 
 /// A compiled program.
+///
+/// ```
+/// use anemone_apple::fake::{Engine, OneProgram, Program};
+/// use anemone_apple::neural::FIRST_DISPATCH;
+/// let program: std::sync::Arc<dyn Program> = OneProgram.compile(FIRST_DISPATCH.text, &|_| None)?;
+/// assert_eq!(program.procedures()[0].name, "main");
+/// # Ok::<(), String>(())
+/// ```
 pub trait Program: Send + Sync {
     /// Its functions, in order.
     fn procedures(&self) -> Vec<Procedure>;
@@ -85,6 +93,12 @@ pub trait Instance: Send {
 }
 
 /// A function of a compiled program.
+///
+/// ```
+/// use anemone_apple::fake::Procedure;
+/// let empty = Procedure { name: "main".into(), inputs: Vec::new(), outputs: Vec::new() };
+/// assert!(empty.inputs.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Procedure {
     /// Its name.

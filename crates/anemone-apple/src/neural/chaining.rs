@@ -27,9 +27,9 @@ use crate::surface::{Share, Surface};
 /// # let model = Loaded::new(&framework, &FIRST_DISPATCH, QualityOfService::Default)?;
 /// # let main = model.procedure("main")?;
 /// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
-/// use anemone_apple::neural::experimental::Chain;
+/// use anemone_apple::neural::experimental::{Chain, PreparedChain};
 /// use std::time::Duration;
-/// let mut chain = Chain::new(&model, "main", &[("x", &x)], &[("y", &y)])?.prepare()?;
+/// let mut chain: PreparedChain = Chain::new(&model, "main", &[("x", &x)], &[("y", &y)])?.prepare()?;
 /// chain.run(Duration::from_secs(60))?;
 /// assert_eq!(chain.rounds(), 1);
 /// # Ok::<(), anemone_apple::Error>(())

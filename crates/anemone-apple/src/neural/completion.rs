@@ -37,14 +37,16 @@ use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 /// # let main = model.procedure("main")?;
 /// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
 /// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
-/// use anemone_apple::neural::Pending;
+/// use anemone_apple::neural::{Pending, Request};
 /// use std::time::Duration;
+/// let request: &mut Request = &mut request;
 /// let pending: Pending = request.start(); // a `Future` too
 /// pending.wait_for(Duration::from_secs(60))?;
 /// assert!(pending.is_done() && pending.result().is_some());
 /// let (told, result) = std::sync::mpsc::channel();
 /// let pending = request.start_then(move |result| told.send(result).unwrap());
 /// pending.wait()?;
+/// assert!(pending.told() <= 1, "more would be a fault of the system");
 /// result.recv().unwrap()?;
 /// # Ok::<(), anemone_apple::Error>(())
 /// ```

@@ -212,10 +212,11 @@ impl Drop for Promise {
 /// # let main = model.procedure("main")?;
 /// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
 /// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
-/// use anemone_apple::neural::{EvaluateOptions, Events, SharedEvent};
+/// use anemone_apple::neural::{EvaluateOptions, Events, Request, SharedEvent};
 /// use std::time::Duration;
 /// let (before, after) = (SharedEvent::new(&framework)?, SharedEvent::new(&framework)?);
 /// let events = Events { wait: &[(&before, 1)], signal: &[(&after, 1)] };
+/// let request: &mut Request = &mut request;
 /// let mut run = request.run_with_events(&events, EvaluateOptions::default())?;
 /// before.signal(1)?;
 /// run.wait(Duration::from_secs(60))?;

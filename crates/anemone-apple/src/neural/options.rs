@@ -69,8 +69,9 @@ impl QualityOfService {
 /// # let main = model.procedure("main")?;
 /// # let (x, y) = (model.surface(&main.inputs[0])?, model.surface(&main.outputs[0])?);
 /// # let mut request = model.request("main", &[("x", &x)], &[("y", &y)])?;
-/// use anemone_apple::neural::EvaluateOptions;
+/// use anemone_apple::neural::{EvaluateOptions, Request};
 /// let options = EvaluateOptions { disable_io_fences_use_shared_events: true, ..EvaluateOptions::default() };
+/// let request: &mut Request = &mut request;
 /// request.run_with(options)?;
 /// # Ok::<(), anemone_apple::Error>(())
 /// ```

@@ -159,7 +159,7 @@ unsafe fn mapper(framework: &Framework, handle: u64) -> Result<Retained, Error> 
 /// let parts = ProgramParts::new(&model, 4)?;
 /// let mut mapped: Mapped<'_> = parts.map(&mut request)?;
 /// mapped.request().run()?;
-/// drop(mapped);
+/// mapped.unmap()?; // or by dropping it, without an answer
 /// assert!(!request.is_mapped());
 /// # Ok::<(), anemone_apple::Error>(())
 /// ```

@@ -18,6 +18,7 @@ use crate::types::DType;
 /// # let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/models/digits.mlpackage");
 /// let description = anemone::bundle::open(digits)?.description.unwrap();
 /// assert_eq!(description.functions[0].outputs[0].name, "probabilities");
+/// assert!(description.function("another").is_none());
 /// # Ok::<(), anemone::bundle::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]

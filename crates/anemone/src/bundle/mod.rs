@@ -64,6 +64,14 @@ use crate::source::{Diagnostics, Source};
 /// assert_eq!(description.functions[0].inputs[0].name, "image");
 /// # Ok::<(), anemone::bundle::Error>(())
 /// ```
+///
+/// ```
+/// use anemone::bundle::{Bundle, Weights};
+/// let program = anemone::text::parse("program(1.3) { }")?;
+/// let bundle = Bundle::new(program, Weights::none());
+/// assert!(bundle.program.functions.is_empty());
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Debug)]
 pub struct Bundle {
     /// The path it was opened from.

@@ -39,6 +39,11 @@ impl Confidence {
 /// assert_eq!(seen.at_most(Confidence::Inferred).confidence, Confidence::Inferred);
 /// assert!(Evidence::inferred("kin").confidence < Evidence::claimed("a forum").confidence);
 /// ```
+///
+/// ```
+/// use anemone::chip::{Confidence, Evidence};
+/// assert_eq!(Evidence::read("the compiler"), Evidence::new("the compiler", Confidence::Read));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Evidence {
     /// Who says so.

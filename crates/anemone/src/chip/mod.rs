@@ -35,6 +35,11 @@ pub use numerics::Numerics;
 /// assert_eq!((chip, chip.architecture(), chip.cores()), (Chip::M4, "h16g", 16));
 /// # Ok::<(), String>(())
 /// ```
+///
+/// ```
+/// use anemone::chip::Chip;
+/// assert!(Chip::M1.index() < Chip::M4.index(), "the number of its column in the tables");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Chip {
     /// M1, and A14: H13.

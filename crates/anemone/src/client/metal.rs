@@ -38,6 +38,12 @@ use crate::surface::{Surface, frameworks};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// ```
+/// use anemone::{Client, Error, MetalDevice, chip::Chip};
+/// // The software engine has no memory that Metal could reach.
+/// assert!(matches!(MetalDevice::on(&Client::software(Chip::M4)), Err(Error::NoMetal)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetalDevice(anemone_apple::MetalDevice);
 

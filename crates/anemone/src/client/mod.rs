@@ -215,6 +215,13 @@ impl Client {
 
     /// Makes a surface that the client's engine can reach, for a tensor that lies so.
     ///
+    /// ```
+    /// use anemone::{Client, TensorLayout, chip::Chip};
+    /// let layout = TensorLayout::new(2, 1, 40, 2)?;
+    /// assert_eq!(Client::software(Chip::M4).surface(&layout)?.size(), 256);
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Surface`] when it cannot be made.
@@ -315,7 +322,8 @@ impl Client {
         }
         if !options.mil_text.is_empty() {
             return Err(Error::Invalid(
-                "MIL text is given, and a package is to be opened: set `model_type` to `ModelType::Mil`".into(),
+                "MIL text is given, and a package is to be opened: set `model_type` to `ModelType::Mil`"
+                    .into(),
             ));
         }
         let bundle = bundle::open(path).map_err(|e| {

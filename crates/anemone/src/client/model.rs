@@ -95,6 +95,27 @@ use crate::types::Element;
 /// model.close(); // as dropping it does
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// # use anemone::{Client, CompileOptions, chip::Chip};
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// # let client = Client::software(Chip::M4);
+/// # let mut model = client.compile(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+///
+/// use anemone::{Model, ModelType};
+/// use half::f16;
+/// assert_eq!((model.compile_model_type(), model.outputs()[0].name.as_str()), (ModelType::Mil, "y"));
+/// model.write_input_elements(0, &[f16::ONE; 8])?;
+/// model.eval_async().wait()?;
+/// let (mut bytes, mut numbers) = (vec![0; model.output_alloc_size(0)?], [f16::ZERO; 8]);
+/// model.read_output(0, &mut bytes)?; // with what lies between the rows
+/// model.read_output_elements(0, &mut numbers)?;
+/// assert_eq!((bytes.len(), numbers), (128, [f16::ONE; 8]));
+/// // The first channel of the result is the second one of the input.
+/// model.copy_output_channels_to_input("y", 0..1, &model, "x", 1)?;
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model {
     request: Request,

@@ -243,6 +243,22 @@ impl Shared {
 /// assert_eq!(y, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// # use anemone::{Client, CompileOptions, chip::Chip};
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// # let client = Client::software(Chip::M4);
+/// # let mut model = client.compile(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+///
+/// use anemone::RequestPool;
+/// use half::f16;
+/// let pool = RequestPool::new(&model, 2)?;
+/// let mut request = pool.acquire()?;
+/// request.write_input_elements("x", &[f16::ONE; 8])?;
+/// request.eval_async().wait()?;
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct PooledRequest {
     /// There until it is dropped.

@@ -74,6 +74,21 @@ use crate::types::Element;
 /// request.copy_output_range_to_input(0, 0..1, 0..4, &model.new_request()?, 0, (1, 0))?; // the first channel, elsewhere the second
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// # use anemone::{Client, CompileOptions, chip::Chip};
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 4]> x) {
+/// #     tensor<fp16, [1, 2, 1, 4]> y = relu(x = x); } -> (y); }";
+/// # let client = Client::software(Chip::M4);
+/// # let mut model = client.compile(CompileOptions { mil_text: text.into(), ..Default::default() })?;
+///
+/// use anemone::Request;
+/// let mut request: Request = model.new_request()?;
+/// request.run()?;
+/// let mut bytes = vec![0; request.outputs()[0].layout.alloc_size()];
+/// request.read_output("y", &mut bytes)?;
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Request {
     loaded: Loaded,

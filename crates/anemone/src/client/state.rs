@@ -64,6 +64,24 @@ use crate::types::{Element, Tensor};
 /// sequence.close();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Elements and bytes go in and out as they do with a model:
+///
+/// ```
+/// use anemone::{Client, CompileOptions, StateHandle, chip::Chip, mil::generate};
+/// use half::f16;
+/// let built = generate::update_state("cache", [1, 1, 1, 4])?;
+/// let client = Client::software(Chip::M4);
+/// let model = client.compile_program(&built.program, &built.weights, &CompileOptions::default())?;
+/// let mut handle = StateHandle::new(&model, 8)?;
+/// handle.write_input_elements(0, &[f16::ONE; 4])?;
+/// handle.eval()?;
+/// let (mut numbers, mut bytes) = ([f16::ZERO; 4], [0; 64]);
+/// handle.read_output_elements(0, &mut numbers)?;
+/// handle.read_output(0, &mut bytes)?; // with what lies between the rows
+/// assert_eq!((numbers, &bytes[..2]), ([f16::ONE; 4], &f16::ONE.to_le_bytes()[..]));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StateHandle<'m> {
     model: &'m Model,

@@ -48,6 +48,15 @@ impl Tolerance {
     pub const FP32: Tolerance = Tolerance { relative: 1e-4, absolute: 0.0 };
 
     /// What the results of a function can be held to: [`Tolerance::FP16`] if any of its values is fp16.
+    ///
+    /// ```
+    /// use anemone::{Graph, Shape, device::compare::Tolerance};
+    /// let mut g = Graph::new();
+    /// let x = g.placeholder(Shape::channels(4));
+    /// g.relu(x);
+    /// assert_eq!(Tolerance::of(g.build()?.verified.main()), Tolerance::FP16);
+    /// # Ok::<(), anemone::source::Diagnostics>(())
+    /// ```
     pub fn of(function: &Function) -> Tolerance {
         fn holds_fp16(ty: &Type) -> bool {
             match ty {
@@ -72,6 +81,7 @@ impl Tolerance {
 /// let found = Tensor::from_f64s(DType::Fp16, &[3], &[1.0, -2.0, 4.5])?;
 /// let comparison = compare(&found, &expected, Tolerance::FP16)?;
 /// assert_eq!((comparison.max_abs, comparison.outside, comparison.first_outside), (0.5, 1, Some(2)));
+/// assert!(!comparison.passes());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,7 @@ use crate::verify::Function;
 /// What a step gives with a chip's arithmetic, beside what IEEE's gives of the same arguments.
 ///
 /// ```
-/// use anemone::{Chip, bundle::Weights, device::{self, Cause, Options}, text, types::{DType, Tensor}, verify};
+/// use anemone::{Chip, bundle::Weights, device::{self, Cause, Departure, Options}, text, types::{DType, Tensor}, verify};
 /// let program = text::parse(
 ///     "program(1.3) { func main<ios18>(tensor<fp16, [1, 3]> x, tensor<fp16, [3, 1]> y) {
 ///         tensor<fp16, [1, 1]> z = matmul(x = x, y = y); } -> (z); }",
@@ -22,7 +22,9 @@ use crate::verify::Function;
 /// let x = Tensor::from_f64s(DType::Fp16, &[1, 3], &[30000.0, 30000.0, -30000.0])?;
 /// let y = Tensor::from_f64s(DType::Fp16, &[3, 1], &[1.0; 3])?;
 /// let found = device::departures(verified.main(), Chip::M4, &[("x", x), ("y", y)], &Options::default())?;
-/// assert_eq!((found[0].op, found[0].cause(), found[0].overflown), ("matmul", Cause::Overflow, 1));
+/// let matmul: &Departure = &found[0];
+/// assert_eq!((matmul.op, matmul.cause(), matmul.overflown), ("matmul", Cause::Overflow, 1));
+/// assert!(matmul.exceeds(0.5) && matmul.limit() < 65504.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -48,6 +48,8 @@ pub(super) struct Planned {
 /// let verified = report.verified.ok_or(report.diagnostics)?;
 /// let model = device::load(verified.main(), Engine::Cpu, &Options::default())?;
 /// assert_eq!((model.engine(), model.steps(), model.states().len()), (Engine::Cpu, 1, 0));
+/// assert_eq!((model.inputs()[0].name.as_str(), model.outputs()[0].name.as_str()), ("x", "y"));
+/// assert!(model.plan().is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Loaded {

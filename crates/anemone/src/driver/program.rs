@@ -66,6 +66,13 @@ impl Program {
 
     /// Compiles a kernel for a client's engine.
     ///
+    /// ```
+    /// use anemone::{Client, chip::Chip, driver::{Program, Source}};
+    /// let program = Program::compile_on(&Client::software(Chip::M4), &Source::matmul(4, 32, 32), &[])?;
+    /// assert!(!program.is_loaded());
+    /// # Ok::<(), anemone::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Program::compile`].

@@ -62,8 +62,7 @@ impl Source {
         } else {
             generate::dynamic_matmul(ic, oc, seq)
         };
-        let made = made
-            .and_then(|built| ane::Source::of(&built.program, &built.verified, &built.weights));
+        let made = made.and_then(|built| ane::Source::of(&built.program, &built.verified, &built.weights));
         let (text, refused) = match made {
             Ok(source) => (source.text().into(), None),
             Err(wrong) => (String::new(), Some(wrong)),

@@ -107,6 +107,13 @@ pub struct EvalStats {
 /// product.close();
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// use anemone::{Client, chip::Chip, dynamic_matmul::{DynamicMatmul, Options}};
+/// let product = DynamicMatmul::new(&Client::software(Chip::M4), 2, 3, 40, Options::default())?;
+/// assert_eq!(product.shape(), [2, 3, 40]); // rows, inputs, outputs
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DynamicMatmul {
     batch: usize,

@@ -52,6 +52,15 @@ use crate::types::{DType, Element};
 /// assert_eq!((other.read_f32()[0], other.layout().row_stride), (0.5, 64));
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// On the memory of a client's engine:
+///
+/// ```
+/// use anemone::{Client, Shape, TensorData, chip::Chip, types::DType};
+/// let data = TensorData::on(&Client::software(Chip::M4), Shape::channels(3))?;
+/// assert_eq!(data.dtype(), DType::Fp16);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 pub struct TensorData {
     port: Port,
     shape: Shape,

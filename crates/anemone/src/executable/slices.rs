@@ -107,6 +107,22 @@ impl Drop for LockedSlice<'_> {
 /// drop(data);
 /// assert_eq!(locked[0], 0.0);
 /// ```
+///
+/// As an array of the crate `ndarray`, with that feature:
+///
+/// ```
+/// # #[cfg(feature = "ndarray")]
+/// # {
+/// use anemone::{Shape, TensorData};
+/// let data = TensorData::new(Shape::spatial(2, 1, 4));
+/// let mut numbers = data.as_f32_slice_mut();
+/// numbers.as_array_mut()[[0, 1, 0, 3]] = 2.0;
+/// assert_eq!((numbers.as_array()[[0, 1, 0, 3]], numbers.shape().channels), (2.0, 2));
+/// drop(numbers);
+/// let numbers: anemone::LockedSlice<'_> = data.as_f32_slice();
+/// assert_eq!(numbers.as_array()[[0, 1, 0, 3]], 2.0);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LockedSliceMut<'a> {
     data: &'a TensorData,

@@ -108,6 +108,15 @@ impl Tensor {
 /// let y = g.addition(a, b);
 /// assert_eq!(y.shape(), Some(Shape::spatial(3, 1, 64)));
 /// ```
+///
+/// ```
+/// use anemone::{Graph, Shape, Tensor, graph::Tensors, with};
+/// let mut g = Graph::new();
+/// let x = g.placeholder(Shape::spatial(4, 1, 64));
+/// let halves: Tensors = g.split(x, 1, with! { num_splits: 2 });
+/// assert!(halves.len() == 2 && !halves.is_empty());
+/// assert!(halves.iter().all(|half: &Tensor| half.shape() == Some(Shape::spatial(2, 1, 64))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Tensors {
     pub(super) all: Vec<Tensor>,

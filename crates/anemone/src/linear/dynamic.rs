@@ -35,6 +35,24 @@ use crate::error::Error;
 /// executor.close();
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// use anemone::linear::{Cancel, DynamicExecutor, Options};
+/// use anemone::{Client, Error, chip::Chip};
+/// let cancel = Cancel::new();
+/// let layers = DynamicExecutor::new(&Client::software(Chip::M4), Options::default())?.with_cancel(&cancel);
+/// layers.prepare(1, 2, 3)?; // the program for such layers
+/// let (y, stats) = layers.linear_with_stats(&[1.0, 2.0], &[0.5; 6], 1, 2, 3)?;
+/// assert_eq!((y, stats.compiled), (vec![1.5; 3], false));
+/// let mut y = [0.0; 3];
+/// layers.linear_into_with_stats(&mut y, &[1.0, 2.0], &[1.0; 6], 1, 2, 3)?;
+/// // Weights `[inputs, outputs]` that stay, of which one row changes.
+/// layers.prime_weights_io(1, 2, 3, &[1.0; 6])?;
+/// layers.update_weights_io_rows(1, 2, 3, &[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], &[1])?;
+/// cancel.cancel();
+/// assert!(matches!(layers.prepare(1, 4, 4), Err(Error::Cancelled)));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DynamicExecutor(Programs<Shape, DynamicMatmul>);
 

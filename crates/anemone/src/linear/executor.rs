@@ -24,6 +24,15 @@ use crate::surface::{gather_transposed, scatter_transposed};
 /// assert_eq!(executor.stats(), Stats { compiles: 1, cache_hits: 1, kernels: 1 });
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// use anemone::{Client, chip::Chip, linear::{Executor, Options}};
+/// let layers = Executor::new(&Client::software(Chip::M4), Options::default())?;
+/// layers.linear(&[1.0], &[2.0], 1, 1, 1)?;
+/// layers.close(); // what is kept is given back
+/// assert_eq!(layers.stats().kernels, 0);
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Executor(Programs<Key, Kernel>);
 

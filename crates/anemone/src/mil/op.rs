@@ -590,6 +590,7 @@ pub enum Slot<'a> {
 /// ];
 /// let args = Args { op, opset: Opset::Ios18, edition, slots, declared: &[], after: &[], unmade: &[] };
 /// assert!(args.has("x") && !args.has("axes"));
+/// assert!(args.value("mode").is_some() && args.bool("x").is_none() && args.ints("x").is_none());
 /// assert_eq!((args.str("mode"), args.float("mode"), args.many("x").len()), (Some("EXACT"), None, 1));
 /// assert_eq!(args.opt_ty("x").unwrap().to_string(), "tensor<fp16, [2, 3]>");
 /// // A kernel finds x where it is given, before all others, and the mode in a constant.

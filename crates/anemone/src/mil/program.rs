@@ -11,6 +11,13 @@ use crate::types::Type;
 /// assert_eq!(text::parse("program(1.0) { func main<ios15>(fp16 x) { } -> (x); }")?.version, Version::V1_0);
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
+///
+/// ```
+/// use anemone::mil::Version;
+/// assert_eq!(anemone::text::parse("program(1.3) { }")?.version.as_str(), "1.3");
+/// # let _: Option<Version> = None;
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// `program(1.0)`: specification versions 6 to 8. Scalars are `tensor<int32, []>(1)`.
@@ -206,6 +213,16 @@ pub struct Argument {
 /// one.binding = Binding::One(Operand::Value(Value::string("anything"), Default::default()));
 /// assert!(matches!(&one.binding, Binding::One(Operand::Value(v, _)) if v.as_str() == Some("anything")));
 /// # drop(program);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
+/// ```
+/// use anemone::mil::{Binding, Operand};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y); }";
+/// let program = anemone::text::parse(text)?;
+/// let binding: &Binding = &program.functions[0].body.calls[0].arguments[0].binding;
+/// let operand: &Operand = &binding.operands()[0];
+/// assert_eq!(operand.span().of(text), "x");
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -16,6 +16,11 @@ use crate::types::{DType, Tensor, TensorType, Type};
 /// assert_eq!(Value::int32(3).to_tensor().unwrap().to_i64s(), [3]);
 /// assert_eq!(Value::string("valid").as_str(), Some("valid"));
 /// ```
+///
+/// ```
+/// use anemone::mil::Value;
+/// assert!(Value::bool(true).to_tensor().is_some());
+/// ```
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A whole number or bool.

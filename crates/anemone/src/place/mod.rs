@@ -40,7 +40,7 @@ use hazards::Seen;
 ///
 /// ```
 /// use anemone::place::Route;
-/// assert_eq!("direct".parse(), Ok(Route::Direct));
+/// assert_eq!(Route::Direct.name().parse(), Ok(Route::Direct));
 /// assert!(Route::Direct.is_whole() && !Route::CoreMl.is_whole());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -204,14 +204,16 @@ impl OpPlacement {
 /// Where the ops of a function run.
 ///
 /// ```
-/// use anemone::{Chip, bundle::Weights, place::{self, Target, Where}, text, verify};
+/// use anemone::{Chip, bundle::Weights, place::{self, OpPlacement, Target, Where}, text, verify};
 /// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64, 32, 32]> x) {
 ///     tensor<fp16, [1, 64, 32, 32]> y = relu(x = x); } -> (y); }";
 /// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
 /// let placement = place::place(verified.main(), Target::new(Chip::M4));
-/// let relu = &placement.ops[0];
+/// let relu: &OpPlacement = &placement.ops[0];
 /// // Core ML keeps a program this small on the CPU, although the engine could run it.
 /// assert!(relu.at == Where::Cpu && relu.on_engine());
+/// assert_eq!((placement.count(Where::Ane), placement.count(Where::Cpu)), (0, 1));
+/// assert!(placement.overhead_ms() >= 0.0);
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Clone, Debug)]

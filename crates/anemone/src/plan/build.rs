@@ -28,7 +28,7 @@ impl Plan {
     /// strings, or when a step runs blocks.
     ///
     /// With a chip's arithmetic no step is done by the kernel of another.
-    pub fn of(
+    pub(crate) fn of(
         function: &Function,
         steps: &[&Checked],
         constants: &[Option<Datum>],

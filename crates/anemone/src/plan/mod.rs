@@ -47,6 +47,7 @@ use crate::types::TensorType;
 /// let built = g.build()?;
 /// let model = device::load(built.verified.main(), Engine::Cpu, &Options::default())?;
 /// let plan = model.plan().expect("every shape is known");
+/// assert_eq!((plan.inputs()[0].bytes, plan.outputs()[0].bytes), (8, 8));
 /// let mut arena = plan.arena();
 /// let x: Vec<u8> = [0xbc00u16, 0x3c00, 0x4000, 0].iter().flat_map(|n| n.to_le_bytes()).collect();
 /// let mut y = [0; 8];

@@ -215,6 +215,13 @@ impl std::fmt::Display for Diagnostic {
 /// all.sort();
 /// assert_eq!((all.iter().next().unwrap().span(), all.more()), (Some(Span::new(3, 4)), 0));
 /// ```
+///
+/// ```
+/// use anemone::source::{Diagnostic, Diagnostics, codes};
+/// let mut all = Diagnostics::default();
+/// all.append(Diagnostic::new(&codes::UNKNOWN_OP, "there is no op `rellu`").into());
+/// assert_eq!(all.errors(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,

@@ -8,6 +8,12 @@ use std::ops::Range;
 /// # use anemone::source::Span;
 /// assert_eq!(Span::new(2, 5).of("program"), "ogr");
 /// ```
+///
+/// ```
+/// use anemone::source::Span;
+/// assert!(Span::default().is_none() && !Span::new(3, 5).is_none());
+/// assert_eq!(&"a = b"[Span::new(4, 5).range()], "b");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
     /// The first byte.

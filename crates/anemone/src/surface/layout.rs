@@ -47,6 +47,13 @@ pub fn row_stride_for(width: usize, elem_size: usize) -> usize {
 /// assert!(TensorLayout::new(1, 1, 32, 2)?.is_dense(), "rows of 64 bytes have no padding");
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// use anemone::{TensorLayout, types::{DType, TensorType}};
+/// let layout = TensorLayout::of("x", &TensorType::new(DType::Fp16, &[1, 2, 1, 40][..]))?;
+/// assert_eq!((layout.row_stride, layout.alloc_size()), (128, 256));
+/// # Ok::<(), anemone::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TensorLayout {
     /// How many planes there are.

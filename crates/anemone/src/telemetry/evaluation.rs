@@ -53,6 +53,21 @@ pub struct PerfCounter {
 /// assert!(!telemetry::EvalStats::default().available());
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// # struct Units(Vec<String>);
+/// # impl anemone::MetricSink for Units {
+/// #     fn report_metric(&mut self, _: f64, unit: &str) {
+/// #         self.0.push(unit.into());
+/// #     }
+/// # }
+/// # let mut units = Units(Vec::new());
+///
+/// use anemone::telemetry::EvalStats;
+/// let nothing = EvalStats::default();
+/// nothing.report_metrics(&mut units); // of any benchmark
+/// assert!(!nothing.available() && units.0.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EvalStats {
     /// The nanoseconds that the engine took, without the way to it and back. The software engine's are those of the wall
@@ -214,6 +229,21 @@ impl<'a> HwTimer<'a> {
 /// let diagnostics = telemetry::probe_diagnostics(&model);
 /// assert_eq!(diagnostics.model_queue_depth, None); // the software engine has no queues
 /// # Ok::<(), anemone::Error>(())
+/// ```
+///
+/// ```
+/// # struct Units(Vec<String>);
+/// # impl anemone::MetricSink for Units {
+/// #     fn report_metric(&mut self, _: f64, unit: &str) {
+/// #         self.0.push(unit.into());
+/// #     }
+/// # }
+/// # let mut units = Units(Vec::new());
+///
+/// use anemone::telemetry::Diagnostics;
+/// let nothing = Diagnostics::default();
+/// nothing.report_metrics(&mut units); // of any benchmark
+/// assert!(!nothing.available() && units.0.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Diagnostics {

@@ -24,6 +24,21 @@ use crate::error::Error;
 /// assert!(timing.available() && timing.enqueue_ns <= timing.total_ns);
 /// # Ok::<(), anemone::Error>(())
 /// ```
+///
+/// ```
+/// # struct Units(Vec<String>);
+/// # impl anemone::MetricSink for Units {
+/// #     fn report_metric(&mut self, _: f64, unit: &str) {
+/// #         self.0.push(unit.into());
+/// #     }
+/// # }
+/// # let mut units = Units(Vec::new());
+///
+/// use anemone::telemetry::EventTiming;
+/// let nothing = EventTiming::default();
+/// nothing.report_metrics(&mut units); // of any benchmark
+/// assert!(!nothing.available() && units.0.is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventTiming {
     /// Until the evaluation was handed over.
@@ -102,6 +117,21 @@ pub fn eval_with_signal_timing(
 /// let known = telemetry::model_telemetry(&model, stats);
 /// assert!(known.stats.available() && !known.timing.available());
 /// # Ok::<(), anemone::Error>(())
+/// ```
+///
+/// ```
+/// # struct Units(Vec<String>);
+/// # impl anemone::MetricSink for Units {
+/// #     fn report_metric(&mut self, _: f64, unit: &str) {
+/// #         self.0.push(unit.into());
+/// #     }
+/// # }
+/// # let mut units = Units(Vec::new());
+///
+/// use anemone::telemetry::EvalTelemetry;
+/// let nothing = EvalTelemetry::default();
+/// nothing.report_metrics(&mut units); // of any benchmark
+/// assert!(!nothing.available() && units.0.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EvalTelemetry {

@@ -17,6 +17,11 @@ use crate::client::{Client, MetricSink};
 /// let device = telemetry::snapshot(&client).device;
 /// assert_eq!((device.num_cores, device.architecture.as_deref()), (Some(16), Some("h16g")));
 /// ```
+///
+/// ```
+/// use anemone::telemetry::DeviceSnapshot;
+/// assert!(!DeviceSnapshot::default().available(), "nothing is known");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeviceSnapshot {
     /// Whether there is an engine, of hardware.
@@ -49,6 +54,11 @@ pub struct DeviceSnapshot {
 /// let info = telemetry::probe_client_info(&client);
 /// println!("{info}");
 /// ```
+///
+/// ```
+/// use anemone::telemetry::ClientInfo;
+/// assert!(!ClientInfo::default().available(), "nothing is known");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientInfo {
     /// How many engines there are.
@@ -74,6 +84,11 @@ pub struct ClientInfo {
 /// let client = Client::software(Chip::M4);
 /// assert_eq!(telemetry::probe_cache_info(&client).cache_dir, None); // the software engine keeps no files
 /// ```
+///
+/// ```
+/// use anemone::telemetry::CacheInfo;
+/// assert!(!CacheInfo::default().available(), "nothing is known");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CacheInfo {
     /// The folder of the system's cache. The daemon alone can read it.
@@ -86,6 +101,21 @@ pub struct CacheInfo {
 /// use anemone::{Chip, Client, telemetry};
 /// let snapshot = telemetry::snapshot(&Client::software(Chip::M1));
 /// assert_eq!(snapshot.to_string(), format!("16 cores, h13g, anemone {}", env!("CARGO_PKG_VERSION")));
+/// ```
+///
+/// ```
+/// # struct Units(Vec<String>);
+/// # impl anemone::MetricSink for Units {
+/// #     fn report_metric(&mut self, _: f64, unit: &str) {
+/// #         self.0.push(unit.into());
+/// #     }
+/// # }
+/// # let mut units = Units(Vec::new());
+///
+/// use anemone::telemetry::ClientSnapshot;
+/// let nothing = ClientSnapshot::default();
+/// nothing.report_metrics(&mut units); // of any benchmark
+/// assert!(!nothing.available() && units.0.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClientSnapshot {

@@ -107,6 +107,12 @@ impl std::fmt::Debug for Dim {
 /// let [a, b] = [rows, columns].map(|shape| Type::tensor(DType::Fp16, shape));
 /// assert_eq!(a.or(&b).to_string(), "tensor<fp16, [2, 3]>");
 /// ```
+///
+/// ```
+/// use anemone::types::Shape;
+/// let shape = Shape::from_iter([2usize, 3]);
+/// assert_eq!((shape.rank(), shape.extent()), (2, 6));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(SmallVec<[Dim; 5]>);
 

@@ -92,6 +92,13 @@ elements!(f16 => Fp16, bf16 => Bf16, f32 => Fp32, f64 => Fp64, i8 => Int8, i16 =
 /// assert_eq!(bytes.to_i64s(), [1, 2, 3]);
 /// # Ok::<(), anemone::types::TensorError>(())
 /// ```
+///
+/// ```
+/// use anemone::types::{DType, Tensor};
+/// let tensor = Tensor::from_bytes(DType::Int32, &[1, 1], &7i32.to_le_bytes())?;
+/// assert!(tensor.rank() == 2 && !tensor.is_empty() && tensor.to_f64s() == [7.0]);
+/// # Ok::<(), anemone::types::TensorError>(())
+/// ```
 #[derive(Clone)]
 pub struct Tensor {
     dtype: DType,
@@ -621,6 +628,12 @@ mod fp8 {
 /// let datum = Datum::from(Tensor::scalar(DType::Int32, 3.0));
 /// assert_eq!(datum.as_tensor().unwrap().to_i64s(), [3]);
 /// assert_eq!(datum.ty().to_string(), "int32");
+/// ```
+///
+/// ```
+/// use anemone::types::{Datum, Tensor};
+/// assert_eq!(Datum::from(Tensor::from_slice(&[3], &[1.0f32; 3])?).size(), 12); // bytes
+/// # Ok::<(), anemone::types::TensorError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub enum Datum {

@@ -9,6 +9,11 @@ use super::{DType, Shape};
 /// let ty = TensorType::new(DType::Fp16, &[1, 64, 1, 32][..]);
 /// assert_eq!((ty.to_string().as_str(), ty.rank()), ("tensor<fp16, [1, 64, 1, 32]>", 4));
 /// ```
+///
+/// ```
+/// use anemone::types::{DType, TensorType};
+/// assert_eq!(TensorType::scalar(DType::Bool).rank(), 0);
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
     /// The type of the elements.

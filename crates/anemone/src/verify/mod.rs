@@ -68,6 +68,17 @@ pub struct Report {
 /// assert!(verified.function("prefill").is_none());
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
+///
+/// ```
+/// # use anemone::{bundle::Weights, text, verify};
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64, 1, 64]> x) {
+/// #     tensor<fp16, [1, 64, 1, 64]> y = relu(x = x); } -> (y); }";
+/// # let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+///
+/// let verified: verify::Verified = verified;
+/// assert_eq!(verified.functions().len(), 1);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Verified {
     functions: Vec<Function>,
@@ -124,6 +135,18 @@ impl ValueId {
 /// let main = verified.main();
 /// let names: Vec<&str> = main.inputs().chain(main.outputs()).map(|v| v.name.as_str()).collect();
 /// assert_eq!((names, main.steps()), (vec!["x", "y"], 1));
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+///
+/// ```
+/// # use anemone::{bundle::Weights, text, verify};
+/// # let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 64, 1, 64]> x) {
+/// #     tensor<fp16, [1, 64, 1, 64]> y = relu(x = x); } -> (y); }";
+/// # let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+///
+/// let function: &verify::Function = verified.main();
+/// assert!(function.states().next().is_none());
+/// assert_eq!(function.value(function.params[0]).name.as_str(), "x");
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Clone, Debug)]

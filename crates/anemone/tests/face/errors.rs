@@ -2,7 +2,7 @@
 
 use anemone::device::Engine;
 use anemone::driver::{Program, Source, Surface};
-use anemone::{Client, CompileOptions, Error, Graph, Shape, TensorData};
+use anemone::{Client, CompileOptions, Error, Graph, ModelType, Shape, TensorData};
 use anemone_apple::fake::{Fake, Faults, Machine, Tables};
 
 use crate::software;
@@ -127,4 +127,77 @@ fn failures_of_executables_have_their_kind() {
         e
     });
     assert!(told.to_string().contains("did not say how long"), "{told}");
+}
+
+/// What a call says that a user got wrong.
+#[track_caller]
+fn says<T>(result: Result<T, Error>, words: &str) {
+    let e = result.err().expect("it is wrong").to_string();
+    assert!(e.contains(words), "{e}");
+}
+
+/// Rows B13, H21: what is wrong with a text is said with its line and column, and what is wrong with options by their names.
+#[test]
+fn mistakes_of_a_user_are_told_where_they_are() {
+    let client = Client::software(anemone::chip::Chip::M4);
+    let text = |text: &str| CompileOptions { mil_text: text.into(), ..CompileOptions::default() };
+    says(client.compile(text(&COPY.replace("identity", "identify"))), "(line 2, column 35)");
+    says(client.compile(text("hello")), "(line 1, column 1)");
+    let source = Source::from_text(COPY.replace("identity", "identify"), 1, 64, 1, 64);
+    says(Program::compile_on(&client, &source, &[]), "(line 2, column 35)");
+    says(Program::compile_on(&client, &Source::from_text(COPY, 1, 64, 2, 64), &[]), "column");
+    let nothing = Source::matmul(0, 1, 1);
+    says(Program::compile_on(&client, &nothing, &[]), "1 rows of 0 numbers and 1 columns has no elements (");
+
+    let package = || CompileOptions { model_type: ModelType::Package, ..CompileOptions::default() };
+    says(client.compile(package()), "give `package_path`");
+    let both = CompileOptions { mil_text: COPY.into(), package_path: "a.mlmodelc".into(), ..package() };
+    says(client.compile(both), "set `model_type` to `ModelType::Mil`");
+    let missing = CompileOptions { package_path: "not/there.mlmodelc".into(), ..package() };
+    let e = client.compile(missing).unwrap_err().to_string();
+    assert_eq!(e.matches("not/there.mlmodelc").count(), 1, "{e}");
+
+    let mut model = client.compile(text(COPY)).unwrap();
+    says(model.write_input_fp16_channels(0, 1, &[0.0; 64]), "`x` has no channel 1: it has 1");
+    says(
+        model.write_input_fp16_channels(0, 0, &[0.0; 2]),
+        "in whole channels of 64, takes 64, and 2 were given",
+    );
+    says(model.bind(&[], &[]), "the list of inputs takes 1, and 0 were given");
+}
+
+/// Row E6: a constant that fp16 does not hold becomes infinite, and that is told.
+#[test]
+fn constants_that_become_infinite_are_told() {
+    for (number, told) in [(65504.0, 0), (65519.0, 0), (1e6, 1), (f32::INFINITY, 0)] {
+        let mut g = Graph::new();
+        let x = g.placeholder(SHAPE);
+        let many = g.constant(&[number; 64], SHAPE);
+        let one = g.constant_with_scalar(number, SHAPE);
+        let y = g.addition(x, many);
+        g.addition(y, one);
+        let warnings = g.build().unwrap().warnings;
+        assert_eq!(warnings.iter().count(), 2 * told, "{number}: {warnings}");
+    }
+}
+
+/// Row G13: a panic of a closure's caller names the caller's line.
+#[test]
+fn panics_name_the_line_of_the_caller() {
+    let surface = Surface::new(64).unwrap();
+    let file = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new({
+        let (file, here) = (file.clone(), std::thread::current().id());
+        move |info| {
+            // Other tests panic too.
+            if std::thread::current().id() == here {
+                *file.lock().unwrap() = info.location().map_or_else(String::new, |l| l.file().into());
+            }
+        }
+    }));
+    let both = std::panic::AssertUnwindSafe(|| surface.write(|_| surface.read(|_| ())));
+    let panicked = std::panic::catch_unwind(both).is_err();
+    std::panic::set_hook(before);
+    assert!(panicked && file.lock().unwrap().ends_with("errors.rs"), "{file:?}");
 }

@@ -21,6 +21,11 @@ use crate::verify::Verified;
 /// ```
 /// use anemone::device::{Outputs, ane::{Error, Loaded}};
 /// use anemone::types::{DType, Tensor};
+/// fn names(model: &Loaded) -> Vec<String> {
+///     let features = [model.inputs("main"), model.outputs("main")].into_iter().flatten().flatten();
+///     println!("{}", model.model().identity());
+///     features.map(|feature| feature.name.to_string()).collect()
+/// }
 /// fn zeros(model: &Loaded) -> Result<Outputs, Error> {
 ///     model.run("main", &[("x", Tensor::zeros(DType::Fp16, &[1, 4, 1, 64]).expect("it is small"))])
 /// }

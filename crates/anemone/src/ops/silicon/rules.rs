@@ -80,6 +80,13 @@ impl Unit {
 /// assert_eq!(rule("linear").unwrap().on(Chip::M4), Knowledge::Digest);
 /// assert_eq!(rule("softmax").unwrap().on(Chip::M4), Knowledge::Unknown);
 /// ```
+///
+/// ```
+/// use anemone::{chip::Chip, ops::silicon::{self, Knowledge, Rule}};
+/// let rule: &Rule = silicon::rule("relu").unwrap();
+/// let known: Knowledge = rule.on(Chip::M4);
+/// println!("relu on an M4: {}", known.name());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knowledge {
     /// The sum of all errors of whole tensors was printed to 16 digits, and is reproduced: every bit is.

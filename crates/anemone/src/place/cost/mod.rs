@@ -129,6 +129,7 @@ pub struct StepCost {
 /// let m4 = Cost::of(built.verified.main(), Rates::of(Chip::M4), Boundary::Surfaces);
 /// let m1 = Cost::of(built.verified.main(), Rates::of(Chip::M1), Boundary::Surfaces);
 /// assert!(m4.seconds() > 50e-6 && m4.seconds() < m1.seconds());
+/// assert!(m4.bytes() >= 2 * 64 * 64 * 2, "what goes in and out");
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Clone, Debug)]
