@@ -47,7 +47,7 @@ fn computed(chip: Chip, op: &str, x: &str, y: &str, bias: &str) -> f16 {
     results[0].as_tensor().unwrap().as_slice::<f16>().unwrap()[0]
 }
 
-/// Rows X7, X18: the results that were printed for single calls on chips.
+/// Rows I5, X7, X18: the results that were printed for single calls on chips.
 #[test]
 fn results_are_those_of_chips() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/silicon/numerics.tsv");

@@ -78,7 +78,7 @@ fn sizes_are_held_against_the_limits() {
     );
 }
 
-/// Row V8: Core ML keeps a small program on the CPU, and gives a large one to the engine.
+/// Rows N17, V8: Core ML keeps a small program on the CPU, and gives a large one to the engine.
 #[test]
 fn core_ml_weighs_the_launch_against_the_work() {
     let conv = |n: usize| {
