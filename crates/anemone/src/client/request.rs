@@ -421,8 +421,7 @@ impl Request {
     /// # Errors
     ///
     /// [`Error::Invalid`] when there is no such channel, [`Error::Length`] when the numbers are not those of whole
-    /// channels or are more than there are; else as
-    /// [`Request::write_input_f32`].
+    /// channels or are more than there are; else as [`Request::write_input_f32`].
     pub fn write_input_fp16_channels(
         &mut self,
         input: impl Which,
@@ -563,7 +562,8 @@ impl Access<'_> {
     /// How many channels so many numbers are, that begin at this one.
     fn whole_channels(&self, channel: usize, numbers: usize) -> Result<usize, Error> {
         let layout = &self.port.layout;
-        if channel >= layout.channels {
+        // As of a slice, nothing may be taken behind the last one.
+        if channel > layout.channels || channel == layout.channels && numbers > 0 {
             let (name, has) = (&self.port.name, layout.channels);
             return Err(Error::Invalid(format!("`{name}` has no channel {channel}: it has {has}")));
         }

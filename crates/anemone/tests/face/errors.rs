@@ -141,10 +141,10 @@ fn says<T>(result: Result<T, Error>, words: &str) {
 fn mistakes_of_a_user_are_told_where_they_are() {
     let client = Client::software(anemone::chip::Chip::M4);
     let text = |text: &str| CompileOptions { mil_text: text.into(), ..CompileOptions::default() };
-    says(client.compile(text(&COPY.replace("identity", "identify"))), "(line 2, column 35)");
+    says(client.compile(text(&COPY.replace("identity", "identify"))), "(line 2, column 37)");
     says(client.compile(text("hello")), "(line 1, column 1)");
     let source = Source::from_text(COPY.replace("identity", "identify"), 1, 64, 1, 64);
-    says(Program::compile_on(&client, &source, &[]), "(line 2, column 35)");
+    says(Program::compile_on(&client, &source, &[]), "(line 2, column 37)");
     says(Program::compile_on(&client, &Source::from_text(COPY, 1, 64, 2, 64), &[]), "column");
     let nothing = Source::matmul(0, 1, 1);
     says(Program::compile_on(&client, &nothing, &[]), "1 rows of 0 numbers and 1 columns has no elements (");

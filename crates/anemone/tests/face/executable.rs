@@ -168,8 +168,8 @@ fn tensors_are_looked_at() {
                 let e = way(&exe, inputs, outputs).unwrap_err().to_string();
                 assert!(e.contains(word), "{e}");
             };
-            refused(&[&a], &[&c, &d], "2 inputs takes 2, and 1 were given");
-            refused(&[&a, &b], &[&c, &d, &d], "2 outputs takes 2, and 3 were given");
+            refused(&[&a], &[&c, &d], "the list of inputs takes 2, and 1 were given");
+            refused(&[&a, &b], &[&c, &d, &d], "the list of outputs takes 2, and 3 were given");
             refused(
                 &[&a, &other],
                 &[&c, &d],
