@@ -90,7 +90,8 @@ impl<W: Float> Packed<W> {
         self.panels.len()
     }
 
-    fn panels(&self, range: Range<usize>) -> &[W] {
+    /// Some panels: of each all inputs, with the weights of as many outputs as a panel is wide side by side.
+    pub(crate) fn panels(&self, range: Range<usize>) -> &[W] {
         let (all, len): (&[W], _) = (bytemuck::cast_slice(self.panels.bytes()), self.inputs * self.width);
         &all[range.start * len..range.end * len]
     }

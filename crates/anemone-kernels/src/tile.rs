@@ -230,25 +230,20 @@ impl<T: Float> Kernel for Write<'_, T> {
 #[inline(always)]
 fn transposed<S: Simd, T: Float>(simd: S, to: &mut [f32], stride: usize, from: Matrix<'_, T>) {
     let Matrix { data, rows, columns, column_stride, .. } = from;
-    let square = |n: usize| n / S::LANES * S::LANES;
     let mut vectors = [simd.splat(0.0); simd::MAX_LANES];
-    for row in (0..square(rows)).step_by(S::LANES) {
-        for column in (0..square(columns)).step_by(S::LANES) {
-            let vectors = &mut vectors[..S::LANES];
-            for (i, v) in vectors.iter_mut().enumerate() {
-                *v = T::load(simd, &data[(column + i) * column_stride + row..]);
+    for row in (0..rows).step_by(S::LANES) {
+        let down = S::LANES.min(rows - row);
+        for column in (0..columns).step_by(S::LANES) {
+            let across = S::LANES.min(columns - column);
+            for (i, v) in vectors[..across].iter_mut().enumerate() {
+                let from = &data[(column + i) * column_stride + row..][..down];
+                *v = if down == S::LANES { T::load(simd, from) } else { T::load_some(simd, from) };
             }
-            simd.transpose(vectors);
-            for (i, v) in vectors.iter().enumerate() {
-                simd.store(&mut to[(row + i) * stride + column..], *v);
+            simd.transpose(&mut vectors[..S::LANES]);
+            for (i, v) in vectors[..down].iter().enumerate() {
+                let to = &mut to[(row + i) * stride + column..][..across];
+                if across == S::LANES { simd.store(to, *v) } else { simd.store_some(to, *v) }
             }
-        }
-    }
-    for column in 0..columns {
-        let whole = if column < square(columns) { square(rows) } else { 0 };
-        let from = &data[column * column_stride..][..rows];
-        for (row, from) in from.iter().enumerate().skip(whole) {
-            to[row * stride + column] = from.to_f32();
         }
     }
 }

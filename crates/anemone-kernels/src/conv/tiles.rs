@@ -2,7 +2,8 @@
 //!
 //! Large planes are columns: a panel is so many windows side by side, for each tap of each channel the elements that the
 //! windows read there, and meets all rows of weights. Of small planes the windows are rows, which meet panels of weights:
-//! those are then read once, and no column is empty. Sums are the same either way, but for a single row.
+//! those are then read once, and no column is empty. Sums are the same either way, but for a single row. Kernels of 3 x 3
+//! may have a way of their own, with fewer products: `winograd`.
 
 use crate::Float;
 use crate::finish::Finish;
@@ -13,8 +14,8 @@ use crate::simd;
 use crate::threads::{Shared, parallel_for};
 use crate::tile::{Band, Blocks, GROUP, MOST_ROWS, Panels, Rounded, Transposed, panel_width, tile_rows};
 
-use super::Conv;
 use super::windows::Windows;
+use super::{Conv, winograd};
 
 /// The weights of a convolution, as they are read.
 ///
@@ -54,7 +55,7 @@ impl<W: Float> ConvWeights<W> {
             "there is a weight for each product"
         );
         let groups = weights.chunks(rows.saturating_mul(inputs).max(1));
-        if windows_are_rows(conv) {
+        if windows_are_rows(conv) || is_winograd::<W>(conv) {
             return Self(Form::Panels(groups.map(|group| Packed::new(group, rows)).collect()));
         }
         let mut blocks = Vec::with_capacity(weights.len());
@@ -68,6 +69,12 @@ impl<W: Float> ConvWeights<W> {
         }
         Self(Form::Blocks(blocks))
     }
+}
+
+/// Whether results of this type, with weights in panels, are computed by Winograd's way: rounding to halves leaves far more than
+/// what that loses.
+fn is_winograd<T: Float>(conv: &Conv) -> bool {
+    T::as_f32s(&[]).is_none() && winograd::pays(conv)
 }
 
 /// Whether windows are better taken as rows, by the tiles that either way has, and what else it does.
@@ -141,6 +148,17 @@ pub fn conv_tiles<T: Float, W: Float>(
         return bare(y, finish, conv);
     }
     let threads = conv.threads(threads);
+    if let Form::Panels(groups) = &weights.0
+        && is_winograd::<W>(conv)
+        && T::as_f32s(&[]).is_none()
+    {
+        let (own, left) = finish.split();
+        winograd::tiles(threads, &Shared::new(&mut *y), x, groups, own, conv);
+        if left {
+            finish.after(threads, y);
+        }
+        return;
+    }
     let windows = Windows::new(conv);
     if windows.as_they_are() {
         return products(threads, y, x, &windows, weights, finish, conv);
