@@ -135,7 +135,7 @@ mod convolutions {
         let c = of(case);
         let x = numbers::<f32>(c.in_channels * c.window.input_len());
         let weights = numbers::<f32>(c.out_channels * c.in_channels / c.groups * c.window.kernel_len());
-        let weights = ConvWeights::new(&weights, &c);
+        let weights = ConvWeights::new::<f32>(&weights, &c);
         let mut y = numbers::<f32>(c.out_channels * c.window.output_len());
         let products = y.len() * c.in_channels / c.groups * c.window.kernel_len();
         bencher

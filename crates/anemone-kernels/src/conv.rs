@@ -3,7 +3,7 @@
 //! Tensors are `[batch, channels, depth, height, width]`, weights `[out, in / groups, kernel]` (those of a transposed
 //! convolution `[in, out / groups, kernel]`). Sums are carried in `f32` and rounded once to the dtype of the result;
 //! how far one is from the exact sum is bounded by `n · 2^-24 · Σ|x·w|` for the `n` products that it adds. Halves may be
-//! made of fewer products (`conv/winograd.rs`): then tests find the sums within `10 · 2^-24 · Σ|x·w|`.
+//! made of fewer products (`conv/winograd.rs`), with an error that also the largest of 6 x 6 elements around it counts for.
 //!
 //! ```
 //! use anemone_kernels::{Window, conv::{Conv, conv}, finish::Finish};

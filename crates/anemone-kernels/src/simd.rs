@@ -161,21 +161,48 @@ pub(crate) trait Kernel {
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        if x86::Avx512::detected() {
+        if x86::Avx512::detected() && allowed(2) {
             // SAFETY: the processor has the features of `avx512`.
             return unsafe { x86::avx512(kernel) };
         }
-        if x86::Avx2::detected() {
+        if x86::Avx2::detected() && allowed(1) {
             // SAFETY: the processor has the features of `avx2`.
             return unsafe { x86::avx2(kernel) };
         }
     }
     #[cfg(target_arch = "aarch64")]
-    if arm::Neon::detected() {
+    if arm::Neon::detected() && allowed(1) {
         // SAFETY: the processor has NEON.
         return unsafe { arm::neon(kernel) };
     }
     kernel.run(Portable)
+}
+
+/// Whether this thread may use instructions of this rank: 2 for AVX-512, 1 for AVX2 and NEON. In tests some do not.
+#[cfg(not(test))]
+#[inline(always)]
+fn allowed(_: u8) -> bool {
+    true
+}
+
+#[cfg(test)]
+fn allowed(rank: u8) -> bool {
+    rank <= BEST.get()
+}
+
+#[cfg(test)]
+thread_local! {
+    static BEST: std::cell::Cell<u8> = const { std::cell::Cell::new(2) };
+}
+
+/// Calls `work` once with each set of instructions that this processor has, which it is told the rank of. This holds for this
+/// thread alone, so that kernels are to be called with one.
+#[cfg(test)]
+pub(crate) fn with_each(work: impl Fn(u8)) {
+    for rank in 0..=2 {
+        BEST.set(rank);
+        work(rank);
+    }
 }
 
 /// Vectors that the compiler makes of arrays: for processors that have no part in this file.

@@ -25,13 +25,17 @@ use super::{Conv, winograd};
 /// let window = Window::new([1, 2, 2], [1; 3], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
 /// let sizes = Conv { window, batch: 1, in_channels: 1, out_channels: 8, groups: 1 };
 /// assert!(fits_tiles(&sizes));
-/// let weights = ConvWeights::new(&[2.0f32; 8], &sizes);
+/// let weights = ConvWeights::new::<f32>(&[2.0f32; 8], &sizes);
 /// let mut y = [0.0f32; 32];
 /// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, Finish::default(), &sizes);
 /// assert_eq!(y[28..], [2.0, 4.0, 6.0, 8.0]);
 /// ```
 #[derive(Debug)]
-pub struct ConvWeights<W>(Form<W>);
+pub struct ConvWeights<W> {
+    form: Form<W>,
+    /// Whether the panels are for Winograd's way.
+    winograd: bool,
+}
 
 #[derive(Debug)]
 enum Form<W> {
@@ -42,12 +46,13 @@ enum Form<W> {
 }
 
 impl<W: Float> ConvWeights<W> {
-    /// Makes the weights `[out, in / groups, kernel]` of a convolution ready.
+    /// Makes the weights `[out, in / groups, kernel]` of a convolution ready whose results are of type `T`. Halves may be
+    /// computed by fewer products than numbers of 32 bits.
     ///
     /// # Panics
     ///
     /// When there is not a weight for each product.
-    pub fn new(weights: &[W], conv: &Conv) -> Self {
+    pub fn new<T: Float>(weights: &[W], conv: &Conv) -> Self {
         let (inputs, rows) = (conv.group_in() * conv.window.kernel_len(), conv.group_out());
         assert_eq!(
             Some(weights.len()),
@@ -55,8 +60,11 @@ impl<W: Float> ConvWeights<W> {
             "there is a weight for each product"
         );
         let groups = weights.chunks(rows.saturating_mul(inputs).max(1));
-        if windows_are_rows(conv) || is_winograd::<W>(conv) {
-            return Self(Form::Panels(groups.map(|group| Packed::new(group, rows)).collect()));
+        // Rounding to halves leaves far more than what Winograd's way loses.
+        let winograd = T::as_f32s(&[]).is_none() && winograd::pays(conv);
+        if winograd || windows_are_rows(conv) {
+            let form = Form::Panels(groups.map(|group| Packed::new(group, rows)).collect());
+            return Self { form, winograd };
         }
         let mut blocks = Vec::with_capacity(weights.len());
         for group in groups {
@@ -67,14 +75,8 @@ impl<W: Float> ConvWeights<W> {
                 }
             }
         }
-        Self(Form::Blocks(blocks))
+        Self { form: Form::Blocks(blocks), winograd }
     }
-}
-
-/// Whether results of this type, with weights in panels, are computed by Winograd's way: rounding to halves leaves far more than
-/// what that loses.
-fn is_winograd<T: Float>(conv: &Conv) -> bool {
-    T::as_f32s(&[]).is_none() && winograd::pays(conv)
 }
 
 /// Whether windows are better taken as rows, by the tiles that either way has, and what else it does.
@@ -117,7 +119,7 @@ pub fn fits_tiles(conv: &Conv) -> bool {
 /// use anemone_kernels::{finish::{Finish, Stage}, math::Unary};
 /// let window = Window::new([1, 1, 4], [1, 1, 3], [1; 3], [1; 3], [0, 0, 1], [0, 0, 1]).unwrap();
 /// let c = Conv { window, batch: 1, in_channels: 1, out_channels: 1, groups: 1 };
-/// let weights = ConvWeights::new(&[1.0f32, 0.0, -1.0], &c);
+/// let weights = ConvWeights::new::<f32>(&[1.0f32, 0.0, -1.0], &c);
 /// let mut y = [0.0f32; 4];
 /// let finish = Finish { bias: Some(&[1.5]), stages: &[Stage::Unary(Unary::Relu)] };
 /// conv_tiles(1, &mut y, &[1.0, 2.0, 3.0, 4.0], &weights, finish, &c);
@@ -137,7 +139,7 @@ pub fn conv_tiles<T: Float, W: Float>(
 ) {
     let w = &conv.window;
     assert!(w.input[0] == 1 && w.kernel[0] == 1 && w.output[0] == 1, "the convolution is one of planes");
-    let weight_count = match &weights.0 {
+    let weight_count = match &weights.form {
         Form::Blocks(blocks) => blocks.len(),
         Form::Panels(groups) => groups.iter().map(|packed| packed.inputs() * packed.outputs()).sum(),
     };
@@ -148,10 +150,8 @@ pub fn conv_tiles<T: Float, W: Float>(
         return bare(y, finish, conv);
     }
     let threads = conv.threads(threads);
-    if let Form::Panels(groups) = &weights.0
-        && is_winograd::<W>(conv)
-        && T::as_f32s(&[]).is_none()
-    {
+    if let (true, Form::Panels(groups)) = (weights.winograd, &weights.form) {
+        assert!(winograd::pays(conv), "the weights are those of this convolution");
         let (own, left) = finish.split();
         winograd::tiles(threads, &Shared::new(&mut *y), x, groups, own, conv);
         if left {
@@ -189,7 +189,7 @@ fn products<T: Float, X: Float, W: Float>(
     let whole = finish;
     let (finish, left) = whole.split();
     let results = Shared::new(&mut *y);
-    match &weights.0 {
+    match &weights.form {
         Form::Blocks(blocks) => as_columns(threads, &results, x, windows, blocks, finish, conv),
         Form::Panels(groups) => as_rows(threads, &results, x, windows, groups, finish, conv),
     }
@@ -322,7 +322,7 @@ mod tests {
         let mut exact = vec![0.0f32; conv.batch * conv.out_channels * w.output_len()];
         let wide: [Vec<f32>; 2] = [&x, &weights].map(|v| v.iter().map(|v| v.to_f32()).collect());
         super::super::conv(1, &mut exact, &wide[0], &wide[1], Finish::bias(Some(&bias)), conv);
-        let ready = ConvWeights::new(&weights, conv);
+        let ready = ConvWeights::new::<T>(&weights, conv);
         let given = [1, 3].map(|threads| {
             let mut y = vec![T::from_f32(f32::NAN); exact.len()];
             conv_tiles(threads, &mut y, &x, &ready, Finish::bias(Some(&bias)), conv);

@@ -519,7 +519,7 @@ fn with_kernels(
     let (x, bias, following) = (args.reader("x")?, Singles::opt(args, "bias")?, Following::of(args));
     for_float!(dtype, X => for_float!(weight_dtype, W => {
         if let (false, true, Reader::Constant(weight)) = (transposed, kernels::fits_tiles(&conv), &weight) {
-            let ready_weights = kernels::ConvWeights::new(elements::<W>(weight), &conv);
+            let ready_weights = kernels::ConvWeights::new::<X>(elements::<W>(weight), &conv);
             return ready(move |run| {
                 let (x, stages) = (run.read::<X>(&x), following.stages(run));
                 let bias = bias.as_ref().map(|b| b.read(run));
