@@ -41,6 +41,10 @@ aarch64:
 miri:
     cargo xtask miri
 
+# The pages that commands write, drawn by a browser: `just pages`, `just pages --keep pictures`.
+pages *ARGS:
+    cargo xtask pages {{ARGS}}
+
 # Threads in every order.
 loom:
     cargo xtask loom

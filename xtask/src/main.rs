@@ -14,6 +14,7 @@ mod macho;
 mod macos;
 mod miri;
 mod nightly;
+mod pages;
 mod rows;
 mod silicon;
 mod tools;
@@ -89,6 +90,14 @@ enum Task {
     Miri,
     /// Tries every order in which threads may meet in the seam.
     Loom,
+    /// Has a browser draw the pages that `check` and `profile` write, and looks at what it drew.
+    ///
+    /// Needs chromium.
+    Pages {
+        /// Where to keep pictures of the pages.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
     /// Says which rows of a table of features have a test, by docs/rows.md and the comments of tests.
     ///
     /// The table has its rows below headings such as `### 1.H Compile`. Without it the rows of docs/rows.md are taken. The
@@ -144,6 +153,7 @@ fn main() -> ExitCode {
         Task::Aarch64 => aarch64::run(),
         Task::Miri => miri::run(),
         Task::Loom => loom::run(),
+        Task::Pages { keep } => pages::run(keep.as_deref()),
         Task::Rows { features, sections, write } => {
             rows::run(features.as_deref(), sections.as_deref(), write)
         }

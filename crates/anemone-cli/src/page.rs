@@ -7,7 +7,7 @@ pub(crate) const WIDTH: f64 = 1160.0;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --ink: #1c2530; --quiet: #5c6873; --line: #d9dee3; --paper: #fff; --bar: #2f6fb2; \
---ane: #3d9970; --gpu: #2f6fb2; --cpu: #d9822b; --refused: #c0504d; --folded: #9aa3ad; }
+--ane: #2e8560; --gpu: #2f6fb2; --cpu: #b96a14; --refused: #c0504d; --folded: #7d8894; --hazard: #f2c037; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --quiet: #9aa6b1; --line: #34404b; --paper: #141a20; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto; \
 max-width: 1160px; padding: 0 1rem; }
@@ -26,7 +26,9 @@ i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin
 .scroll { overflow: auto; max-height: 40rem; } .graph svg { width: auto; max-width: none; }
 .ane { --at: var(--ane); } .gpu { --at: var(--gpu); } .cpu { --at: var(--cpu); } .refused { --at: var(--refused); } \
 .folded { --at: var(--folded); } i.ane, i.gpu, i.cpu, i.refused, i.folded { background: var(--at); }
-.node rect { fill: var(--at); } .node text { fill: #fff; } .edge { fill: none; stroke: var(--line); } \
+.node rect, .strip rect { fill: var(--at); } .node text { fill: #fff; } .node:target rect { stroke: var(--ink); stroke-width: 3; } \
+.strip { margin: .5rem 0; border-radius: 3px; } .strip a:hover rect { opacity: .7; } svg .hazard { fill: var(--hazard); } \
+a { color: inherit; } .edge { fill: none; stroke: var(--line); } \
 .read { fill: none; stroke: var(--quiet); stroke-opacity: .6; }
 ol.said { list-style: none; padding: 0; margin: 0; } ol.said li { border-left: 4px solid var(--at); padding: .3rem .8rem; \
 margin: .5rem 0; overflow-wrap: anywhere; } .error { --at: var(--refused); } .warning { --at: var(--cpu); } \

@@ -64,7 +64,7 @@ pub(crate) fn picture(roofs: &[Roof], dots: &[Dot], caption: &str) -> String {
     for roof in roofs {
         let least = |intensity: f64| (roof.gb_s * intensity).min(roof.gflops);
         let ridge = roof.gflops / roof.gb_s.max(1e-9);
-        let _ = write!(picture, "<path d=\"M");
+        let _ = write!(picture, "<path class=\"roof\" d=\"M");
         for (i, at) in [10f64.powf(X.0), ridge, 10f64.powf(X.1)].into_iter().enumerate() {
             let _ = write!(picture, "{}{} {}", if i > 0 { " L" } else { "" }, x(at), y(least(at)));
         }
@@ -72,8 +72,10 @@ pub(crate) fn picture(roofs: &[Roof], dots: &[Dot], caption: &str) -> String {
     }
     for dot in dots {
         let form = match dot.whole {
-            true => format!("r=\"7\" fill=\"none\" stroke=\"{}\" stroke-width=\"3\"", dot.colour),
-            false => format!("r=\"4\" fill=\"{}\" fill-opacity=\".6\"", dot.colour),
+            true => {
+                format!("class=\"call\" r=\"7\" fill=\"none\" stroke=\"{}\" stroke-width=\"3\"", dot.colour)
+            }
+            false => format!("class=\"step\" r=\"4\" fill=\"{}\" fill-opacity=\".6\"", dot.colour),
         };
         let _ = write!(
             picture,

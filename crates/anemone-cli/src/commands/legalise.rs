@@ -1,11 +1,12 @@
 //! `anemone legalise`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anemone::Chip;
-use anemone::bundle;
+use anemone::bundle::{self, Bundle};
 use anemone::chip::Profile;
+use anemone::mil::Program;
 use anemone::passes;
 use anemone::place::{Route, Target};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use super::convert::{failure, may_write, writer};
 use crate::failure::{Blame, Failure};
 use crate::model::tell;
+use crate::output::write_file;
 use crate::table::{Align, Table};
 use crate::terminal::Terminal;
 
@@ -24,7 +26,11 @@ Examples:
   anemone legalise model.mil fixed.mil --chip m4 --profile strict --json | jq '.changes[] | [.name, .rule]'
 
 The form follows from the name of OUT. The exit code is 1 when something is left that the engine does not take; OUT is \
-written all the same.")]
+written all the same.
+
+A program that is too deep or too heavy for one becomes several: of OUT `fixed.mil` there are `fixed.1.mil`, `fixed.2.mil`, …, and \
+`fixed.chain.json`, which lists them in the order in which they run, with their inputs and outputs. An output of one is the input \
+of this name of those behind it.")]
 pub(crate) struct Args {
     /// A .mil file, or a .mlmodelc or .mlpackage folder
     #[arg(value_name = "IN")]
@@ -55,8 +61,27 @@ struct Report<'a> {
     from: String,
     to: String,
     ok: bool,
+    parts: Vec<Part>,
     changes: Vec<Change<'a>>,
     left: Vec<Left<'a>>,
+}
+
+/// A program that was written.
+#[derive(Serialize)]
+struct Part {
+    path: String,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+}
+
+impl Part {
+    /// A program beside others, which has one function.
+    fn of(path: &Path, program: &Program) -> Self {
+        let function = program.functions.first();
+        let inputs = function.map_or(&[][..], |f| &f.params).iter().map(|p| p.name.to_string());
+        let outputs = function.map_or(&[][..], |f| &f.body.outputs).iter().map(|o| o.name.to_string());
+        Self { path: path.display().to_string(), inputs: inputs.collect(), outputs: outputs.collect() }
+    }
 }
 
 #[derive(Serialize)]
@@ -93,14 +118,30 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         tell(&diagnostics, bundle.source.as_ref(), terminal);
         Failure::Told(Blame::Program)
     })?;
-    (bundle.program, bundle.source) = (done.program, None);
-    let written = writer(&bundle, &args.to).map_err(|e| failure(e, terminal))?;
-    for note in &written.notes {
-        terminal.note(note);
+    let mut parts = Vec::new();
+    let count = done.programs.len();
+    for (i, program) in done.programs.into_iter().enumerate() {
+        let path = if count == 1 { args.to.clone() } else { numbered(&args.to, &(i + 1).to_string()) };
+        if count > 1 {
+            may_write(&args.from, &path, args.force)?;
+            bundle = Bundle::new(program, bundle.weights);
+        } else {
+            (bundle.program, bundle.source) = (program, None);
+        }
+        let written = writer(&bundle, &path).map_err(|e| failure(e, terminal))?;
+        for note in &written.notes {
+            terminal.note(note);
+        }
+        parts.push(Part::of(&written.path, &bundle.program));
+    }
+    if count > 1 {
+        let chain = serde_json::json!({ "parts": parts });
+        write_file(&args.to.with_extension("chain.json"), format!("{chain:#}\n").as_bytes())?;
     }
     let report = Report {
         from: args.from.display().to_string(),
-        to: written.path.display().to_string(),
+        to: parts.iter().map(|p| p.path.as_str()).collect::<Vec<_>>().join(", "),
+        parts,
         ok: done.left.is_empty(),
         changes: done
             .changes
@@ -125,6 +166,12 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         print(&report, terminal)?
     }
     if report.ok { Ok(()) } else { Err(Failure::Told(Blame::Program)) }
+}
+
+/// The name of a program of several.
+fn numbered(to: &Path, number: &str) -> PathBuf {
+    let extension = to.extension().unwrap_or_default().to_string_lossy();
+    to.with_extension(format!("{number}.{extension}"))
 }
 
 fn print(report: &Report<'_>, terminal: &mut Terminal) -> Result<(), Failure> {

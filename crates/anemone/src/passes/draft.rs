@@ -26,6 +26,24 @@ pub(super) fn ty(dtype: DType, dims: &[u64]) -> String {
     format!("tensor<{}, {dims:?}>", dtype.name())
 }
 
+/// A shape or a place, as text.
+pub(super) fn shape(numbers: &[u64]) -> String {
+    format!("tensor<int32, [{}]>({numbers:?})", numbers.len())
+}
+
+pub(super) fn reshape(x: &str, dims: &[u64]) -> String {
+    format!("reshape(x = {x}, shape = {})", shape(dims))
+}
+
+pub(super) fn transpose(x: &str, perm: &[usize]) -> String {
+    format!("transpose(x = {x}, perm = tensor<int32, [{}]>({perm:?}))", perm.len())
+}
+
+/// Tensors behind each other along an axis.
+pub(super) fn concat(parts: &[String], axis: usize) -> String {
+    format!("concat(values = ({}), axis = int32({axis}), interleave = bool(false))", parts.join(", "))
+}
+
 /// A list of int32, as text.
 pub(super) fn ints(numbers: &[i64]) -> String {
     format!("tensor<int32, [{}]>({numbers:?})", numbers.len())
@@ -65,6 +83,45 @@ impl Draft {
     pub(super) fn constant(&mut self, tensor: Tensor) -> String {
         self.constants.push(tensor);
         format!("const_{}", self.constants.len() - 1)
+    }
+
+    /// The part of `x` from `begin` on, `size` long along one axis; `x` itself where that is all of it.
+    pub(super) fn slice(
+        &mut self,
+        x: &str,
+        dtype: DType,
+        dims: &[u64],
+        axis: usize,
+        begin: u64,
+        size: u64,
+    ) -> String {
+        if size == dims[axis] {
+            return x.to_string();
+        }
+        let (mut begins, mut part) = (vec![0; dims.len()], dims.to_vec());
+        (begins[axis], part[axis]) = (begin, size);
+        self.block(x, dtype, &begins, &part)
+    }
+
+    /// The part of `x` of this shape that begins there.
+    pub(super) fn block(&mut self, x: &str, dtype: DType, begins: &[u64], dims: &[u64]) -> String {
+        let call = format!("slice_by_size(x = {x}, begin = {}, size = {})", shape(begins), shape(dims));
+        self.step(dtype, dims, &call)
+    }
+
+    pub(super) fn reshape(&mut self, x: &str, dtype: DType, dims: &[u64]) -> String {
+        self.step(dtype, dims, &reshape(x, dims))
+    }
+
+    /// The axes of `x`, which is of shape `dims`, in another order.
+    pub(super) fn transpose(&mut self, x: &str, dtype: DType, dims: &[u64], perm: &[usize]) -> String {
+        let turned: Vec<u64> = perm.iter().map(|&p| dims[p]).collect();
+        self.step(dtype, &turned, &transpose(x, perm))
+    }
+
+    /// Numbers added, one after the other.
+    pub(super) fn sum(&mut self, dtype: DType, dims: &[u64], terms: Vec<String>) -> Option<String> {
+        terms.into_iter().reduce(|sum, term| self.step(dtype, dims, &format!("add(x = {sum}, y = {term})")))
     }
 
     fn line(&mut self, line: &str) {

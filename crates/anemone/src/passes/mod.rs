@@ -1,9 +1,9 @@
 //! Rewrites that keep what a program means.
 //!
 //! [`legalise`] makes of a program that an engine refuses one that it takes: ops that it lacks are written with ops that it
-//! has, windows and sums that are too large are divided. Each rewrite is a row of [`RULES`], and each one that was made is
-//! a [`Change`]. Results stay within the roundings of the ops that stand in for others; inputs and outputs keep their
-//! names and types.
+//! has, windows and sums that are too large are divided, and what is too deep or too heavy for one program becomes several
+//! that run one behind the other. Each rewrite of an op is a row of [`RULES`], and each one that was made is a [`Change`].
+//! Results stay within the roundings of the ops that stand in for others; inputs and outputs keep their names and types.
 //!
 //! ```
 //! use anemone::passes;
@@ -12,18 +12,20 @@
 //! }
 //! ```
 
+mod chain;
 mod draft;
 mod rules;
 mod site;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::bundle::Weights;
-use crate::mil::{Block, Call, Name, Program};
+use crate::mil::{Binding, Block, Call, Name, Operand, Program};
 use crate::place::{self, OpPlacement, Target, Where};
-use crate::source::{Code, Diagnostics};
+use crate::source::{Code, Diagnostics, codes};
 use crate::verify::{self, Verified};
 pub use rules::RULES;
 use site::Site;
@@ -69,13 +71,13 @@ impl std::fmt::Debug for Rule {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The rule.
+    /// The rule: one of [`RULES`], `divide` where a program was cut in two, or `order` where inputs or outputs changed places.
     pub rule: &'static str,
     /// The function.
     pub function: Name,
-    /// The first result of the op that was rewritten.
+    /// The first result of the op that was rewritten, or before which the program was cut; or the input or output.
     pub name: Name,
-    /// The op.
+    /// The op; empty of an input or output.
     pub op: Name,
     /// What stands there now.
     pub what: &'static str,
@@ -85,18 +87,19 @@ pub struct Change {
 ///
 /// ```
 /// use anemone::{Chip, bundle::Weights, passes, place::{Route, Target}, text};
-/// let program = text::parse("program(1.3) { func main<ios18>(tensor<fp32, [1, 8]> x) {
-///     tensor<fp32, [1, 8]> y = relu(x = x); } -> (y); }")?;
-/// // What is given is in fp32, and the direct route casts nothing.
+/// let program = text::parse("program(1.3) { func main<ios18>(tensor<int32, [1, 8]> x) {
+///     tensor<int32, [1, 8]> y = abs(x = x); } -> (y); }")?;
+/// // What is given is in whole numbers, and stays so.
 /// let target = Target { route: Route::Direct, ..Target::new(Chip::M4) };
 /// let done = passes::legalise(&program, &Weights::none(), target)?;
-/// assert!(done.changes.is_empty() && done.left[0].1.op == "relu");
+/// assert!(done.changes.is_empty() && done.left[0].1.op == "abs");
+/// assert_eq!(done.programs, [program]);
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 #[derive(Debug)]
 pub struct Legalised {
-    /// The program.
-    pub program: Program,
+    /// The program; or several that run in this order: an output of one is the input of this name of those behind it.
+    pub programs: Vec<Program>,
     /// What was rewritten, in the order in which it was done.
     pub changes: Vec<Change>,
     /// Ops that the engine still does not take: the function, and where the op would run.
@@ -118,14 +121,45 @@ const ROUNDS: usize = 6;
 ///     tensor<fp16, [1, 8]> y = tan(x = x); } -> (y); }")?;
 /// let done = passes::legalise(&program, &Weights::none(), Target::new(Chip::M4))?;
 /// assert_eq!((done.changes[0].rule, done.left.len()), ("tan", 0));
-/// let ops: Vec<&str> = done.program.functions[0].body.calls.iter().map(|c| c.op.as_str()).collect();
+/// let ops: Vec<&str> = done.programs[0].functions[0].body.calls.iter().map(|c| c.op.as_str()).collect();
 /// assert_eq!(ops, ["sin", "cos", "real_div"]);
 /// # Ok::<(), anemone::source::Diagnostics>(())
 /// ```
 pub fn legalise(program: &Program, weights: &Weights, target: Target) -> Result<Legalised, Diagnostics> {
-    let mut program = program.clone();
+    checked(program, weights)?;
+    let mut done = Legalised { programs: Vec::new(), changes: Vec::new(), left: Vec::new() };
+    // First, since of a program that is too deep Core ML takes no op; and again, since rewriting makes it deeper.
+    let (parts, cuts) = chain::divide(program.clone(), weights, target);
+    done.changes.extend(cuts);
+    for part in parts {
+        let part = rewritten(part, weights, target, &mut done.changes)?;
+        let (parts, cuts) = chain::divide(part, weights, target);
+        done.changes.extend(cuts);
+        for mut part in parts {
+            let verified = checked(&part, weights)?;
+            for (at, function) in verified.functions().iter().enumerate() {
+                let placement = place::place(function, target);
+                if placement.hazards.iter().any(|h| h.name == codes::OUTPUT_ORDER.name) {
+                    done.changes.extend(tidy::order(&mut part.functions[at]));
+                }
+                let left = placement.ops.into_iter().filter(is_off);
+                done.left.extend(left.map(|op| (function.name.clone(), op)));
+            }
+            done.programs.push(part);
+        }
+    }
+    Ok(done)
+}
+
+/// The program with other ops in the places of those that the engine does not take.
+fn rewritten(
+    mut program: Program,
+    weights: &Weights,
+    target: Target,
+    changes: &mut Vec<Change>,
+) -> Result<Program, Diagnostics> {
     let mut verified = checked(&program, weights)?;
-    let mut changes = Vec::new();
+    let first = changes.len();
     let mut tried = Tried::default();
     for _ in 0..ROUNDS {
         let drafts = drafts(&program, &verified, target, &tried);
@@ -133,41 +167,55 @@ pub fn legalise(program: &Program, weights: &Weights, target: Target) -> Result<
             break;
         }
         let all = applied(&program, &drafts);
-        if let Ok(v) = checked(&all, weights) {
-            let next = self::drafts(&all, &v, target, &tried);
-            let vain = vain(&v, &drafts, &next, target);
-            if !vain.is_empty() {
-                tried.unfit.extend(vain);
-                continue;
-            }
-            for draft in &drafts {
-                changes.push(change(&program, draft));
-                tried.note(draft);
-            }
-            (program, verified) = (all, v);
+        let Ok(v) = checked(&all, weights) else {
+            settle(&mut program, &drafts, weights, changes, &mut tried);
+            verified = checked(&program, weights)?;
+            continue;
+        };
+        let next = self::drafts(&all, &v, target, &tried);
+        let vain = vain(&v, &drafts, &next, target);
+        if !vain.is_empty() {
+            tried.unfit.extend(vain);
             continue;
         }
-        // One of them does not fit: each is tried by itself.
         for draft in &drafts {
-            let one = applied(&program, std::slice::from_ref(draft));
-            match checked(&one, weights) {
-                Ok(v) => {
-                    changes.push(change(&program, draft));
-                    tried.note(draft);
-                    (program, verified) = (one, v);
-                }
-                Err(_) => {
-                    tried.unfit.insert((draft.function, draft.rule.name, draft.name.clone()));
-                }
+            changes.push(change(&program, draft));
+            tried.note(draft);
+        }
+        (program, verified) = (all, v);
+    }
+    if changes[first..].iter().any(|c| c.rule == "fp32") {
+        tidy::casts(&mut program);
+    }
+    Ok(program)
+}
+
+/// Makes the rewrites that fit, of which some do not: halves are tried, and halves of these.
+fn settle(
+    program: &mut Program,
+    drafts: &[Written],
+    weights: &Weights,
+    changes: &mut Vec<Change>,
+    tried: &mut Tried,
+) {
+    let all = applied(program, drafts);
+    match (checked(&all, weights), drafts) {
+        (Ok(_), _) => {
+            for draft in drafts {
+                changes.push(change(program, draft));
+                tried.note(draft);
             }
+            *program = all;
+        }
+        (Err(_), [draft]) => {
+            tried.unfit.insert((draft.function, draft.rule.name, draft.name.clone()));
+        }
+        (Err(_), _) => {
+            let (before, behind) = drafts.split_at(drafts.len() / 2);
+            settle(program, before, weights, changes, tried);
+            settle(program, behind, weights, changes, tried);
         }
     }
-    let mut left = Vec::new();
-    for function in verified.functions() {
-        let ops = place::place(function, target).ops.into_iter().filter(is_off);
-        left.extend(ops.map(|op| (function.name.clone(), op)));
-    }
-    Ok(Legalised { program, changes, left })
 }
 
 /// What stands for a call, by one rule.
@@ -220,8 +268,7 @@ fn drafts(program: &Program, verified: &Verified, target: Target, tried: &Tried)
             let asked = |rule: &&Rule| {
                 let here = rule.ops.is_empty() || rule.ops.contains(&step.op.name);
                 let hazard = op.hazards.iter().any(|h| rule.cures.iter().any(|c| c.name == h.name));
-                let cured = !rule.cures.is_empty() && tried.cures.contains(&(at, name.clone()));
-                let needed = (is_off(op) || hazard) && !cured;
+                let needed = is_off(op) || hazard && !tried.cures.contains(&(at, name.clone()));
                 here && needed && !tried.unfit.contains(&(at, rule.name, name.clone()))
             };
             let found = RULES.iter().filter(asked).find_map(|rule| {
@@ -267,6 +314,29 @@ fn bound(block: &Block, names: &mut HashSet<String>) {
     for call in &block.calls {
         names.extend(call.outputs.iter().map(|o| o.name.to_string()));
         call.blocks.iter().for_each(|b| bound(b, names));
+    }
+}
+
+/// The names that a call reads from around it.
+fn reads<'a>(call: &'a Call, read: &mut HashSet<&'a Name>) {
+    for argument in &call.arguments {
+        let operands = match &argument.binding {
+            Binding::One(o) => std::slice::from_ref(o),
+            Binding::Many(all) => all,
+        };
+        read.extend(operands.iter().filter_map(|o| match o {
+            Operand::Name(used) => Some(&used.name),
+            Operand::Value(..) => None,
+        }));
+    }
+    for block in &call.blocks {
+        let mut inside = HashSet::new();
+        block.calls.iter().for_each(|c| reads(c, &mut inside));
+        inside.extend(block.outputs.iter().map(|o| &o.name));
+        for bound in block.params.iter().chain(block.calls.iter().flat_map(|c| &c.outputs)) {
+            inside.remove(&bound.name);
+        }
+        read.extend(inside);
     }
 }
 

@@ -226,6 +226,8 @@ pub struct Placement {
     pub ops: Vec<OpPlacement>,
     /// Runs of ops at one place, in order; one that is refused stands by itself.
     pub segments: Vec<Segment>,
+    /// What goes wrong with the function as a whole, although the engine takes it.
+    pub hazards: Vec<&'static Code>,
     /// What is refused, as diagnostics: errors on routes that take the whole program or nothing.
     pub diagnostics: Diagnostics,
 }
@@ -274,12 +276,13 @@ pub fn place(function: &Function, target: Target) -> Placement {
     if let Some(layers) = hazards::too_deep(&seen) {
         leave(&mut judged, &mut costs, layers);
     }
-    for hazard in hazards::find(&seen, &mut judged) {
+    let (found, hazards) = hazards::find(&seen, &mut judged);
+    for hazard in found {
         diagnostics.push(hazard);
     }
     let segments = segment::segments(&mut judged, &costs, function, target);
     diagnostics.sort();
-    Placement { target, function: function.name.clone(), ops: judged, segments, diagnostics }
+    Placement { target, function: function.name.clone(), ops: judged, segments, hazards, diagnostics }
 }
 
 /// What is said of a program on several chips: each thing once, with the chips that it is said of.

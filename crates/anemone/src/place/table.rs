@@ -158,7 +158,11 @@ static ROWS: &[OpRow] = &[
     op("asin", NO, CPU, X).instead(FOURIER),
     op("atan", N, YES, C),
     op("atanh", NO, CPU, X).instead(FOURIER),
-    op("cast", N, YES, X).instead("take and give fp16, so that nothing is cast").rules(&[r::cast]),
+    op("cast", N, YES, R)
+        .instead("take and give fp16, so that nothing is cast")
+        .strict("one sweep of all ops found that the compiler makes nothing of `cast`", "ANEForge")
+        .note("from fp32 and to fp32 it is taken where a program begins and ends")
+        .rules(&[r::cast]),
     op("ceil", N, YES, C),
     op("clip", N, YES, C),
     op("cos", M3, YES, R).instead("write it as a polynomial of `mul` and `add`"),

@@ -1,6 +1,7 @@
 //! `anemone check`.
 
 mod chips;
+mod graph;
 mod page;
 mod ranges;
 mod sarif;

@@ -1,29 +1,28 @@
 //! What `check --chip` says, as a page: the program as a graph coloured by placement, why, a roofline, hazards, time.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 
 use anemone::place::cost::StepCost;
-use anemone::place::{Form, OpPlacement, Placement, Where};
-use anemone::source::Severity;
-use anemone::verify::{Function, Step};
+use anemone::place::{Placement, Where};
+use anemone::source::{Diagnostic, Severity, Span};
+use anemone::verify::Function;
 
 use super::Found;
 use super::chips::{Placed, groups};
+use super::graph::{self, DRAWN, class_of};
 use crate::page::{Page, text};
 use crate::roofline::{Dot, Roof, picture};
 use crate::statistics::{bytes, count, duration, short};
 
-/// How many steps are drawn. A browser is slow with more, and nobody finds anything in them.
-const DRAWN: usize = 1500;
-
 /// How many of the slowest steps are listed.
 const SLOWEST: usize = 20;
 
+/// How many different things are said, and how many lines of each are named.
+const SAID: usize = 200;
+const LINES: usize = 12;
+
 /// The page.
 pub(super) fn of(path: &str, found: &[Found], errors: usize) -> String {
-    let placed: Vec<(&Found, &Placed)> =
-        found.iter().flat_map(|f| f.placed.iter().map(move |p| (f, p))).collect();
     let verdict = match errors {
         0 => "no errors".to_string(),
         1 => "1 error".to_string(),
@@ -31,33 +30,59 @@ pub(super) fn of(path: &str, found: &[Found], errors: usize) -> String {
     };
     let ops: usize = found.iter().flat_map(|f| &f.functions).map(|f| f.ops).sum();
     let mut page = Page::new(&format!("{path}: check"), path, &format!("{ops} ops, {verdict}"));
-    said(&mut page, found);
-    for (f, p) in placed {
-        section(&mut page, f, p);
+    let sections: Vec<Section<'_>> = found
+        .iter()
+        .flat_map(|f| f.placed.iter().map(move |p| (f, p)))
+        .enumerate()
+        .map(|(i, (found, placed))| {
+            let functions = found.verified.as_ref().map_or(&[][..], |v| v.functions());
+            let function = functions.iter().find(|f| placed.is_of(f));
+            Section { id: format!("g{i}"), found, placed, function }
+        })
+        .collect();
+    said(&mut page, found, &sections);
+    for s in &sections {
+        section(&mut page, s);
     }
     page.end()
 }
 
-/// The diagnostics: errors first.
-fn said(page: &mut Page, found: &[Found]) {
-    let mut all: Vec<_> = found.iter().flat_map(|f| f.diagnostics.iter().map(move |d| (f, d))).collect();
-    all.sort_by_key(|(_, d)| match d.severity {
+/// A function on a chip, as a part of the page.
+struct Section<'a> {
+    /// How its boxes begin their names.
+    id: String,
+    found: &'a Found,
+    placed: &'a Placed,
+    function: Option<&'a Function>,
+}
+
+/// The diagnostics: errors first, and those that say the same together.
+fn said(page: &mut Page, found: &[Found], sections: &[Section<'_>]) {
+    page.html("<h2>Faults and hazards</h2>");
+    let mut at: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut groups: Vec<(&Found, Vec<&Diagnostic>)> = Vec::new();
+    for (f, d) in found.iter().flat_map(|f| f.diagnostics.iter().map(move |d| (f, d))) {
+        let at = *at.entry((d.code.name, &d.message)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, all)) => all.push(d),
+            None => groups.push((f, vec![d])),
+        }
+    }
+    if groups.is_empty() {
+        page.html("<p>None.</p>");
+        return;
+    }
+    groups.sort_by_key(|(_, all)| match all[0].severity {
         Severity::Error => 0,
         Severity::Warning => 1,
         Severity::Note => 2,
     });
-    page.html("<h2>Faults and hazards</h2>");
-    if all.is_empty() {
-        page.html("<p>None.</p>");
-        return;
-    }
-    page.html("<ol class=\"said\">");
-    for (f, d) in all {
-        let at =
-            d.span().filter(|s| !s.is_none()).and_then(|s| f.source.as_ref().map(|t| t.line_column(s.start)));
-        let at = at.map_or_else(String::new, |at| format!(", line {}", at.line));
+    page.html("<div class=\"scroll\"><ol class=\"said\">");
+    for (f, all) in groups.iter().take(SAID) {
+        let d = all[0];
         page.write(format_args!(
-            "<li class=\"{word}\" data-code=\"{code}\"><b>{word}</b> <code>{code}</code>{at}: {}",
+            "<li class=\"{word}\" data-code=\"{code}\"><b>{word}</b> <code>{code}</code>{}: {}",
+            places(f, all, sections),
             text(&d.message),
             word = d.severity.word(),
             code = d.code.name,
@@ -70,11 +95,46 @@ fn said(page: &mut Page, found: &[Found]) {
         }
         page.html("</li>");
     }
-    page.html("</ol>");
+    page.html("</ol></div>");
+    if let more @ 1.. = groups.len().saturating_sub(SAID) {
+        page.write(format_args!("<p>{more} more are not shown.</p>"));
+    }
+}
+
+/// The lines of diagnostics, each with a link to its box where that is drawn.
+fn places(found: &Found, all: &[&Diagnostic], sections: &[Section<'_>]) -> String {
+    let line = |span: Span| found.source.as_ref().map(|t| t.line_column(span.start).line);
+    let box_of = |span: Span| {
+        let here = sections.iter().filter(|s| std::ptr::eq(s.found, found));
+        here.filter_map(|s| graph::anchor(s.function?, &s.placed.placement, &s.id, span)).next()
+    };
+    let spans = all.iter().filter_map(|d| d.span()).filter(|s| !s.is_none());
+    let lines: Vec<String> = spans
+        .take(LINES)
+        .filter_map(|span| {
+            let line = line(span)?;
+            Some(match box_of(span) {
+                Some(id) => format!("<a href=\"#{id}\">{line}</a>"),
+                None => line.to_string(),
+            })
+        })
+        .collect();
+    let word = match (lines.len(), all.len()) {
+        (0, 1) => return String::new(),
+        (0, n) => return format!(", {n} times"),
+        (_, 1) => "line",
+        _ => "lines",
+    };
+    let more = match all.len() - lines.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!(", {word} {}{more}", lines.join(", "))
 }
 
 /// A function on a chip.
-fn section(page: &mut Page, found: &Found, placed: &Placed) {
+fn section(page: &mut Page, section: &Section<'_>) {
+    let placed = section.placed;
     let (placement, cost) = (&placed.placement, &placed.cost);
     let target = placement.target;
     page.write(format_args!(
@@ -109,10 +169,9 @@ fn section(page: &mut Page, found: &Found, placed: &Placed) {
         }
     }
     page.html("</p>");
-    if let Some(function) =
-        found.verified.as_ref().and_then(|v| v.functions().iter().find(|f| placed.is_of(f)))
-    {
-        page.html(&graph(function, placement));
+    if let Some(function) = section.function {
+        page.html(&graph::strip(function, placement, &section.id));
+        page.html(&graph::graph(function, placement, &section.id));
     }
     reasons(page, placement);
     page.html("<h3>Roofline</h3>");
@@ -120,17 +179,16 @@ fn section(page: &mut Page, found: &Found, placed: &Placed) {
     slowest(page, placed);
 }
 
-fn class_of(op: &OpPlacement) -> &'static str {
-    if op.form == Form::Folded { "folded" } else { op.at.word() }
-}
-
 /// Why ops are where they are.
 fn reasons(page: &mut Page, placement: &Placement) {
     page.html(
-        "<h3>Why</h3><div class=\"scroll\"><table><tr><th>op<th>ops<th class=\"left\">where<th class=\"left\">why\
+        "<h3>Why</h3><div class=\"scroll\"><table class=\"why\"><tr><th>op<th>ops<th class=\"left\">where<th class=\"left\">why\
          <th class=\"left\">how that is known</tr>",
     );
-    for (op, n) in groups(placement) {
+    let mut groups = groups(placement);
+    // What is not on the engine is what somebody looks for.
+    groups.sort_by_key(|(op, _)| op.on_engine());
+    for (op, n) in groups {
         let why = match &op.change {
             Some(change) => format!("{}; to change it: {change}", op.why),
             None => op.why.to_string(),
@@ -145,87 +203,6 @@ fn reasons(page: &mut Page, placement: &Placement) {
         ));
     }
     page.html("</table></div>");
-}
-
-/// The steps in layers: each below all that it reads.
-fn graph(function: &Function, placement: &Placement) -> String {
-    const BOX: (f64, f64) = (150.0, 26.0);
-    const GAP: (f64, f64) = (24.0, 22.0);
-    let steps = &function.body.steps;
-    let shown = steps.len().min(DRAWN);
-    let mut made: HashMap<usize, usize> = HashMap::new();
-    let mut layers: Vec<usize> = Vec::new();
-    let mut widths: Vec<usize> = Vec::new();
-    let mut at: Vec<(f64, f64)> = Vec::new();
-    let mut edges = String::new();
-    for (i, step) in steps.iter().take(shown).enumerate() {
-        let mut from: Vec<usize> = Vec::new();
-        step.reads(|v| from.extend(made.get(&v.index())));
-        from.sort_unstable();
-        from.dedup();
-        let layer = from.iter().map(|&f| layers[f] + 1).max().unwrap_or(0);
-        if widths.len() <= layer {
-            widths.resize(layer + 1, 0);
-        }
-        let x = widths[layer] as f64 * (BOX.0 + GAP.0) + GAP.0;
-        let y = layer as f64 * (BOX.1 + GAP.1) + 2.0;
-        widths[layer] += 1;
-        for f in from {
-            let (fx, fy) = at[f];
-            let path = if layers[f] + 1 == layer {
-                let (fx, fy, tx, middle) = (fx + BOX.0 / 2.0, fy + BOX.1, x + BOX.0 / 2.0, y - GAP.1 / 2.0);
-                format!("M{fx} {fy} C{fx} {middle} {tx} {middle} {tx} {y}")
-            } else {
-                // What goes past other boxes leaves and comes at the side, where nothing stands.
-                let (fy, ty) = (fy + BOX.1 / 2.0, y + BOX.1 / 2.0);
-                format!("M{fx} {fy} C{} {fy} {} {ty} {x} {ty}", fx - GAP.0, x - GAP.0)
-            };
-            let _ = write!(edges, "<path class=\"read\" d=\"{path}\"/>");
-        }
-        layers.push(layer);
-        at.push((x, y));
-        made.extend(step.outputs.iter().map(|o| (o.index(), i)));
-    }
-    // The ops of blocks stand behind the op around them.
-    let mut op = 0;
-    let mut nodes = String::new();
-    for (step, (x, y)) in steps.iter().zip(&at) {
-        let Some(placed) = placement.ops.get(op) else { break };
-        op += within(step);
-        let label: String = format!("{} {}", placed.op, placed.name).chars().take(22).collect();
-        let _ = write!(
-            nodes,
-            "<g class=\"node {}\" data-op=\"{}\" data-name=\"{}\"><title>{} {}: {}</title><rect x=\"{x}\" y=\"{y}\" \
-             width=\"{}\" height=\"{}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text></g>",
-            class_of(placed),
-            text(placed.op),
-            text(&placed.name),
-            text(placed.op),
-            text(&placed.name),
-            text(&placed.why),
-            BOX.0,
-            BOX.1,
-            x + 8.0,
-            y + 17.0,
-            text(&label),
-        );
-    }
-    let width = widths.iter().copied().max().unwrap_or(0) as f64 * (BOX.0 + GAP.0) + GAP.0;
-    let height = widths.len() as f64 * (BOX.1 + GAP.1) + 4.0;
-    let more = match steps.len() - shown {
-        0 => String::new(),
-        n => format!(" {n} more are not drawn."),
-    };
-    format!(
-        "<figure><div class=\"scroll graph\"><svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         role=\"img\" aria-label=\"The program as a graph\">{edges}{nodes}</svg></div><figcaption>Each box is an op, below \
-         all that it reads; its colour is where it runs.{more}</figcaption></figure>"
-    )
-}
-
-/// How many ops a step is, those of its blocks included.
-fn within(step: &Step) -> usize {
-    1 + step.blocks.iter().flat_map(|b| &b.steps).map(within).sum::<usize>()
 }
 
 /// What the chip can do, and where steps that multiply are below that.

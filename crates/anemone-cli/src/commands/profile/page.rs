@@ -109,7 +109,7 @@ fn timeline(report: &Report<'_>, colour: &dyn Fn(&str) -> &'static str) -> Strin
         let gap = if width > 2.0 { 0.5 } else { 0.0 };
         let _ = write!(
             picture,
-            "<rect x=\"{x:.2}\" y=\"8\" width=\"{:.2}\" height=\"56\" fill=\"{}\"><title>{} of {}: {}, {:.0} % of \
+            "<rect class=\"bar\" x=\"{x:.2}\" y=\"8\" width=\"{:.2}\" height=\"56\" fill=\"{}\"><title>{} of {}: {}, {:.0} % of \
              the limit</title></rect>",
             (width - gap).max(0.05),
             colour(&s.op),
@@ -149,7 +149,7 @@ fn arena(report: &Report<'_>) -> String {
         let _ = write!(line, " L{:.2} {y:.1} L{:.2} {y:.1}", i as f64 * width, (i + 1) as f64 * width);
     }
     format!(
-        "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"The bytes of the arena in use\">\
+        "<figure><svg class=\"arena\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"The bytes of the arena in use\">\
          <path d=\"{line} L{WIDTH} {HEIGHT} Z\" fill=\"#2f6fb2\" fill-opacity=\".35\" stroke=\"#2f6fb2\"/>\
          <text x=\"0\" y=\"12\">{} at most, in an arena of {}</text></svg>\
          <figcaption>The bytes that hold a value, from the first step to the last.</figcaption></figure>",

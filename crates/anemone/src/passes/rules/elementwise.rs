@@ -3,11 +3,11 @@
 use super::{floats, number};
 use crate::passes::draft::Draft;
 use crate::passes::site::Site;
-use crate::place::Route;
+use crate::place;
 use crate::types::{DType, Tensor};
 use crate::verify::Content;
 
-/// The direct route has no casts, so that nothing is gained there.
+/// Where the target has no casts, nothing is gained.
 pub(super) fn fp16(site: &Site<'_>) -> Option<Draft> {
     use crate::types::DType::{Fp16, Fp32};
     let op = site.step.op.name;
@@ -17,7 +17,8 @@ pub(super) fn fp16(site: &Site<'_>) -> Option<Draft> {
     let params = site.call.arguments.iter().map(|a| a.name.as_str());
     let reads =
         params.clone().any(|p| site.values(p).any(|v| is_fp32(v) && matches!(v.content, Content::Computed)));
-    if stays || !reads || site.target.route == Route::Direct || site.step.outputs.len() != 1 {
+    let casts = place::row("cast").form_on(site.target).is_on_engine();
+    if stays || !reads || !casts || site.step.outputs.len() != 1 {
         return None;
     }
     let (to, dims) = site.result()?;

@@ -1,12 +1,11 @@
 //! Sums, products and windows.
 
-use super::kernels::padding;
+use super::kernels::{others, padding};
 use super::{PARTS, floats, number, table};
 use crate::chip::Quantity;
-use crate::passes::draft::{Draft, ints};
+use crate::passes::draft::{Draft, ints, reshape, transpose};
 use crate::passes::site::Site;
 use crate::types::DType;
-use crate::verify::Content;
 
 /// The count is divided between what comes before the sum and what comes after: so neither does the sum overflow, nor do
 /// its terms vanish.
@@ -34,7 +33,11 @@ pub(super) fn mean(site: &Site<'_>) -> Option<Draft> {
 pub(super) fn prod(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let x = site.dims("x")?;
-    let [axis] = site.axes("axes", x.len())?[..] else { return None };
+    let axes = site.axes("axes", x.len())?;
+    if axes.len() > 1 {
+        return one_by_one(site, "reduce_prod", &axes);
+    }
+    let &axis = axes.first()?;
     let n = x[axis];
     if !(2..=PARTS).contains(&n) {
         return None;
@@ -53,22 +56,33 @@ pub(super) fn prod(site: &Site<'_>) -> Option<Draft> {
             })
             .collect();
     }
-    let shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
     let product = parts.pop()?;
     match site.flag("keep_dims")? {
         true => Some(draft.result(dtype, &dims, &format!("identity(x = {product})"))),
         false if dims.is_empty() => None,
-        false => {
-            Some(draft.result(dtype, &dims, &format!("reshape(x = {product}, shape = {})", ints(&shape))))
-        }
+        false => Some(draft.result(dtype, &dims, &reshape(&product, &dims))),
     }
+}
+
+/// A reduction over one axis after the other.
+fn one_by_one(site: &Site<'_>, op: &str, axes: &[usize]) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let mut now = site.dims("x")?;
+    let mut draft = Draft::default();
+    let mut x = "arg_x".to_string();
+    for &axis in axes {
+        now[axis] = 1;
+        let call = format!("{op}(x = {x}, axes = tensor<int32, [1]>([{axis}]), keep_dims = bool(true))");
+        x = draft.step(dtype, &now, &call);
+    }
+    (!dims.is_empty()).then(|| draft.result(dtype, &dims, &reshape(&x, &dims)))
 }
 
 pub(super) fn cumsum(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let axis = site.axis("axis", 0, dims.len())?;
     let (n, last) = (dims[axis], dims.len() - 1);
-    if n > 1024 || dims.len() < 2 {
+    if n > 1024 {
         return None;
     }
     let (exclusive, reverse) = (site.flag("exclusive")?, site.flag("reverse")?);
@@ -76,16 +90,21 @@ pub(super) fn cumsum(site: &Site<'_>) -> Option<Draft> {
     let triangle = table(dtype, n, n, |i, o| if exclusive { before(i, o) > 0 } else { before(i, o) >= 0 })?;
     let mut draft = Draft::default();
     let triangle = draft.constant(triangle);
+    if dims.len() == 1 {
+        let row = draft.reshape("arg_x", dtype, &[1, n]);
+        let sums = draft.step(dtype, &[1, n], &format!("matmul(x = {row}, y = {triangle})"));
+        return Some(draft.result(dtype, &dims, &reshape(&sums, &dims)));
+    }
     if axis == last {
         return Some(draft.result(dtype, &dims, &format!("matmul(x = arg_x, y = {triangle})")));
     }
-    let mut order: Vec<i64> = (0..dims.len() as i64).collect();
+    let mut order: Vec<usize> = (0..dims.len()).collect();
     order.swap(axis, last);
     let mut turned = dims.clone();
     turned.swap(axis, last);
-    let there = draft.step(dtype, &turned, &format!("transpose(x = arg_x, perm = {})", ints(&order)));
+    let there = draft.transpose("arg_x", dtype, &dims, &order);
     let sums = draft.step(dtype, &turned, &format!("matmul(x = {there}, y = {triangle})"));
-    Some(draft.result(dtype, &dims, &format!("transpose(x = {sums}, perm = {})", ints(&order))))
+    Some(draft.result(dtype, &dims, &transpose(&sums, &order)))
 }
 
 /// Whether a pool adds nothing around its input.
@@ -157,18 +176,9 @@ pub(super) fn inner(site: &Site<'_>) -> Option<Draft> {
     }
     let mut draft = Draft::default();
     let half = inner / 2;
-    let mut part = |param: &str, dims: &[u64], axis: usize, begin: u64, size: u64| {
-        let mut begins = vec![0; dims.len()];
-        begins[axis] = begin as i64;
-        let mut shape = dims.to_vec();
-        shape[axis] = size;
-        let sizes: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
-        let call =
-            format!("slice_by_size(x = arg_{param}, begin = {}, size = {})", ints(&begins), ints(&sizes));
-        draft.step(dtype, &shape, &call)
-    };
-    let parts = [(0, half), (half, inner - half)]
-        .map(|(begin, size)| (part("x", &x, ax, begin, size), part("y", &y, ay, begin, size)));
+    let parts = [(0, half), (half, inner - half)].map(|(begin, size)| {
+        (draft.slice("arg_x", dtype, &x, ax, begin, size), draft.slice("arg_y", dtype, &y, ay, begin, size))
+    });
     let [a, b] = parts.map(|(x, y)| {
         let call =
             format!("matmul(x = {x}, y = {y}, transpose_x = bool({turn_x}), transpose_y = bool({turn_y}))");
@@ -205,35 +215,6 @@ pub(super) fn attention(site: &Site<'_>) -> Option<Draft> {
     Some(draft.result(dtype, &dims, &call))
 }
 
-pub(super) fn runtime_weight(site: &Site<'_>) -> Option<Draft> {
-    let (dtype, dims) = floats(site)?;
-    let (x, w) = (site.dims("x")?, site.dims("weight")?);
-    let computed = matches!(site.value("weight")?.content, Content::Computed);
-    let ones = |param| site.ints(param).is_none_or(|all| all.iter().all(|&n| n == 1));
-    let plain = x.len() == 4 && w.get(2..)? == [1, 1] && x[0] == 1 && site.int_or("groups", 1)? == 1;
-    let none = site.ints("pad").is_none_or(|all| all.iter().all(|&n| n == 0));
-    if !computed || !plain || !ones("strides") || !ones("dilations") || !none {
-        return None;
-    }
-    let places = x[2].checked_mul(x[3])?;
-    let shape = |dims: [u64; 2]| ints(&dims.map(|d| d as i64));
-    let mut draft = Draft::default();
-    let flat = format!("reshape(x = arg_x, shape = {})", shape([x[1], places]));
-    let flat = draft.step(dtype, &[x[1], places], &flat);
-    let matrix = format!("reshape(x = arg_weight, shape = {})", shape([w[0], w[1]]));
-    let matrix = draft.step(dtype, &[w[0], w[1]], &matrix);
-    let product =
-        format!("matmul(x = {matrix}, y = {flat}, transpose_x = bool(false), transpose_y = bool(false))");
-    let mut sum = draft.step(dtype, &[w[0], places], &product);
-    if site.value("bias").is_some() {
-        let column = format!("reshape(x = arg_bias, shape = {})", shape([w[0], 1]));
-        let column = draft.step(dtype, &[w[0], 1], &column);
-        sum = draft.step(dtype, &[w[0], places], &format!("add(x = {sum}, y = {column})"));
-    }
-    let back: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
-    Some(draft.result(dtype, &dims, &format!("reshape(x = {sum}, shape = {})", ints(&back))))
-}
-
 /// The probabilities of a row of thousands are so small that their products with small values are dropped; a power of two
 /// changes no digit of them.
 pub(super) fn probabilities(site: &Site<'_>) -> Option<Draft> {
@@ -261,24 +242,56 @@ pub(super) fn linear(site: &Site<'_>) -> Option<Draft> {
         return None;
     }
     let rows = before.iter().try_fold(1u64, |a, &d| a.checked_mul(d))?;
-    let flat = |width: u64| ints(&[rows as i64, width as i64]);
     let bias = if site.value("bias").is_some() { ", bias = arg_bias" } else { "" };
     let mut draft = Draft::default();
-    let x = draft.step(dtype, &[rows, given], &format!("reshape(x = arg_x, shape = {})", flat(given)));
+    let x = draft.reshape("arg_x", dtype, &[rows, given]);
     let y = draft.step(dtype, &[rows, gives], &format!("linear(x = {x}, weight = arg_weight{bias})"));
-    let back: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
-    Some(draft.result(dtype, &dims, &format!("reshape(x = {y}, shape = {})", ints(&back))))
+    Some(draft.result(dtype, &dims, &reshape(&y, &dims)))
+}
+
+/// What stands before the last two axes is one axis; a factor that has nothing there stays a matrix.
+pub(super) fn batches(site: &Site<'_>) -> Option<Draft> {
+    let (dtype, dims) = floats(site)?;
+    let (x, y) = (site.dims("x")?, site.dims("y")?);
+    if x.len().max(y.len()) < 5 {
+        return None;
+    }
+    let split = |dims: &[u64]| {
+        let at = dims.len().checked_sub(2)?;
+        let before = dims[..at].iter().try_fold(1u64, |a, &d| a.checked_mul(d))?;
+        Some((before, [dims[at], dims[at + 1]]))
+    };
+    let ((bx, mx), (by, my), (b, m)) = (split(&x)?, split(&y)?, split(&dims)?);
+    // Both have all of them in the same order, or one has none.
+    let leading =
+        |dims: &[u64]| dims[..dims.len() - 2].iter().copied().skip_while(|&d| d == 1).collect::<Vec<_>>();
+    let same = leading(&x) == leading(&y) || bx == 1 || by == 1;
+    if !same || b != bx.max(by) {
+        return None;
+    }
+    let mut draft = Draft::default();
+    let mut flat = |name: &str, before: u64, matrix: [u64; 2]| match before {
+        1 => draft.reshape(name, dtype, &matrix),
+        _ => draft.reshape(name, dtype, &[before, matrix[0], matrix[1]]),
+    };
+    let (x, y) = (flat("arg_x", bx, mx), flat("arg_y", by, my));
+    let (turn_x, turn_y) = (site.flag("transpose_x")?, site.flag("transpose_y")?);
+    let call =
+        format!("matmul(x = {x}, y = {y}, transpose_x = bool({turn_x}), transpose_y = bool({turn_y}))");
+    let result: Vec<u64> = if b == 1 { m.to_vec() } else { vec![b, m[0], m[1]] };
+    let product = draft.step(dtype, &result, &call);
+    Some(draft.result(dtype, &dims, &reshape(&product, &dims)))
 }
 
 /// A power of two changes no digit, but of numbers near the least.
 pub(super) fn slice(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let x = site.dims("x")?;
-    // Both are constant, or the engine refuses it all the same.
-    site.ints("begin").and(site.ints("size"))?;
+    // Bounds are constant, or the engine refuses it all the same.
+    site.ints("begin")?;
+    let rest = others(site, &["x"]);
     let mut draft = Draft::default();
     let small = draft.step(dtype, &x, &format!("mul(x = arg_x, y = {})", number(dtype, 1.0 / 16.0)));
-    let part = format!("slice_by_size(x = {small}, begin = arg_begin, size = arg_size)");
-    let part = draft.step(dtype, &dims, &part);
+    let part = draft.step(dtype, &dims, &format!("{}(x = {small}{rest})", site.step.op.name));
     Some(draft.result(dtype, &dims, &format!("mul(x = {part}, y = {})", number(dtype, 16.0))))
 }

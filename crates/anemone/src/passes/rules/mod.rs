@@ -4,6 +4,8 @@ mod elementwise;
 mod kernels;
 mod layers;
 mod moves;
+mod picks;
+mod recurrent;
 
 use super::Rule;
 use super::draft::Draft;
@@ -14,9 +16,14 @@ use elementwise::*;
 use kernels::*;
 use layers::*;
 use moves::*;
+use picks::*;
+use recurrent::*;
 
 /// The most parts into which something is divided.
 const PARTS: u64 = 256;
+
+/// The most numbers of a constant that is read or written.
+const TABLE: u64 = 1 << 22;
 
 const fn rule(
     name: &'static str,
@@ -76,9 +83,43 @@ pub static RULES: &[Rule] = &[
         "numbers 0 and 1",
         logical,
     ),
-    rule("prod", &["reduce_prod"], "one axis of 256 at most", "`split` and `mul`", prod),
+    rule("prod", &["reduce_prod"], "axes of 256 at most", "`split` and `mul`", prod),
     rule("band", &["band_part"], REFUSED, "`select` by a constant mask", band),
     rule("cumsum", &["cumsum"], "an axis of 1024 at most", "`matmul` with a triangle of ones", cumsum),
+    rule("gather", &["gather"], "the indices are constant", "slices, and `concat`", gather),
+    rule("gather-nd", &["gather_nd"], "the indices are constant", "slices, and `concat`", gather_nd),
+    rule(
+        "gather-along",
+        &["gather_along_axis"],
+        "the indices are constant, and the same for all other axes",
+        "slices, and `concat`",
+        gather_along,
+    ),
+    rule(
+        "scatter",
+        &["scatter"],
+        "the indices are constant, and each is there once",
+        "slices, and `concat`",
+        scatter,
+    ),
+    rule(
+        "update",
+        &["slice_update"],
+        "it begins at a constant place",
+        "`concat` of what is new and what stays",
+        update,
+    ),
+    rule(
+        "reverse-sequence",
+        &["reverse_sequence"],
+        "the lengths are constant",
+        "`reverse` of slices, and `concat`",
+        reverse_sequence,
+    ),
+    rule("shape", &["shape"], "the shape is known", "a constant", shape),
+    rule("rnn", &["rnn"], "256 frames at most", "`linear` and the activation, a step a frame", rnn),
+    rule("gru", &["gru"], "256 frames at most", "`linear`, `mul` and activations, a step a frame", gru),
+    rule("lstm", &["lstm"], "256 frames at most", "`linear`, `mul` and activations, a step a frame", lstm),
     rule("windows", &["sliding_windows"], "256 windows at most", "slices, and `stack`", windows),
     rule("like", &["reshape_like"], "the shape is known", "`reshape`", like),
     rule("pad", &["pad"], "with another number than 0", "`concat` with constants", pad),
@@ -91,6 +132,7 @@ pub static RULES: &[Rule] = &[
         max_pool,
     ),
     rule("linear", &["linear"], "it has five dimensions", "`linear` of rows, between two `reshape`", linear),
+    rule("batches", &["matmul"], "it has five dimensions", "`matmul` of three, between `reshape`", batches),
     rule(
         "inner",
         &["matmul"],
@@ -105,26 +147,48 @@ pub static RULES: &[Rule] = &[
         "`conv` of each channel by itself",
         average,
     ),
-    rule(
+    cure(
+        &[&codes::COMPILE_BUDGET],
         "kernel",
         &["conv"],
-        "the kernel is longer than the engine's",
+        "the kernel is longer than the engine's, or takes minutes to compile",
         "the sum of `conv` with its parts",
         kernel,
     ),
     rule(
+        "transposed",
+        &["conv_transpose"],
+        "the kernel is longer than the engine's",
+        "the sum of `conv_transpose` with its parts",
+        transposed,
+    ),
+    rule(
         "batch",
-        &["conv"],
+        &["conv", "conv_transpose"],
         "the weights are computed, for a batch of several",
-        "`conv` of each item",
+        "the op on each item",
         batch,
     ),
     rule(
         "shuffle",
-        &["pixel_shuffle", "pixel_unshuffle"],
+        &["pixel_shuffle", "pixel_unshuffle", "depth_to_space", "space_to_depth"],
         "the factor is none of the engine's",
         "`transpose` between two `reshape`",
         shuffle,
+    ),
+    rule(
+        "to-space",
+        &["batch_to_space"],
+        "the block is none of the engine's",
+        "`transpose` between `reshape`, and a slice",
+        to_space,
+    ),
+    rule(
+        "to-batch",
+        &["space_to_batch"],
+        "the block is none of the engine's",
+        "`pad`, and `transpose` between `reshape`",
+        to_batch,
     ),
     rule(
         "neighbours",
@@ -153,14 +217,14 @@ pub static RULES: &[Rule] = &[
         &[&codes::RUNTIME_WEIGHTS],
         "runtime-weight",
         &["conv"],
-        "the weights of a kernel of one element are computed",
-        "`matmul`",
+        "the weights are computed, of 64 places at most, in one group",
+        "`matmul` for each place of the kernel, and `add`",
         runtime_weight,
     ),
     cure(
         &[&codes::SUM_OVERFLOWS],
         "overflow",
-        &["conv", "linear"],
+        &["conv", "linear", "matmul"],
         "sums can pass the end of the engine's",
         "the op with weights divided by a power of two, and a `mul` behind it",
         overflow,
@@ -182,9 +246,25 @@ pub static RULES: &[Rule] = &[
         probabilities,
     ),
     cure(
+        &[&codes::PRODUCT_VANISHES],
+        "vanish",
+        &["conv", "linear", "matmul"],
+        "its constant weights are so small that products are dropped",
+        "the op with weights multiplied by a power of two, and a `mul` behind it",
+        vanish,
+    ),
+    cure(
+        &[&codes::COMPILE_BUDGET],
+        "join",
+        &["concat", "stack"],
+        "it joins so many branches that they take seconds to compile",
+        "`concat` of a few at a time",
+        join,
+    ),
+    cure(
         &[&codes::SLICE_SATURATES],
         "slice",
-        &["slice_by_size"],
+        &["slice_by_size", "slice_by_index"],
         "it starts inside the last axis",
         "the same of a sixteenth, since the engine multiplies by 16 there",
         slice,
@@ -202,7 +282,7 @@ fn floats(site: &Site<'_>) -> Option<(DType, Vec<u64>)> {
 
 /// A constant of two dimensions, of what each place is.
 fn table(dtype: DType, rows: u64, columns: u64, of: impl Fn(i64, i64) -> bool) -> Option<Tensor> {
-    if rows.checked_mul(columns)? > 1 << 22 {
+    if rows.checked_mul(columns)? > TABLE {
         return None;
     }
     let places = (0..rows as i64).flat_map(|r| (0..columns as i64).map(move |c| (r, c)));

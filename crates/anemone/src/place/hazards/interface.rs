@@ -3,12 +3,12 @@
 use super::{Hazard, Seen};
 use crate::chip::{Evidence, Profile};
 use crate::place::Route;
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Span, codes};
 use crate::surface::row_stride_for;
 use crate::types::TensorType;
 use crate::verify::ValueId;
 
-pub(super) fn find(seen: &Seen<'_>) -> Vec<Diagnostic> {
+pub(super) fn find(seen: &Seen<'_>) -> Vec<(Hazard, Span)> {
     if seen.target.route != Route::Direct {
         return Vec::new();
     }
@@ -21,7 +21,7 @@ pub(super) fn find(seen: &Seen<'_>) -> Vec<Diagnostic> {
         found.extend(sizes(seen, what, values));
     }
     found.extend(inputs.iter().chain(outputs).find_map(|&v| rows(seen, v)));
-    found.into_iter().map(|(h, span)| h.diagnostic(seen.target, span)).collect()
+    found
 }
 
 /// Where a value is made, or first read if it is given.

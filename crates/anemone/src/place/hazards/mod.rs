@@ -100,8 +100,9 @@ impl Hazard {
     }
 }
 
-/// Looks for the hazards of a function, and writes down which ops have one, and which give wrong numbers.
-pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> Vec<Diagnostic> {
+/// Looks for the hazards of a function, and writes down which ops have one, and which give wrong numbers. Gives the
+/// diagnostics, and the kinds of those that the function has as a whole.
+pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> (Vec<Diagnostic>, Vec<&'static Code>) {
     let mut found = Vec::new();
     for (i, &step) in seen.steps.iter().enumerate() {
         let op = &mut placed[i];
@@ -117,7 +118,10 @@ pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> Vec<Diagnosti
             found.push(hazard.diagnostic(seen.target, step.span));
         }
     }
-    found.extend(program::find(seen, placed));
-    found.extend(interface::find(seen));
-    found
+    let mut whole: Vec<(Hazard, Span)> = program::find(seen, placed);
+    found.extend(program::of_ops(seen, placed).into_iter().map(|(h, span)| h.diagnostic(seen.target, span)));
+    whole.extend(interface::find(seen));
+    let codes = whole.iter().map(|(h, _)| h.code).collect();
+    found.extend(whole.into_iter().map(|(h, span)| h.diagnostic(seen.target, span)));
+    (found, codes)
 }

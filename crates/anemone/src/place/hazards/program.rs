@@ -3,7 +3,7 @@
 use super::{Hazard, Seen};
 use crate::chip::{Chip, Evidence, Profile, Quantity};
 use crate::place::{OpPlacement, Route};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Span, codes};
 use crate::types::DType;
 use crate::verify::{Content, Step};
 
@@ -31,14 +31,23 @@ fn layers<'a>(seen: &Seen<'a>) -> (u64, Option<&'a Step>) {
     (u64::from(deepest.0), deepest.1)
 }
 
-pub(super) fn find(seen: &Seen<'_>, placed: &[OpPlacement]) -> Vec<Diagnostic> {
+/// What the program as a whole has.
+pub(super) fn find(seen: &Seen<'_>, placed: &[OpPlacement]) -> Vec<(Hazard, Span)> {
     let mut found: Vec<(Hazard, Span)> = Vec::new();
     let first = seen.steps.first().map_or_else(Span::default, |s| s.span);
     found.extend(depth(seen));
     found.extend(weights(seen).map(|h| (h, first)));
-    found.extend(fan_in(seen));
     found.extend(islands(seen, placed));
-    found.into_iter().map(|(h, span)| h.diagnostic(seen.target, span)).collect()
+    found
+}
+
+/// What some of its ops have, and is said once.
+pub(super) fn of_ops(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> Option<(Hazard, Span)> {
+    let joins: Vec<usize> = (0..seen.steps.len()).filter(|&i| joins(seen, seen.steps[i])).collect();
+    let &first = joins.first()?;
+    let (hazard, span) = fan_in(seen.steps[first]);
+    joins.into_iter().for_each(|i| placed[i].hazards.push(hazard.code));
+    Some((hazard, span))
 }
 
 /// The depth from which on compilers for two engines take minutes: the time grows with a power above three.
@@ -98,12 +107,12 @@ fn weights(seen: &Seen<'_>) -> Option<Hazard> {
 /// So many branches that come together again make the compiler look for cuts for seconds.
 const BRANCHES: usize = 12;
 
-fn fan_in(seen: &Seen<'_>) -> Option<(Hazard, Span)> {
-    let joins = |s: &&&Step| {
-        let branches = s.inputs.iter().flat_map(|i| i.values()).filter(|v| !seen.folded.knows(**v));
-        branches.filter(|v| seen.giver(**v).is_some()).count() >= BRANCHES
-    };
-    let step = seen.steps.iter().find(joins)?;
+fn joins(seen: &Seen<'_>, step: &Step) -> bool {
+    let branches = step.inputs.iter().flat_map(|i| i.values()).filter(|v| !seen.folded.knows(**v));
+    branches.filter(|v| seen.giver(**v).is_some()).count() >= BRANCHES
+}
+
+fn fan_in(step: &Step) -> (Hazard, Span) {
     let hazard = Hazard::new(
         &codes::COMPILE_BUDGET,
         format!(
@@ -114,7 +123,7 @@ fn fan_in(seen: &Seen<'_>) -> Option<(Hazard, Span)> {
         "join them a few at a time",
         Evidence::measured("the ANE guide, on an M1"),
     );
-    Some((hazard, step.span))
+    (hazard, step.span)
 }
 
 /// Ops in whole numbers between ops of the engine: each run of them is a way to the CPU and back.
