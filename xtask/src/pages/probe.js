@@ -10,7 +10,7 @@ addEventListener("load", () => {
         ...e.dataset,
         class: e.getAttribute("class"),
         text: e.textContent,
-        target: e.hash ? document.getElementById(e.hash.slice(1)) !== null : null,
+        target: document.getElementById((e.getAttribute("href") ?? "").slice(1)) !== null,
         x: box.x,
         y: box.y,
         width: box.width,

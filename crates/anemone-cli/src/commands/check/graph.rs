@@ -11,11 +11,11 @@ use crate::page::{WIDTH, text};
 /// How many steps are drawn. A browser is slow with more, and nobody finds anything in them.
 pub(super) const DRAWN: usize = 3000;
 
-const BOX: (f64, f64) = (172.0, 26.0);
+const BOX: (f64, f64) = (190.0, 26.0);
 const GAP: (f64, f64) = (24.0, 22.0);
 
 /// How many letters a box has room for.
-const LETTERS: usize = 25;
+const LETTERS: usize = 24;
 
 /// The class of an op: the colour of where it runs.
 pub(super) fn class_of(op: &OpPlacement) -> &'static str {
@@ -171,7 +171,7 @@ pub(super) fn graph(function: &Function, placement: &Placement, id: &str) -> Str
         let dangers: Vec<&str> = op.hazards.iter().map(|h| h.name).collect();
         let _ = write!(
             nodes,
-            "<g class=\"node {}\" id=\"{id}-{i}\" data-op=\"{}\" data-name=\"{}\"><title>{} {}: {}{}{}</title><rect x=\"{x:.1}\" \
+            "<g class=\"node {}\" data-op=\"{}\" data-name=\"{}\" id=\"{id}-{i}\"><title>{} {}: {}{}{}</title><rect x=\"{x:.1}\" \
              y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\"/><text x=\"{:.1}\" y=\"{}\">{}</text>",
             class_of(op),
             text(op.op),
