@@ -50,33 +50,32 @@ pub(super) fn strip(function: &Function, placement: &Placement, id: &str) -> Str
         "<svg class=\"strip\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"All ops in order\">"
     );
     let mut at = 0;
+    let mut runs = Vec::new();
     for run in all.chunk_by(|a, b| a == b) {
-        let (class, hazard) = run[0];
-        let ops = if run.len() == 1 {
-            format!("op {}", at + 1)
-        } else {
-            format!("ops {} to {}", at + 1, at + run.len())
-        };
+        runs.push((at, run.len(), run[0]));
+        at += run.len();
+    }
+    // What is not on the engine may be thin, and lies above the rest.
+    runs.sort_by_key(|&(_, _, (class, _))| !matches!(class, "ane" | "folded"));
+    for (at, count, (class, hazard)) in runs {
+        let ops =
+            if count == 1 { format!("op {}", at + 1) } else { format!("ops {} to {}", at + 1, at + count) };
         let danger = if hazard { ", with a hazard" } else { "" };
+        let (x, width) = (at as f64 * width, (count as f64 * width).max(3.0));
         let _ = write!(
             picture,
-            "<a href=\"#{id}-{}\"><title>{ops}: {class}{danger}</title><rect class=\"{class}\" x=\"{:.2}\" y=\"0\" \
-             width=\"{:.2}\" height=\"{HEIGHT}\"/>",
+            "<a href=\"#{id}-{}\"><title>{ops}: {class}{danger}</title><rect class=\"{class}\" x=\"{x:.2}\" y=\"0\" \
+             width=\"{width:.2}\" height=\"{HEIGHT}\"/>",
             at.min(DRAWN - 1),
-            at as f64 * width,
-            (run.len() as f64 * width).max(1.0),
         );
         if hazard {
+            let y = HEIGHT - 4.0;
             let _ = write!(
                 picture,
-                "<rect class=\"hazard\" x=\"{:.2}\" y=\"{}\" width=\"{:.2}\" height=\"4\"/>",
-                at as f64 * width,
-                HEIGHT - 4.0,
-                (run.len() as f64 * width).max(1.0),
+                "<rect class=\"hazard\" x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"4\"/>"
             );
         }
         picture += "</a>";
-        at += run.len();
     }
     picture + "</svg>"
 }
@@ -112,15 +111,19 @@ impl Laid {
         }
         let mut x = vec![0.0; layers.len()];
         let mut width: f64 = 0.0;
+        let widest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let centre = widest.saturating_sub(1) as f64 * (BOX.0 + GAP.0) / 2.0 + GAP.0 * 2.0;
         for row in &mut rows {
             let wish = |i: usize, x: &[f64]| {
                 let from = &reads[i];
                 from.iter().map(|&f| x[f]).sum::<f64>() / from.len().max(1) as f64
             };
             row.sort_by(|&a, &b| wish(a, &x).total_cmp(&wish(b, &x)));
-            // Side by side around the middle of where they would like to stand.
+            // Side by side around the middle of where they would like to stand, and drawn to the middle of all, so that a
+            // long graph does not wander off.
             let room = BOX.0 + GAP.0;
             let middle = row.iter().map(|&i| wish(i, &x)).sum::<f64>() / row.len() as f64;
+            let middle = middle * 0.75 + centre * 0.25;
             let mut next = (middle - (row.len() - 1) as f64 * room / 2.0).max(GAP.0 * 2.0);
             for &i in row.iter() {
                 x[i] = next;
