@@ -41,6 +41,9 @@ const SCHEMES: [(&str, &str); 2] = [
     ("dark", "--blink-settings=preferredColorScheme=0"),
 ];
 
+/// What is wrong with a page of a kind.
+type Holds = fn(&Drawn) -> Vec<String>;
+
 /// Writes the pages and has them drawn; false when one is not as it should be.
 pub(crate) fn run(keep: Option<&Path>) -> Result<bool, Stop> {
     let browser = browser()?;
@@ -56,7 +59,7 @@ pub(crate) fn run(keep: Option<&Path>) -> Result<bool, Stop> {
     let direct: &[&str] = &["check", "--chip", "m4,m1", "--route", "direct", "-q"];
     let core_ml: &[&str] = &["check", "--chip", "m4", "-q"];
     let profile: &[&str] = &["profile", "--iters", "3", "-q"];
-    let pages: [(&str, &[&str], &Path, fn(&Drawn) -> Vec<String>); 6] = [
+    let pages: [(&str, &[&str], &Path, Holds); 6] = [
         ("small", direct, &small, of_small),
         ("large", direct, &large, of_large),
         ("wrong", &["check", "-q"], &wrong, of_wrong),
@@ -368,7 +371,11 @@ fn of_profile(drawn: &Drawn) -> Vec<String> {
     if width < 1000.0 || ends.windows(2).any(|w| w[0] > w[1] + 0.5) {
         faults.push(format!("the timeline is {width} wide, or out of order"));
     }
-    if drawn.all(".arena path").first().is_none_or(|p| !(number(p, "height") > 50.0)) {
+    if drawn
+        .all(".arena path")
+        .first()
+        .is_none_or(|p| number(p, "height").is_nan() || number(p, "height") < 50.0)
+    {
         faults.push("the arena is not drawn".into());
     }
     if drawn.all("table").len() != 2 || drawn.all("h2").len() != 4 {
