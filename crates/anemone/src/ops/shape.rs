@@ -86,7 +86,10 @@ fn infer_squeeze(args: &Args<'_>) -> Result<Vec<Type>, Fault> {
     let mut wanted = vec![!args.has("axes"); x.rank()];
     if args.has("axes") {
         for axis in known_ints(args, "axes")? {
-            wanted[args.normal_axis("axes", axis, x.rank())?] = true;
+            let axis = args.normal_axis("axes", axis, x.rank())?;
+            if std::mem::replace(&mut wanted[axis], true) {
+                return Err(bad_value(args, "axes", "it names an axis twice"));
+            }
         }
     }
     let goes = |i: usize| wanted[i] && x.shape[i] == Dim::Known(1);

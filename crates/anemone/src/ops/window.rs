@@ -119,8 +119,9 @@ impl Windows {
             )
             .help("state the padding with `custom`, or use the opset ios16"));
         }
-        let pads = if pad == Pad::Custom { numbers(args, "pad", 2 * spatial, 0)? } else { None }
-            .unwrap_or_else(|| vec![0; 2 * spatial]);
+        // Only custom padding reads them, but they are to be as many in any case, as coremltools wants it too.
+        let custom = numbers(args, "pad", 2 * spatial, 0)?.filter(|_| pad == Pad::Custom);
+        let pads = custom.unwrap_or_else(|| vec![0; 2 * spatial]);
         let ceil = args.bool("ceil_mode").unwrap_or(false);
         if ceil {
             let refuse = |message: &str, help: &str| {

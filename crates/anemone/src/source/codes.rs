@@ -81,6 +81,7 @@ codes! {
     UNUSED_VALUE Warning "unused-value" "a value is computed that nothing uses";
     UNUSED_PARAMETER Warning "unused-parameter" "a parameter of the function is not used";
     NO_OUTPUT Error "no-output" "the function returns nothing";
+    DUPLICATE_OUTPUT Error "duplicate-output" "the function returns a value twice";
     // ops
     UNKNOWN_OPSET Error "unknown-opset" "there is no opset of this name";
     OPSET_TOO_OLD Error "opset-too-old" "the op or parameter needs a newer opset than the function states";

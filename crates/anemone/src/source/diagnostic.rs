@@ -246,6 +246,30 @@ impl Diagnostics {
         }
     }
 
+    /// Adds a label to the one at this position, if it is there and of this kind: the same fault, seen again.
+    pub(crate) fn also(
+        &mut self,
+        i: usize,
+        code: &'static Code,
+        span: Span,
+        text: impl Into<String>,
+    ) -> bool {
+        let Some(d) = self.list.get_mut(i).filter(|d| d.code == code) else { return false };
+        // A fault in a million places is shown in a few of them.
+        if d.labels.len() < Self::LABELS {
+            d.labels.push(Label { place: Place::Text(span), text: text.into() });
+        }
+        true
+    }
+
+    /// How many places one fault is shown in.
+    const LABELS: usize = 8;
+
+    /// Where the next one will stand.
+    pub(crate) fn next(&self) -> usize {
+        self.list.len()
+    }
+
     /// Adds all of another collection.
     pub fn append(&mut self, other: Diagnostics) {
         self.more += other.more;

@@ -1,6 +1,6 @@
 //! One call: its op, its arguments, its results.
 
-use super::function::{Walk, unknown_op, unknown_opset};
+use super::function::{Walk, too_large, unknown_op, unknown_opset};
 use super::{Body, Content, Input, Step, Value, ValueId};
 use crate::mil::op::{Arg, Args, Control, Default, Edition, Fault, Kind, Meaning, Op, Parameter, Slot};
 use crate::mil::{self, Binding, BlobRef, Call, Opset};
@@ -72,7 +72,7 @@ impl Walk {
         };
         let Some(edition) = op.edition(opset) else {
             self.resolve_all(call);
-            self.diagnostics.push(
+            self.too_new(
                 Diagnostic::new(
                     &codes::OPSET_TOO_OLD,
                     format!("`{}` came with {}, and the function is of {opset}", op.name, op.since()),
@@ -85,10 +85,18 @@ impl Walk {
         let mut sound = true;
         let given = self.arguments(call, op, edition, opset, &mut sound);
         self.missing(call, op, edition, &given, &mut sound);
-        for g in &given {
-            self.argument(op, &edition.params[g.param], g, &mut sound);
+        let doubtful = given.iter().flat_map(|g| &g.values).any(|v| self.doubtful.contains(&v.0));
+        if !doubtful {
+            for g in &given {
+                self.argument(op, &edition.params[g.param], g, &mut sound);
+            }
+            self.domains(op, edition, &given, &mut sound);
         }
-        self.domains(op, edition, &given, &mut sound);
+        if doubtful || !sound {
+            // What its blocks should take and give is not known; what is in them can be checked.
+            call.blocks.iter().for_each(|block| drop(self.nested(block)));
+            return Err(Refused);
+        }
 
         let inputs: Vec<Input> = (0..edition.params.len())
             .map(|i| match given.iter().find(|g| g.param == i) {
@@ -150,7 +158,9 @@ impl Walk {
         let constexpr = op.name.starts_with("constexpr_");
         let mut outputs = Vec::with_capacity(types.len());
         for (o, inferred) in call.outputs.iter().zip(types) {
-            if !o.ty.fits(&inferred) {
+            let fits = o.ty.fits(&inferred);
+            // Of one that is too large that is said when it is bound.
+            if !fits && !too_large(&o.ty) {
                 self.diagnostics.push(
                     Diagnostic::new(
                         &codes::DECLARED_TYPE,
@@ -164,8 +174,12 @@ impl Walk {
                     .help(format!("declare it as `{inferred}`")),
                 );
             }
-            let ty = if o.ty.fits(&inferred) { inferred.or(&o.ty) } else { o.ty.clone() };
-            outputs.push(self.bind(o, ty, if constexpr { Content::Constexpr } else { Content::Computed }));
+            let ty = if fits { inferred.or(&o.ty) } else { o.ty.clone() };
+            let id = self.bind(o, ty, if constexpr { Content::Constexpr } else { Content::Computed });
+            if !fits {
+                self.doubtful.insert(id);
+            }
+            outputs.push(id);
         }
         Ok(Step { op, opset, edition, inputs, outputs, certain, blocks, span: call.op_span })
     }
@@ -179,6 +193,7 @@ impl Walk {
                 }
             }
         }
+        self.tell_early();
         for block in &call.blocks {
             self.nested(block);
         }
@@ -225,8 +240,13 @@ impl Walk {
         };
         let ty = value.ty();
         if output.ty.fits(&ty) {
+            let errors = self.diagnostics.errors();
             let content = self.literal(value, span);
-            self.bind(output, ty.or(&output.ty), content);
+            let wrong = self.diagnostics.errors() > errors;
+            let id = self.bind(output, ty.or(&output.ty), content);
+            if wrong {
+                self.doubtful.insert(id);
+            }
             return Ok(None);
         }
         if let Some(filled) = self.filled(value, &output.ty) {
@@ -250,7 +270,9 @@ impl Walk {
             .at(span, format!("a `{ty}`"))
             .help(format!("declare it as `{ty}`")),
         );
-        Err(Refused)
+        let id = self.bind(output, output.ty.clone(), Content::Computed);
+        self.doubtful.insert(id);
+        Ok(None)
     }
 
     /// The tensor of this type that a scalar literal of its dtype fills, if it is of a size that a text may ask for.
@@ -304,6 +326,18 @@ impl Walk {
         }
     }
 
+    /// The value of a literal that stands where an argument does.
+    fn written(&mut self, value: &mil::Value, span: Span) -> ValueId {
+        self.holdable("a literal", &value.ty(), span);
+        let errors = self.diagnostics.errors();
+        let content = self.literal(value, span);
+        let id = self.add(value.ty(), content, span);
+        if self.diagnostics.errors() > errors {
+            self.doubtful.insert(id);
+        }
+        id
+    }
+
     /// Finds the parameter of each argument and resolves its values.
     fn arguments(
         &mut self,
@@ -323,9 +357,7 @@ impl Walk {
                         None => *sound = false,
                     },
                     mil::Operand::Value(v, span) => {
-                        self.holdable("a literal", &v.ty(), *span);
-                        let content = self.literal(v, *span);
-                        values.push((self.add(v.ty(), content, *span), *span));
+                        values.push((self.written(v, *span), *span));
                     }
                 }
             }
@@ -341,12 +373,11 @@ impl Walk {
                 }
             }
         }
+        self.tell_early();
         if edition.in_attributes {
             for a in &call.attributes {
                 let Some(param) = edition.params.iter().position(|p| p.name == &*a.name) else { continue };
-                self.holdable("a literal", &a.value.ty(), a.value_span);
-                let content = self.literal(&a.value, a.value_span);
-                let id = self.add(a.value.ty(), content, a.value_span);
+                let id = self.written(&a.value, a.value_span);
                 given.push(Given {
                     param,
                     values: vec![(id, a.value_span)],
@@ -369,7 +400,7 @@ impl Walk {
         if let Some(later) =
             op.editions.iter().find(|e| e.since > opset && e.params.iter().any(|p| p.name == name))
         {
-            self.diagnostics.push(
+            self.too_new(
                 Diagnostic::new(
                     &codes::OPSET_TOO_OLD,
                     format!(
@@ -398,6 +429,7 @@ impl Walk {
 
     /// Says which required parameters are not given.
     fn missing(&mut self, call: &Call, op: &Op, edition: &Edition, given: &[Given], sound: &mut bool) {
+        let mut names = Vec::new();
         for (i, p) in edition.params.iter().enumerate() {
             if p.default != Default::Required || given.iter().any(|g| g.param == i) {
                 continue;
@@ -408,16 +440,25 @@ impl Walk {
             });
             *sound = false;
             if !misspelt {
-                self.diagnostics.push(
-                    Diagnostic::new(&codes::MISSING_PARAMETER, format!("`{}` needs `{}`", op.name, p.name))
-                        .at(call.op_span, format!("`{}` is not given", p.name))
-                        .help(if edition.in_attributes {
-                            format!("add `{} = …` in the square brackets", p.name)
-                        } else {
-                            format!("add `{} = …` in the parentheses", p.name)
-                        }),
-                );
+                names.push(p.name);
             }
+        }
+        let all = |each: fn(&&str) -> String| {
+            let words: Vec<String> = names.iter().map(each).collect();
+            match words.split_last() {
+                Some((last, first @ [_, ..])) => format!("{} and {last}", first.join(", ")),
+                _ => words.concat(),
+            }
+        };
+        if !names.is_empty() {
+            let quoted = all(|n| format!("`{n}`"));
+            let are = if names.len() == 1 { "is" } else { "are" };
+            let brackets = if edition.in_attributes { "square brackets" } else { "parentheses" };
+            self.diagnostics.push(
+                Diagnostic::new(&codes::MISSING_PARAMETER, format!("`{}` needs {quoted}", op.name))
+                    .at(call.op_span, format!("{quoted} {are} not given"))
+                    .help(format!("add {} in the {brackets}", all(|n| format!("`{n} = …`")))),
+            );
         }
     }
 
@@ -465,7 +506,7 @@ impl Walk {
                 )
                 .at(span, format!("a `{}`", value.ty));
                 d.help = help;
-                self.diagnostics.push(d);
+                self.fault_of(id, d);
                 continue;
             }
             if let (Kind::Tensor, Type::Tensor(t)) = (p.kind, &value.ty)
@@ -488,7 +529,7 @@ impl Walk {
                 )
                 .at(span, format!("a `{}`", value.ty))
                 .help(help);
-                self.diagnostics.push(d);
+                self.fault_of(id, d);
                 continue;
             }
             if p.constant && !value.content.is_constant() {
@@ -632,7 +673,8 @@ impl Walk {
             };
             let fits = found.len() == wanted.len()
                 && found.iter().zip(wanted).all(|(a, b)| a.fits(b) || is_condition && one_bool(a));
-            if !fits && body.outputs.len() == block.outputs.len() {
+            let doubtful = body.outputs.iter().any(|o| self.doubtful.contains(o));
+            if !fits && !doubtful && body.outputs.len() == block.outputs.len() {
                 *sound = false;
                 let (found, wanted) = (list(found), list(wanted));
                 self.block_type(
@@ -708,7 +750,11 @@ impl Walk {
         if let Some((span, what)) = place(fault.other) {
             d = d.at(span, format!("`{}` is {what}", fault.other.unwrap_or_default()));
         }
-        self.diagnostics.push(d);
+        let at = given.iter().find(|g| Some(edition.params[g.param].name) == fault.param);
+        match at.map(|g| g.values.as_slice()) {
+            Some(&[(id, _)]) => self.fault_of(id, d),
+            _ => self.diagnostics.push(d),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::mil::{self, Block, Call, Name, Opset, OpsetName, Param, Use};
 use crate::ops;
 use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{MAX_ELEMENTS, Type};
+use std::collections::hash_map::Entry;
 
 /// Checks one function. It is given back unless its opset is unknown.
 pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diagnostics) -> Option<Function> {
@@ -26,6 +27,19 @@ pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diag
                 .at(f.body.span, "no results")
                 .help("name the results: `} -> (y);`"),
         );
+    }
+    for (i, o) in f.body.outputs.iter().enumerate() {
+        if let Some(first) = f.body.outputs[..i].iter().find(|p| p.name == o.name) {
+            walk.diagnostics.push(
+                Diagnostic::new(
+                    &codes::DUPLICATE_OUTPUT,
+                    format!("the function `{}` returns `{}` twice", f.name, o.name),
+                )
+                .at(o.span, "returned again")
+                .at(first.span, "first returned here")
+                .help("return it once, or return a copy: `identity(x = …)`"),
+            );
+        }
     }
     for (p, id) in f.params.iter().zip(&params) {
         if walk.uses[id.index()] == 0 {
@@ -67,6 +81,15 @@ pub(super) fn unknown_op(call: &Call) -> Diagnostic {
     }
 }
 
+/// Whether a tensor or state of this type is larger than any engine holds.
+pub(super) fn too_large(ty: &Type) -> bool {
+    let tensor = match ty {
+        Type::State(t) => t.as_tensor(),
+        _ => ty.as_tensor(),
+    };
+    tensor.is_some_and(|t| t.shape.extent() > MAX_ELEMENTS)
+}
+
 /// How many elements one number each may fill in a function: a short text must not take gigabytes.
 pub(crate) const FILLABLE: u64 = 1 << 26;
 
@@ -91,6 +114,17 @@ pub(crate) struct Walk {
     early: HashSet<Span>,
     /// The results of calls that were refused, of which nothing is known but what is declared.
     pub(super) refused: HashSet<ValueId>,
+    /// Values that are declared as one type and are another: which is meant is not known, and what is done with them is not
+    /// held against either.
+    pub(super) doubtful: HashSet<ValueId>,
+    /// Faults of constants, and names that nothing defines, by their positions in `diagnostics`: each is one fault,
+    /// however often the constant or the name is used.
+    faulty: HashMap<(ValueId, &'static str), usize>,
+    undefined: HashMap<Name, usize>,
+    /// The first op or parameter that the opset of the function does not have, by its position in `diagnostics`.
+    too_new: Option<usize>,
+    /// Names that the call that is looked at uses too early: where they stand, and where they are bound.
+    too_early: Vec<(Name, Span, Span)>,
     /// How many elements of constants may still be filled with one number.
     pub(super) fillable: u64,
 }
@@ -110,6 +144,11 @@ impl Walk {
             later: HashMap::new(),
             early: HashSet::new(),
             refused: HashSet::new(),
+            doubtful: HashSet::new(),
+            faulty: HashMap::new(),
+            undefined: HashMap::new(),
+            too_new: None,
+            too_early: Vec::new(),
             fillable: FILLABLE,
         }
     }
@@ -136,11 +175,7 @@ impl Walk {
 
     /// Refuses a tensor or state that is larger than any engine holds.
     pub(super) fn holdable(&mut self, what: &str, ty: &Type, span: Span) {
-        let tensor = match ty {
-            Type::State(t) => t.as_tensor(),
-            _ => ty.as_tensor(),
-        };
-        if tensor.is_some_and(|t| t.shape.extent() > MAX_ELEMENTS) {
+        if too_large(ty) {
             self.diagnostics.push(
                 Diagnostic::new(&codes::TENSOR_TOO_LARGE, format!("{what} of type `{ty}` is too large"))
                     .at(span, "more than 2^40 elements"),
@@ -170,28 +205,86 @@ impl Walk {
         id
     }
 
-    /// The value that a name means here.
+    /// The value that a name means here. Who has looked up all names of a call reports what is [too early](Self::tell_early).
     pub(super) fn resolve(&mut self, u: &Use) -> Option<ValueId> {
         if let Some(&id) = self.scope.get(&u.name) {
             self.uses[id.index()] += 1;
             return Some(id);
         }
-        let d = if let Some(&span) = self.later.get(&u.name) {
+        if let Some(&span) = self.later.get(&u.name) {
             self.early.insert(span);
-            Diagnostic::new(&codes::USE_BEFORE_DEFINITION, format!("`{}` is used where it is not yet defined", u.name))
-                .at(u.span, "used here")
-                .at(span, "defined here")
-                .help("move the definition up; a name must be bound before it is used, in a block that the use can see")
-        } else {
-            let d = Diagnostic::new(&codes::UNDEFINED_NAME, format!("nothing defines `{}`", u.name))
-                .at(u.span, "not defined");
-            match suggest(&u.name, self.scope.keys().map(|n| &**n)) {
-                Some(near) => d.help(format!("did you mean `{near}`?")),
-                None => d,
-            }
-        };
-        self.diagnostics.push(d);
+            self.too_early.push((u.name.clone(), u.span, span));
+            return None;
+        }
+        let code = &codes::UNDEFINED_NAME;
+        if let Some(&i) = self.undefined.get(&u.name)
+            && self.diagnostics.also(i, code, u.span, "nor is it here")
+        {
+            return None;
+        }
+        self.undefined.insert(u.name.clone(), self.diagnostics.next());
+        let d = Diagnostic::new(code, format!("nothing defines `{}`", u.name)).at(u.span, "not defined");
+        self.diagnostics.push(match suggest(&u.name, self.scope.keys().map(|n| &**n)) {
+            Some(near) => d.help(format!("did you mean `{near}`?")),
+            None => d,
+        });
         None
+    }
+
+    /// Reports the names that were used too early since this was last called: a call that stands too high is one fault.
+    pub(super) fn tell_early(&mut self) {
+        let early = std::mem::take(&mut self.too_early);
+        let Some((first, used, defined)) = early.first() else { return };
+        let mut names: Vec<String> = Vec::new();
+        for name in early.iter().map(|(name, ..)| format!("`{name}`")) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let message = match names.split_last() {
+            Some((last, [_, ..])) => {
+                let others = names[..names.len() - 1].join(", ");
+                format!("{others} and {last} are used where they are not yet defined")
+            }
+            _ => format!("`{first}` is used where it is not yet defined"),
+        };
+        self.diagnostics.push(
+            Diagnostic::new(&codes::USE_BEFORE_DEFINITION, message)
+                .at(*used, "used here")
+                .at(*defined, "defined here")
+                .help("move the definition up; a name must be bound before it is used, in a block that the use can see"),
+        );
+    }
+
+    /// Reports that something is newer than the opset: of a function whose opset is too old, at the first place.
+    pub(super) fn too_new(&mut self, d: Diagnostic) {
+        let code = &codes::OPSET_TOO_OLD;
+        if let (Some(i), Some(span)) = (self.too_new, d.span())
+            && self.diagnostics.also(i, code, span, d.message.clone())
+        {
+            return;
+        }
+        self.too_new = Some(self.diagnostics.next());
+        self.diagnostics.push(d);
+    }
+
+    /// Reports a fault of an argument. What is wrong with a constant that several calls take is one fault, with a label for
+    /// each of them.
+    pub(super) fn fault_of(&mut self, id: ValueId, d: Diagnostic) {
+        let value = &self.values[id.index()];
+        let at = d.span().filter(|_| !value.name.is_empty() && value.content.is_constant());
+        let Some(span) = at else { return self.diagnostics.push(d) };
+        match self.faulty.entry((id, d.code.name)) {
+            Entry::Occupied(i) if self.diagnostics.also(*i.get(), d.code, span, d.message.clone()) => {}
+            Entry::Occupied(mut i) => {
+                i.insert(self.diagnostics.next());
+                self.diagnostics.push(d);
+            }
+            Entry::Vacant(free) => {
+                free.insert(self.diagnostics.next());
+                self.diagnostics.push(d);
+            }
+        }
     }
 
     /// Checks the statements and results of a block whose parameters are bound.
@@ -201,6 +294,7 @@ impl Walk {
             steps.extend(self.call(call));
         }
         let outputs = block.outputs.iter().filter_map(|o| self.resolve(o)).collect();
+        self.tell_early();
         Body { params: Vec::new(), steps, outputs }
     }
 

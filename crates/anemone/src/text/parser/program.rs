@@ -255,13 +255,14 @@ impl Parser<'_, '_> {
     /// Arguments behind their `(`.
     fn arguments(&mut self) -> Parsed<Vec<Argument>> {
         let mut arguments = Vec::new();
+        let mut unnamed = None;
         self.separated(Kind::CloseParen, "`,` or `)`", |p| {
             if !p.at(Kind::Word) {
-                return p.positional(None);
+                return p.positional(None, &mut unnamed);
             }
             let token = p.bump();
             if !p.eat(Kind::Equal) {
-                return p.positional(Some(token));
+                return p.positional(Some(token), &mut unnamed);
             }
             let name = p.name(token);
             let binding = if p.eat(Kind::OpenParen) {
@@ -308,9 +309,9 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Reads over an argument without a name, and reports it.
+    /// Reads over an argument without a name, and reports it: with the first of its call, if that was reported.
     #[cold]
-    fn positional(&mut self, first: Option<Token>) -> Parsed<()> {
+    fn positional(&mut self, first: Option<Token>, reported: &mut Option<usize>) -> Parsed<()> {
         let start = first.unwrap_or(self.token);
         // What is wrong with the value besides is not reported.
         let muted = std::mem::replace(&mut self.muted, true);
@@ -329,9 +330,14 @@ impl Parser<'_, '_> {
             return Err(self.unexpected("`=`"));
         }
         let span = self.since(start);
+        let code = &codes::POSITIONAL_ARGUMENT;
+        if reported.is_some_and(|i| self.diagnostics.also(i, code, span, "nor has this")) {
+            return read;
+        }
+        *reported = Some(self.diagnostics.next());
         let value = self.shown(span);
         self.report(
-            Diagnostic::new(&codes::POSITIONAL_ARGUMENT, format!("the argument {value} has no name"))
+            Diagnostic::new(code, format!("the argument {value} has no name"))
                 .at(span, "expected `name = value`")
                 .help(format!("write the name of the parameter before it, such as `x = {}", &value[1..])),
         );
@@ -385,7 +391,8 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Skips the rest of a statement: up to behind its `;`, or to what ends the block.
+    /// Skips the rest of a statement: up to behind its `;`, or to what ends the block. A `;` with something behind it that
+    /// starts no statement was meant for a comma.
     fn recover_statement(&mut self) {
         let mut open = 0;
         loop {
@@ -394,7 +401,10 @@ impl Parser<'_, '_> {
                 Kind::End => return,
                 Kind::Semicolon if open == 0 => {
                     self.bump();
-                    return;
+                    if self.starts_statement() {
+                        return;
+                    }
+                    continue;
                 }
                 Kind::Word if self.starts_function() => return,
                 // A brace of a dict stands behind a `(`, `{` or `,`.
@@ -433,6 +443,17 @@ impl Parser<'_, '_> {
         }
         // That the program is not closed either would be no news.
         self.muted = self.at(Kind::End);
+    }
+
+    /// Whether a statement starts here, or its block ends: a type has a `<` or a name behind it.
+    fn starts_statement(&self) -> bool {
+        match self.token.kind {
+            Kind::Word => {
+                let behind = self.lexer.clone().next_visible().kind;
+                matches!(behind, Kind::Less | Kind::Word | Kind::OpenParen)
+            }
+            kind => matches!(kind, Kind::CloseBrace | Kind::End),
+        }
     }
 
     /// Whether a function starts here: `func` behind something that ends a statement, a block or a function.
