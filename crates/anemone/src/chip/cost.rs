@@ -134,6 +134,11 @@ pub fn common_figures() -> impl Iterator<Item = (&'static str, &'static str, Fig
         ("bytes of the CPU", "B/s", CPU[1]),
         ("operations of the GPU", "1/s", GPU[0]),
         ("bytes of the GPU", "B/s", GPU[1]),
+        ("transposed convolutions of the CPU", "1/s", CPU_TRANSPOSED),
+        ("interpolations of the CPU", "B/s", CPU_UPSAMPLES),
+        ("operations of the engine, as Core ML counts them", "1/s", ENGINE_COUNTED[0]),
+        ("bytes of the engine, as Core ML counts them", "B/s", ENGINE_COUNTED[1]),
+        ("convolutions of the engine, as Core ML counts them", "1/s", ENGINE_CONVOLVES),
         ("load", "s", LOAD[0]),
         ("first load", "s", LOAD[1]),
         ("first run after sleep", "s", COLD),
@@ -201,11 +206,30 @@ pub(crate) const CPU: [Figure; 2] = [
     Figure { value: 60.84e9, evidence: Evidence::read("the M6 study: Core ML's estimates of small ops") },
 ];
 
+/// Operations a second of the CPU in transposed convolutions, as Core ML counts them.
+pub(crate) const CPU_TRANSPOSED: Figure =
+    Figure { value: 80e9, evidence: Evidence::inferred("the M6 study: where Core ML puts them") };
+
+/// Bytes a second of the CPU where it interpolates, as Core ML counts them.
+pub(crate) const CPU_UPSAMPLES: Figure =
+    Figure { value: 1.3e9, evidence: Evidence::inferred("the M6 study: where Core ML puts them") };
+
 /// Operations and bytes a second of the GPU, as Core ML counts them, on an M4.
 pub(crate) const GPU: [Figure; 2] = [
     Figure { value: 3000e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
     Figure { value: 100e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
 ];
+
+/// Operations and bytes a second of the engine, as Core ML counts them, on an M4: what it weighs against the other devices,
+/// and not what the engine was measured to do.
+pub(crate) const ENGINE_COUNTED: [Figure; 2] = [
+    Figure { value: 3750e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") },
+    Figure { value: 73.01e9, evidence: Evidence::read("the M6 study: Core ML's estimates of small ops") },
+];
+
+/// Operations a second of the engine in convolutions, as Core ML counts them.
+pub(crate) const ENGINE_CONVOLVES: Figure =
+    Figure { value: 16_000e9, evidence: Evidence::inferred("the M6 study: what Core ML prefers where") };
 
 /// Seconds from one device to another, as Core ML counts them.
 ///

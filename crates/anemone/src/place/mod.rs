@@ -29,11 +29,12 @@ pub use table::{OpRow, row, rows};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::chip::{Chip, Evidence, Profile};
+use crate::chip::{Chip, Evidence, Profile, Rates};
 use crate::mil::Name;
 use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
 use crate::verify::{Body, Function, Step};
 use ask::{Ask, Folded};
+use cost::Model;
 use hazards::Seen;
 
 /// The way by which a program comes to the engine.
@@ -263,13 +264,14 @@ pub fn place(function: &Function, target: Target) -> Placement {
     let mut judged = Vec::with_capacity(function.steps());
     let mut diagnostics = Diagnostics::default();
     let mut costs = Vec::with_capacity(function.steps());
+    let mut model = Model::of(function, Rates::of(target.chip));
     walk(&function.body, &mut |step| {
         let ask = Ask::new(function, step, &folded, target);
         let placement = judge(&ask);
         if let Some((code, note)) = &placement.1 {
             diagnostics.push(diagnostic(&placement.0, code, note.as_ref(), target));
         }
-        costs.push(segment::times(&ask, &placement.0));
+        costs.push(segment::times(model.counted(step), &placement.0, target));
         judged.push(placement.0);
     });
     let seen = Seen::of(function, &folded, target);

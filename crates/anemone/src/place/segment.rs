@@ -4,11 +4,9 @@
 //! the engine, a switch between devices, and a price for results that the engine gives. A small program is therefore left to
 //! the CPU, although the engine takes all of it. Where the engine takes the whole program or nothing, there is one segment.
 
-use super::ask::Ask;
 use super::{OpPlacement, Target, Where};
-use crate::chip::{CPU, Evidence, GPU, SWITCH};
+use crate::chip::{Evidence, SWITCH};
 use crate::verify::Function;
-use crate::work;
 
 /// What Core ML counts for launching a run of ops on the engine, in milliseconds.
 ///
@@ -78,44 +76,16 @@ impl Times {
     }
 }
 
-/// Bytes that an op reads and writes, and the floating-point operations of those that multiply matrices: nothing of shapes
-/// that are not known.
-fn amounts(ask: &Ask<'_>) -> (f64, f64) {
-    let bytes = |t: &crate::types::TensorType| {
-        t.shape.elements().map_or(0.0, |n| n as f64) * t.dtype.bits() as f64 / 8.0
-    };
-    let moved: f64 = ask.given().map(|(_, t)| bytes(t)).chain(ask.results().map(bytes)).sum();
-    let weights = ["weight", "y"].into_iter().filter(|p| !ask.at_run_time(p)).filter_map(|p| ask.ty(p));
-    let multiply_adds = work::of_step(ask.function, ask.step).unwrap_or_default();
-    (moved + weights.map(bytes).sum::<f64>(), 2.0 * multiply_adds as f64)
-}
-
-/// The floating-point operations, and the bytes, that a CPU does in a second for an op, in Core ML's estimates.
-fn cpu_rates(op: &str) -> (f64, f64) {
-    let [flops, bytes] = CPU.map(|rate| rate.value);
-    match op {
-        "conv_transpose" => (80e9, bytes),
-        "upsample_bilinear" => (flops, 1.3e9),
-        _ => (flops, bytes),
+/// What Core ML would estimate for an op that takes so many seconds on the engine, the GPU and the CPU.
+pub(super) fn times(counted: [f64; 3], op: &OpPlacement, target: Target) -> Times {
+    let [ane, gpu, cpu] = counted.map(|seconds| seconds * 1e3);
+    if op.form == super::Form::Folded {
+        return Times { ane, gpu, cpu, free: true };
     }
-}
-
-/// What Core ML would estimate for an op.
-pub(super) fn times(ask: &Ask<'_>, op: &OpPlacement) -> Times {
-    let folded = op.form == super::Form::Folded;
-    if folded {
-        return Times { ane: 0.0, gpu: 0.0, cpu: 0.0, free: true };
-    }
-    let (bytes, flops) = amounts(ask);
-    let time =
-        |flops_a_second: f64, bytes_a_second: f64| (flops / flops_a_second).max(bytes / bytes_a_second) * 1e3;
-    let (cpu_flops, cpu_bytes) = cpu_rates(op.op);
-    let ane_flops = if op.op == "conv" { 16_000e9 } else { 3750e9 };
-    let on_gpu = ask.target.gpu && gpu_has(op.op);
     Times {
-        ane: if op.on_engine() { time(ane_flops, 73.01e9) } else { f64::INFINITY },
-        gpu: if on_gpu { time(GPU[0].value, GPU[1].value) } else { f64::INFINITY },
-        cpu: time(cpu_flops, cpu_bytes),
+        ane: if op.on_engine() { ane } else { f64::INFINITY },
+        gpu: if target.gpu && gpu_has(op.op) { gpu } else { f64::INFINITY },
+        cpu,
         free: false,
     }
 }

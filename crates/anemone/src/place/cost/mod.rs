@@ -24,14 +24,15 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use super::{Placement, Route, Where};
+use super::{Placement, Route, Segment, Where};
 use crate::chip::{
     ARRAYS, COMPILE, COMPILE_CHAIN, COMPILE_FOR_TWO, COMPILE_WEIGHTS, Chip, Figure, LOAD, Rates, SWITCH,
     WAKE_AFTER,
 };
 use crate::mil::Name;
 use crate::verify::{Function, Step, ValueId};
-use model::{Model, bytes};
+pub(super) use model::Model;
+use model::bytes;
 
 /// How tensors come in and go out.
 ///
@@ -118,6 +119,33 @@ pub struct StepCost {
     pub activations: u64,
 }
 
+/// What a run of steps at one place takes.
+///
+/// ```
+/// use anemone::{Chip, bundle::Weights, place::{self, Target, cost::Cost}, text, verify};
+/// let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 512, 64, 64]> x) {
+///     tensor<fp16, [1, 512, 64, 64]> a = softmax(x = x, axis = int32(1));
+///     tensor<fp16, [1, 512, 64, 64]> y = tan(x = a); } -> (y); }";
+/// let verified = verify::verify(&text::parse(text)?, &Weights::none()).verified.unwrap();
+/// let cost = Cost::placed(verified.main(), &place::place(verified.main(), Target::new(Chip::M4)));
+/// let all: f64 = cost.segments.iter().map(|s| s.seconds + s.dispatch + s.switch).sum();
+/// assert!((all + cost.copies + cost.wake - cost.seconds()).abs() < 1e-12);
+/// # Ok::<(), anemone::source::Diagnostics>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentCost {
+    /// Where they run.
+    pub at: Where,
+    /// The first, and the one behind the last: positions in [`Cost::steps`]. Those of nested blocks are of the step around them.
+    pub steps: std::ops::Range<usize>,
+    /// Seconds that its steps take.
+    pub seconds: f64,
+    /// Seconds that launching it takes.
+    pub dispatch: f64,
+    /// Seconds of coming to it from another device.
+    pub switch: f64,
+}
+
 /// What a function takes on a machine.
 ///
 /// ```
@@ -158,6 +186,8 @@ pub struct Cost {
     pub energy: Option<f64>,
     /// Each step of the function, in order; those that the compiler computes take nothing.
     pub steps: Vec<StepCost>,
+    /// Runs of steps at one place, in order.
+    pub segments: Vec<SegmentCost>,
     /// How many steps have shapes that are not known before the run, or blocks, or are refused: they count as nothing.
     pub unknown: usize,
 }
@@ -165,28 +195,37 @@ pub struct Cost {
 impl Cost {
     /// What the function takes if the engine runs all of it.
     pub fn of(function: &Function, rates: &'static Rates, boundary: Boundary) -> Self {
-        Self::sum(function, rates, boundary, |_| Where::Ane, 1, 0)
+        let all = SegmentCost {
+            at: Where::Ane,
+            steps: 0..function.body.steps.len(),
+            seconds: 0.0,
+            dispatch: rates.dispatch.value,
+            switch: 0.0,
+        };
+        Self::sum(function, rates, boundary, |_| Where::Ane, vec![all])
     }
 
     /// What the function takes where it was placed, on the plain chip.
     pub fn placed(function: &Function, placement: &Placement) -> Self {
         // The ops of blocks stand behind the op around them.
         let mut next = 0;
-        let places: Vec<Where> = function
-            .body
-            .steps
-            .iter()
-            .map(|step| {
-                let at = placement.ops.get(next).map_or(Where::Refused, |op| op.at);
-                next += steps(step);
-                at
-            })
-            .collect();
-        let launches = placement.segments.iter().filter(|s| s.at == Where::Ane).count();
-        let switches = placement.segments.iter().filter(|s| s.switch_ms > 0.0).count();
+        let mut begins = Vec::with_capacity(function.body.steps.len());
+        for step in &function.body.steps {
+            begins.push(next);
+            next += steps(step);
+        }
         let Placement { target, .. } = placement;
         let rates = Rates::of(target.chip);
-        Self::sum(function, rates, Boundary::of(target.route), |i| places[i], launches, switches)
+        let segment = |s: &Segment| SegmentCost {
+            at: s.at,
+            steps: begins.partition_point(|&b| b < s.ops.start)..begins.partition_point(|&b| b < s.ops.end),
+            seconds: 0.0,
+            dispatch: if s.at == Where::Ane { rates.dispatch.value } else { 0.0 },
+            switch: if s.switch_ms > 0.0 { SWITCH.value } else { 0.0 },
+        };
+        let segments = placement.segments.iter().map(segment).collect();
+        let at = |i: usize| placement.ops.get(begins[i]).map_or(Where::Refused, |op| op.at);
+        Self::sum(function, rates, Boundary::of(target.route), at, segments)
     }
 
     fn sum(
@@ -194,8 +233,7 @@ impl Cost {
         rates: &'static Rates,
         boundary: Boundary,
         at: impl Fn(usize) -> Where,
-        launches: usize,
-        switches: usize,
+        mut segments: Vec<SegmentCost>,
     ) -> Self {
         let mut model = Model::of(function, rates);
         let mut unknown = 0;
@@ -205,32 +243,37 @@ impl Cost {
             unknown += usize::from(cost.is_none());
             steps.push(cost.unwrap_or_else(|| StepCost::nothing(function, step, at(i))));
         }
+        for segment in &mut segments {
+            segment.seconds = steps[segment.steps.clone()].iter().map(|s| s.seconds).sum();
+        }
         let (there, elsewhere): (Vec<&StepCost>, _) = steps.iter().partition(|s| s.at == Where::Ane);
         let seconds = |steps: &[&StepCost]| steps.iter().fold(0.0, |sum, s| sum + s.seconds);
         let (engine, elsewhere) = (seconds(&there), seconds(&elsewhere));
+        let on_engine = segments.iter().any(|s| s.at == Where::Ane);
         let moved = |values: &[ValueId]| values.iter().map(|&v| bytes(function, v)).sum::<u64>() as f64;
         let copies = match boundary {
-            Boundary::Arrays if launches > 0 => {
+            Boundary::Arrays if on_engine => {
                 ARRAYS.value
                     + moved(&function.params) / rates.copy_in.value
                     + moved(&function.body.outputs) / rates.copy_out.value
             }
             _ => 0.0,
         };
-        let once = |f: Figure| if launches > 0 { f.value } else { 0.0 };
+        let once = |f: Figure| if on_engine { f.value } else { 0.0 };
         Self {
             rates,
-            dispatch: rates.dispatch.value * launches as f64,
+            dispatch: segments.iter().map(|s| s.dispatch).sum(),
             wake: if engine > WAKE_AFTER.value { rates.wake.value } else { 0.0 },
             copies,
             engine,
             elsewhere,
-            switches: SWITCH.value * switches as f64,
-            compile: if launches > 0 { compile(rates.chip, &there) } else { 0.0 },
+            switches: segments.iter().map(|s| s.switch).sum(),
+            compile: if on_engine { compile(rates.chip, &there) } else { 0.0 },
             load: once(LOAD[0]),
             first_load: once(LOAD[1]),
             energy: rates.watts.map(|w| w.value * engine),
             steps,
+            segments,
             unknown,
         }
     }

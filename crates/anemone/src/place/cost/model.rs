@@ -2,8 +2,8 @@
 
 use super::{Bound, StepCost};
 use crate::chip::{
-    BANK_CHANNELS, BANK_CONFLICT, CPU, Chip, Figure, GPU, GRANULE, KERNEL_BUFFER, ON_CHIP, Rates,
-    SPARSE_WEIGHTS, WORKING_SET,
+    BANK_CHANNELS, BANK_CONFLICT, CPU, CPU_TRANSPOSED, CPU_UPSAMPLES, Chip, ENGINE_CONVOLVES, ENGINE_COUNTED,
+    Figure, GPU, GRANULE, KERNEL_BUFFER, ON_CHIP, Rates, SPARSE_WEIGHTS, WORKING_SET,
 };
 use crate::mil::op::{Access, Fast, Scalar};
 use crate::place::ask::Folded;
@@ -46,7 +46,7 @@ const SHUFFLES: [&str; 6] = [
     "batch_to_space",
 ];
 
-pub(super) struct Model<'f> {
+pub(in crate::place) struct Model<'f> {
     function: &'f Function,
     rates: &'static Rates,
     folded: Folded,
@@ -61,7 +61,7 @@ pub(super) struct Model<'f> {
 }
 
 impl<'f> Model<'f> {
-    pub(super) fn of(function: &'f Function, rates: &'static Rates) -> Self {
+    pub(in crate::place) fn of(function: &'f Function, rates: &'static Rates) -> Self {
         let values = function.values.len();
         let mut readers = vec![0; values];
         for step in &function.body.steps {
@@ -95,16 +95,27 @@ impl<'f> Model<'f> {
             (Fast::Alias | Fast::Meaning | Fast::State(Access::Read), _) => {
                 StepCost::nothing(self.function, step, at)
             }
-            (_, Where::Cpu) => self.elsewhere(step, at, multiply_adds, CPU),
-            (_, Where::Gpu) => self.elsewhere(step, at, multiply_adds, GPU),
+            (_, Where::Cpu | Where::Gpu) => self.as_core_ml(step, at, multiply_adds),
             (_, Where::Ane) if multiply_adds > 0 => self.product(step, multiply_adds),
             (_, Where::Ane) => self.other(step),
         })
     }
 
-    /// A step on another device: as long as its operations take, or its bytes.
-    fn elsewhere(&self, step: &Step, at: Where, multiply_adds: u64, [flops, moved]: [Figure; 2]) -> StepCost {
+    /// Seconds of a step on the engine, the GPU and the CPU, as Core ML counts them; 0 of what is computed before the run, and
+    /// of shapes that are not known.
+    pub(in crate::place) fn counted(&mut self, step: &Step) -> [f64; 3] {
+        if self.folded.is_folded(step) {
+            self.fold(step);
+            return [0.0; 3];
+        }
+        let multiply_adds = work::of_step(self.function, step).unwrap_or_default();
+        [Where::Ane, Where::Gpu, Where::Cpu].map(|at| self.as_core_ml(step, at, multiply_adds).seconds)
+    }
+
+    /// A step as Core ML counts it: as long as its operations take, or its bytes.
+    fn as_core_ml(&self, step: &Step, at: Where, multiply_adds: u64) -> StepCost {
         let (cost, _, _) = self.cost(step);
+        let [flops, moved] = counted_rates(step.op.name, at);
         let compute = 2.0 * multiply_adds as f64 / flops.value;
         let move_all = cost.activations.saturating_add(cost.weights) as f64 / moved.value;
         let bound = if compute > move_all { Bound::Compute } else { Bound::Activations };
@@ -276,6 +287,18 @@ impl<'f> Model<'f> {
             seconds += passed as f64 / self.rates.second_pass.value;
         }
         StepCost { seconds, bound: Bound::Activations, ..cost }
+    }
+}
+
+/// The operations and the bytes a second of an op, as Core ML counts them.
+fn counted_rates(op: &str, at: Where) -> [Figure; 2] {
+    match (at, op) {
+        (Where::Ane, "conv") => [ENGINE_CONVOLVES, ENGINE_COUNTED[1]],
+        (Where::Ane, _) => ENGINE_COUNTED,
+        (Where::Gpu, _) => GPU,
+        (Where::Cpu | Where::Refused, "conv_transpose") => [CPU_TRANSPOSED, CPU[1]],
+        (Where::Cpu | Where::Refused, "upsample_bilinear") => [CPU[0], CPU_UPSAMPLES],
+        (Where::Cpu | Where::Refused, _) => CPU,
     }
 }
 
