@@ -17,6 +17,7 @@ mod npy;
 mod output;
 mod page;
 mod roofline;
+mod segments;
 mod statistics;
 mod table;
 mod terminal;

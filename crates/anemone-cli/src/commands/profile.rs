@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::inputs::{RunArgs, TimedArgs};
 use crate::model::{Model, refused_by_engine};
 use crate::output::write_file;
+use crate::segments;
 use crate::statistics::{bytes, duration, short};
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
@@ -295,6 +296,10 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
     let chip = r.chip.as_ref().map(|on| on.chip);
     let all: f64 = r.steps.iter().map(|s| s.us).sum::<f64>().max(1e-9);
     writeln!(terminal)?;
+    if let Some(on) = r.chip.as_ref().filter(|on| on.segments.len() > 1) {
+        segments::print(&on.segments, terminal)?;
+        writeln!(terminal)?;
+    }
     let right = Align::Right;
     let mut columns = vec![
         ("op", Align::Left),

@@ -1,5 +1,7 @@
 //! `check`.
 
+use std::fs;
+
 use super::{Folder, SMALL, anemone, anemone_fed};
 
 #[test]
@@ -161,6 +163,37 @@ fn times_are_predicted_for_chips() {
     assert_eq!((&divided["dispatch_ms"], &divided["compile_ms"]), (&0.0.into(), &0.0.into()));
     let text = anemone(&["check", &path, "--chip", "m4", "--route", "direct"]).exits(0).out;
     assert!(text.contains("predicted: ") && text.contains("dispatch"), "{text}");
+}
+
+/// Row V8: what Core ML divides a program into, and what it pays between the parts.
+#[test]
+fn segments_are_listed_with_their_switches() {
+    let ty = "tensor<fp16, [1, 512, 64, 64]>";
+    let conv = |to: &str, of: &str| {
+        format!(
+            "{ty} {to} = conv(x = {of}, weight = w, strides = tensor<int32, [2]>([1, 1]), pad_type = string(\"valid\"), \
+             pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));"
+        )
+    };
+    let weights = "tensor<fp16, [512, 512, 1, 1]> w = const()[val = fp16(0.5)];";
+    let (a, y) = (conv("a", "x"), conv("y", "t"));
+    let body = format!("{weights} {a} {ty} t = tan(x = a); {y}");
+    let folder = Folder::new();
+    let program = format!("program(1.3) {{ func main<ios18>({ty} x) {{ {body} }} -> (y); }}");
+    let path = folder.file("divided.mil", program);
+    let page = folder.path("check.html");
+    let cost = anemone(&["check", &path, "--chip", "m4", "--json"]).exits(0).json()["cost"].clone();
+    let segments = cost["segments"].as_array().unwrap();
+    let places: Vec<_> = segments.iter().map(|s| (s["where"].as_str().unwrap(), &s["steps"])).collect();
+    assert_eq!(places, [("ane", &1.into()), ("cpu", &1.into()), ("ane", &1.into())]);
+    let sum = |of: &str| segments.iter().map(|s| s[of].as_f64().unwrap()).sum::<f64>() / 1e3;
+    for (of, whole) in [("dispatch_us", "dispatch_ms"), ("switch_us", "switches_ms")] {
+        let whole = cost[whole].as_f64().unwrap();
+        assert!(whole > 0.0 && (sum(of) - whole).abs() < 1e-9, "{of}: {cost}");
+    }
+    let told = anemone(&["check", &path, "--chip", "m4", "--html", &page]).exits(0).out;
+    assert!(told.contains("3 segments") && told.contains("segment  from"), "{told}");
+    assert!(fs::read_to_string(page).unwrap().contains("<h3>Segments</h3>"));
 }
 
 /// What code hosts read: a result for each diagnostic, with the lines of the text, and the rules that they name.

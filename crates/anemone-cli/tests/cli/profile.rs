@@ -70,6 +70,10 @@ fn a_chip_stands_beside_this_machine() {
         (&"m4".into(), &"direct".into(), &0.into())
     );
     assert!(chip["ms"].as_f64().unwrap() > 0.05 && chip["peak_gflops"].as_f64().unwrap() > 10_000.0);
+    assert_eq!(
+        (&chip["segments"][0]["where"], chip["segments"].as_array().unwrap().len()),
+        (&"ane".into(), 1)
+    );
     let steps = report["steps"].as_array().unwrap();
     assert!(steps.iter().all(|step| step["chip"]["us"].as_f64().is_some()), "{report}");
     assert!(steps.iter().any(|step| step["chip"]["us"].as_f64() > Some(0.0)), "{report}");

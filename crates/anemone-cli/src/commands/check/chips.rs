@@ -10,6 +10,7 @@ use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::segments::{self, Segment};
 use crate::statistics::{duration, short};
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
@@ -125,6 +126,7 @@ struct CostRow<'a> {
     /// The steps whose time is not known before the run.
     unknown: usize,
     ops: Vec<OpCost<'a>>,
+    segments: Vec<Segment>,
     /// The numbers of the machine, and how they are known.
     rates: Vec<RateRow>,
 }
@@ -254,6 +256,7 @@ impl Placed {
                 .iter()
                 .map(|s| OpCost { op: s.op, name: &s.name, us: s.seconds * 1e6, bound: s.bound.word() })
                 .collect(),
+            segments: segments::of(c),
             rates: c
                 .rates
                 .figures()
@@ -330,8 +333,8 @@ impl Placed {
         let heading = format!("{} on {} ({})", self.function, target.chip, target.route.name());
         let heading = terminal.paint(style::HEADING, &anemone::source::escape(&heading));
         let n = placement.segments.len();
-        let segments = format!("{n} segment{}", if n == 1 { "" } else { "s" });
-        writeln!(terminal, "{heading}: {}; {segments}", counts.join(", "))?;
+        let plural = if n == 1 { "" } else { "s" };
+        writeln!(terminal, "{heading}: {}; {n} segment{plural}", counts.join(", "))?;
         writeln!(terminal, "{}", self.predicted())?;
         let mut table = Table::new(&[
             ("ops", Align::Right),
@@ -349,6 +352,7 @@ impl Placed {
             table.row([count.to_string(), op.op.to_string(), at, why, op.evidence.to_string()]);
         }
         table.print(terminal)?;
+        segments::print(&segments::of(&self.cost), terminal)?;
         writeln!(terminal)?;
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::chips::{Placed, groups};
 use super::graph::{self, DRAWN, class_of};
 use crate::page::{Page, text};
 use crate::roofline::{Dot, Roof, picture};
+use crate::segments;
 use crate::statistics::{bytes, count, duration, short};
 
 /// How many of the slowest steps are listed.
@@ -174,6 +175,7 @@ fn section(page: &mut Page, section: &Section<'_>) {
         page.html(&graph::graph(function, placement, &section.id));
     }
     reasons(page, placement);
+    segments::write(&segments::of(cost), page);
     page.html("<h3>Roofline</h3>");
     page.html(&roofline(placed));
     slowest(page, placed);

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Report;
 use crate::roofline::{Dot, Roof, picture};
+use crate::segments::{self, Segment};
 use crate::statistics::{duration, short};
 
 /// What is predicted of a function.
@@ -48,6 +49,7 @@ pub(super) struct OnChip {
     /// The ops that the route refuses, and those whose time is not known before the run: they count as nothing.
     refused: usize,
     unknown: usize,
+    pub(super) segments: Vec<Segment>,
 }
 
 /// What is predicted of a step.
@@ -116,6 +118,7 @@ impl Predicted {
             intensity: c.intensity(),
             refused: self.refused,
             unknown: c.unknown,
+            segments: segments::of(c),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{Report, StepReport, on_chip, totals};
 use crate::page::{Page, WIDTH, text};
+use crate::segments;
 use crate::statistics::{bytes, count, duration, short};
 
 /// How many of the slowest steps are listed.
@@ -31,6 +32,7 @@ pub(super) fn of(report: &Report<'_>) -> String {
     if let Some(on) = &report.chip {
         page.html("<h2>Beside a chip</h2>");
         on.lines().iter().for_each(|line| page.write(format_args!("<p>{}</p>", text(line.trim()))));
+        segments::write(&on.segments, &mut page);
         page.html(&on_chip::roofline(report, on));
     }
     let totals = totals(report);
