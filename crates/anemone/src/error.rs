@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::source::{Diagnostic, Diagnostics, Source};
+use crate::source::{Diagnostic, Diagnostics, Phase, Severity, Source};
 
 /// What went wrong.
 ///
@@ -202,6 +202,26 @@ impl Error {
 }
 
 impl Error {
+    /// When on the way to the engine it showed: of a program that is wrong, the phase of the first of its errors.
+    ///
+    /// ```
+    /// use anemone::{Error, source::Phase, text};
+    /// let wrong = text::parse("program(1.3) { func main<ios18>(fp16 x) { fp16 y = relu(x = ); } -> (y); }");
+    /// assert_eq!(Error::from(wrong.unwrap_err()).phase(), Some(Phase::Parse));
+    /// assert_eq!(Error::NoAne.phase(), None);
+    /// ```
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Error::Program(wrong) => {
+                wrong.iter().filter(|d| d.severity == Severity::Error).map(|d| d.phase).min()
+            }
+            Error::Compile(_) | Error::CompileBudgetExhausted(_) => Some(Phase::Lower),
+            Error::ModelLoad(_) | Error::MapFailed(_) => Some(Phase::Load),
+            Error::Eval(_) | Error::NeverSignaled { .. } => Some(Phase::Run),
+            _ => None,
+        }
+    }
+
     /// The same; what is wrong with a program is said with lines and columns of this text, which it was read from.
     pub(crate) fn in_text(self, text: &[u8]) -> Self {
         match (self, std::str::from_utf8(text)) {

@@ -2,12 +2,16 @@
 
 use std::io::Write;
 
+use anemone::Chip;
+use anemone::chip::{Encoding, HARDWARE, LIMITS, Profile};
 use anemone::device::{self, Engine, Options};
 use anemone::mil::Opset;
 use anemone::ops;
 use serde::Serialize;
 
+use crate::commands::evidence::Evidence;
 use crate::failure::Failure;
+use crate::table::{Align, Table};
 use crate::terminal::Terminal;
 
 /// Say what this build and this machine can do
@@ -15,11 +19,108 @@ use crate::terminal::Terminal;
 #[command(after_help = "\
 Examples:
   anemone info
-  anemone info --json | jq .engines")]
+  anemone info --json | jq .engines
+  anemone info --chip m4    what is known of a chip: its limits, and what its compiler's tables say")]
 pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Say what is known of a chip instead, and how: m1 to m6
+    #[arg(long, value_name = "CHIP")]
+    chip: Option<Chip>,
+}
+
+/// A fact of a chip.
+#[derive(Serialize)]
+struct Fact {
+    what: &'static str,
+    /// Null where there is no limit.
+    value: Option<String>,
+    evidence: Evidence,
+    #[serde(skip)]
+    known: String,
+    /// What stricter reports say, where sources contradict each other.
+    strict: Option<Box<Fact>>,
+}
+
+impl Fact {
+    fn new(what: &'static str, value: Option<String>, known: anemone::chip::Evidence) -> Self {
+        Self { what, value, evidence: Evidence::of(known), known: known.to_string(), strict: None }
+    }
+}
+
+/// What is known of a chip.
+#[derive(Serialize)]
+struct Known {
+    chip: &'static str,
+    architecture: &'static str,
+    family: u32,
+    engines: u32,
+    cores: u32,
+    limits: Vec<Fact>,
+    /// The compiler's own tables.
+    tables: Vec<Fact>,
+    /// Which encodings of weights are read as they are.
+    streams: Vec<Fact>,
+}
+
+impl Known {
+    fn of(chip: Chip) -> Self {
+        let limits = LIMITS.iter().map(|row| {
+            let limit = |profile| {
+                let limit = chip.limit(row.quantity, profile);
+                let value = (limit.value < u64::MAX).then(|| limit.value.to_string());
+                Fact::new(row.what, value, limit.evidence)
+            };
+            let strict = row.strict.is_some().then(|| Box::new(limit(Profile::Strict)));
+            Fact { strict, ..limit(Profile::Permissive) }
+        });
+        let tables = HARDWARE.iter().map(|h| Fact::new(h.name, Some(h.value(chip).into()), h.evidence(chip)));
+        let encodings = [
+            ("palettes", Encoding::Palette),
+            ("sparse weights", Encoding::Sparse),
+            ("weights of 8 bits", Encoding::Int8),
+            ("weights with a scale for each block", Encoding::Blockwise),
+        ];
+        let streams = encodings.map(|(what, encoding)| {
+            let (yes, evidence) = chip.streams(encoding);
+            Fact::new(what, Some(if yes { "yes" } else { "no" }.into()), evidence)
+        });
+        Self {
+            chip: chip.name(),
+            architecture: chip.architecture(),
+            family: chip.family(),
+            engines: chip.engines(),
+            cores: chip.cores(),
+            limits: limits.collect(),
+            tables: tables.collect(),
+            streams: streams.into(),
+        }
+    }
+
+    fn print(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+        let Self { chip, architecture, family, engines, cores, .. } = self;
+        writeln!(terminal, "{chip} ({architecture}, family {family}): {engines} x {cores} cores\n")?;
+        let lists = [
+            ("AT MOST", &self.limits),
+            ("TABLES OF THE COMPILER", &self.tables),
+            ("STREAMED", &self.streams),
+        ];
+        for (heading, facts) in lists {
+            let mut table =
+                Table::new(&[(heading, Align::Left), ("VALUE", Align::Right), ("EVIDENCE", Align::Left)]);
+            for fact in facts {
+                let value = |f: &Fact| f.value.clone().unwrap_or_else(|| "any".into());
+                table.row([fact.what.to_string(), value(fact), fact.known.clone()]);
+                if let Some(strict) = &fact.strict {
+                    table.row(["  by the strict profile".into(), value(strict), strict.known.clone()]);
+                }
+            }
+            table.print(terminal)?;
+            writeln!(terminal)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +148,10 @@ struct Found {
 }
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
+    if let Some(chip) = args.chip {
+        let known = Known::of(chip);
+        return if args.json { terminal.json(&known) } else { known.print(terminal) };
+    }
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
         os: std::env::consts::OS,

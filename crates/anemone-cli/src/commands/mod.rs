@@ -7,6 +7,7 @@ mod compile_worker;
 mod completions;
 mod convert;
 mod doctor;
+mod evidence;
 mod explain;
 mod fmt;
 mod info;

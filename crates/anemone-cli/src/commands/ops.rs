@@ -2,12 +2,15 @@
 
 use std::io::Write;
 
+use anemone::Chip;
 use anemone::mil::op::{Default, Edition, Fast, Kind, Op, Parameter, Results, Tolerance};
 use anemone::ops;
+use anemone::place::{self, Form, Known, Route, Support, Target};
 use anemone::source::suggest;
 use anemone::types::{DType, DTypes};
 use serde::Serialize;
 
+use crate::commands::evidence::{Evidence, Facts};
 use crate::failure::Failure;
 use crate::table::{Align, Table};
 use crate::terminal::{Terminal, style};
@@ -17,7 +20,8 @@ use crate::terminal::{Terminal, style};
 #[command(after_help = "\
 Examples:
   anemone ops               every op in one line
-  anemone ops conv          the parameters of `conv`, by opset
+  anemone ops conv          the parameters of `conv`, by opset, and what is known of it on each chip
+  anemone ops topk --json | jq '.[-1].engines[] | select(.chip == \"m4\")'
   anemone ops --json | jq '.[] | select(.reference | not) | .op'
                             ops that can be checked, not run")]
 pub(crate) struct Args {
@@ -35,8 +39,9 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
         Some(name) => vec![find(name)?],
     };
     if args.json {
+        let engines = args.name.is_some();
         let rows: Vec<Row> =
-            chosen.iter().flat_map(|op| op.editions.iter().map(|e| Row::of(op, e))).collect();
+            chosen.iter().flat_map(|op| op.editions.iter().map(|e| Row::of(op, e, engines))).collect();
         return terminal.json(&rows);
     }
     match (&args.name, chosen.as_slice()) {
@@ -139,7 +144,62 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
     if op.editions.iter().flat_map(|e| e.params).any(|p| p.domain != ' ') && !terminal.is_quiet() {
         writeln!(terminal, "\nparameters with the same letter under SAME must have one dtype")?;
     }
+    print_engines(op, terminal)
+}
+
+/// What is known of an op on every chip, a line for chips of which the same is known.
+fn print_engines(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
+    let row = place::row(op.name);
+    let mut table = Table::new(&[
+        ("ROUTE", Align::Left),
+        ("CHIPS", Align::Left),
+        ("FORM", Align::Left),
+        ("ATTESTED", Align::Left),
+        ("COMPILES", Align::Left),
+        ("RUNS", Align::Left),
+        ("CORRECT", Align::Left),
+        ("EVIDENCE", Align::Left),
+    ]);
+    let word = |known: Known| known.map_or("-", |yes| if yes { "yes" } else { "no" }).to_string();
+    for route in Route::ALL {
+        let mut groups: Vec<(Vec<&str>, Support)> = Vec::new();
+        for chip in Chip::ALL {
+            let known = row.on(Target { route, ..Target::new(chip) });
+            match groups.last_mut() {
+                Some((chips, same)) if *same == known => chips.push(chip.name()),
+                _ => groups.push((vec![chip.name()], known)),
+            }
+        }
+        for (chips, known) in groups {
+            let f = known.facts;
+            table.row([
+                route.name().to_string(),
+                chips.join(" "),
+                form(known.form).to_string(),
+                word(f.attested),
+                word(f.compiles),
+                word(f.runs),
+                word(f.correct),
+                known.evidence.to_string(),
+            ]);
+        }
+    }
+    writeln!(terminal)?;
+    table.print(terminal)?;
+    if !row.instead.is_empty() && !terminal.is_quiet() {
+        writeln!(terminal, "\ninstead: {}", row.instead)?;
+    }
     Ok(())
+}
+
+fn form(form: Form) -> &'static str {
+    match form {
+        Form::Native => "native",
+        Form::Bridged => "bridge",
+        Form::Folded => "folded",
+        Form::Later => "later",
+        Form::Refused => "no",
+    }
 }
 
 fn results(results: Results) -> String {
@@ -194,6 +254,38 @@ struct Row {
     /// Whether the cpu engine has kernels for it; without, it uses the reference.
     cpu: bool,
     tolerance: ToleranceRow,
+    /// What is known of it on each chip by each route; of an op that is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engines: Option<Vec<EngineRow>>,
+}
+
+/// An op on a chip by a route. Null stands for what nobody is known to have tried.
+#[derive(Serialize)]
+struct EngineRow {
+    chip: &'static str,
+    route: &'static str,
+    form: &'static str,
+    /// The part of the engine that does it, where not all chips have it.
+    part: Option<&'static str>,
+    facts: Facts,
+    why: String,
+    evidence: Evidence,
+}
+
+impl EngineRow {
+    fn of(op: &Op, chip: Chip, route: Route) -> Self {
+        let row = place::row(op.name);
+        let known = row.on(Target { route, ..Target::new(chip) });
+        Self {
+            chip: chip.name(),
+            route: route.name(),
+            form: form(known.form),
+            part: row.part().map(|p| p.name),
+            facts: Facts::of(known.facts),
+            why: known.why.into_owned(),
+            evidence: Evidence::of(known.evidence),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -216,7 +308,7 @@ enum ToleranceRow {
 }
 
 impl Row {
-    fn of(op: &Op, edition: &Edition) -> Self {
+    fn of(op: &Op, edition: &Edition, engines: bool) -> Self {
         let params = edition.params.iter().map(|p| Param {
             name: p.name,
             kind: kind(p.kind),
@@ -248,6 +340,10 @@ impl Row {
                 Tolerance::Ulp(n) => ToleranceRow::Ulp(n),
                 Tolerance::Sum(n) => ToleranceRow::Sum(n),
             },
+            engines: engines.then(|| {
+                let chips = Chip::ALL.into_iter();
+                chips.flat_map(|chip| Route::ALL.map(|route| EngineRow::of(op, chip, route))).collect()
+            }),
         }
     }
 }

@@ -135,10 +135,33 @@ fn chips_are_asked_for_each_op() {
     let report = anemone(&["check", &path, "--chip", "m4", "--route", "direct", "--json"]).exits(1).json();
     let d = &report["diagnostics"][0];
     assert_eq!((&d["code"], &d["line"], &d["column"]), (&"chip-op".into(), &4.into(), &47.into()));
+    // What is refused says when, and how that is known.
+    assert_eq!((&d["phase"], d["notes"].as_array().map(Vec::len)), (&"lower".into(), Some(1)));
     let text = anemone(&["check", &path, "--chip", "all"]).exits(0).out;
     assert_eq!(text.matches("main on m").count(), 6, "{text}");
     anemone(&["check", &path, "--chip", "m7"]).exits(2).complains("m1 to m6");
     anemone(&["check", &path, "--route", "direct"]).exits(2).complains("--chip");
+}
+
+/// Rows X1, X6: what is known of an op on each chip, and of a chip, with who says so.
+#[test]
+fn facts_of_chips_reach_the_user() {
+    let report = anemone(&["ops", "gather", "--json"]).exits(0).json();
+    let engines = report[0]["engines"].as_array().unwrap();
+    assert_eq!(engines.len(), 18);
+    let on =
+        |chip: &str, route: &str| engines.iter().find(|e| e["chip"] == chip && e["route"] == route).unwrap();
+    // Core ML's validators attest what the compiler makes nothing of by itself.
+    assert_eq!(on("m4", "core-ml")["facts"]["attested"], true);
+    assert_eq!(on("m5", "direct")["facts"]["compiles"], false);
+    assert_eq!(on("m5", "direct")["evidence"]["confidence"], "measured");
+    let chip = anemone(&["info", "--chip", "m4", "--json"]).exits(0).json();
+    let limits = chip["limits"].as_array().unwrap();
+    let of = |what: &str| limits.iter().find(|l| l["what"] == what).unwrap();
+    let depth = of("layers that depend on each other");
+    assert_eq!((&depth["value"], &depth["strict"]["value"]), (&"512".into(), &"60".into()));
+    assert_eq!(depth["strict"]["evidence"]["confidence"], "claimed");
+    assert!(anemone(&["info", "--chip", "m1"]).exits(0).out.contains("texture engine"));
 }
 
 /// Rows O5, X14: what a call takes, where the program was placed.

@@ -23,14 +23,15 @@ mod support;
 mod table;
 
 pub use segment::{LAUNCH_MS, OUTPUT_MS, SWITCH_MS, Segment};
-pub use support::{Facts, Form, Known};
-pub use table::{OpRow, row, rows};
+pub use support::{Facts, Form, Known, Support};
+pub use table::{OpRow, Part, row, rows};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::chip::{Chip, Evidence, Profile, Rates};
 use crate::mil::Name;
+pub use crate::source::Phase;
 use crate::source::{Code, Diagnostic, Diagnostics, Severity, Span, codes};
 use crate::verify::{Body, Function, Step};
 use ask::{Ask, Folded};
@@ -129,32 +130,6 @@ impl Where {
     /// The word: `ane`, `gpu`, `cpu` or `refused`.
     pub const fn word(self) -> &'static str {
         ["ane", "gpu", "cpu", "refused"][self as usize]
-    }
-}
-
-/// When something is found out on the way to the engine.
-///
-/// ```
-/// assert_eq!(anemone::place::Phase::Lower.word(), "lower");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// The text is read.
-    Parse,
-    /// Ops, types and shapes are checked: the front end.
-    Type,
-    /// The engine's compiler makes its own program of it.
-    Lower,
-    /// The program is brought into memory.
-    Load,
-    /// The program runs.
-    Run,
-}
-
-impl Phase {
-    /// The word: `parse`, `type`, `lower`, `load` or `run`.
-    pub const fn word(self) -> &'static str {
-        ["parse", "type", "lower", "load", "run"][self as usize]
     }
 }
 
@@ -410,7 +385,8 @@ fn judge(ask: &Ask<'_>) -> (OpPlacement, Option<Said>) {
 fn diagnostic(op: &OpPlacement, code: &'static Code, label: &str, target: Target) -> Diagnostic {
     let d = Diagnostic::new(code, format!("{}{}", on(target.chip.name()), op.why))
         .at(op.span, label)
-        .note(format!("{}", op.evidence));
+        .note(format!("{}", op.evidence))
+        .in_phase(op.phase.unwrap_or(code.phase));
     let d = match &op.change {
         Some(change) => d.help(change.clone()),
         None => d,

@@ -61,14 +61,26 @@ impl Form {
     }
 }
 
-/// What the table says of an op on a target.
-pub(super) struct Support {
-    pub(super) form: Form,
-    pub(super) facts: Facts,
-    pub(super) why: Cow<'static, str>,
-    pub(super) evidence: Evidence,
+/// What is known of an op on a target, whatever its arguments.
+///
+/// ```
+/// use anemone::{Chip, place::{self, Route, Target}};
+/// let on_m4 = place::row("gelu").on(Target { route: Route::Direct, ..Target::new(Chip::M4) });
+/// // It compiles and runs; nobody compared what it gives.
+/// assert_eq!((on_m4.facts.compiles, on_m4.facts.correct), (Some(true), None));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Support {
+    /// How the engine does it.
+    pub form: Form,
+    /// What of it is known, each by itself.
+    pub facts: Facts,
+    /// The reason, in a sentence.
+    pub why: Cow<'static, str>,
+    /// How that is known.
+    pub evidence: Evidence,
     /// When a refusal shows.
-    pub(super) phase: Phase,
+    pub phase: Phase,
 }
 
 /// What was found when an op was compiled for the engine alone.
@@ -137,7 +149,7 @@ fn on_engine(form: Form, facts: Facts, evidence: Evidence, note: &'static str) -
 /// By the guide's matrix of ops and families.
 fn by_family(row: &OpRow, chip: Chip) -> Support {
     let evidence = guide(chip);
-    let form = row.by_chip[chip.index()];
+    let form = row.form(chip);
     let ran = evidence.confidence == Confidence::Measured;
     let sure = |yes: bool| ran.then_some(yes);
     if form.is_on_engine() {
@@ -151,7 +163,7 @@ fn by_family(row: &OpRow, chip: Chip) -> Support {
 
 /// Why an op is on no engine, or not on this one.
 fn not_there(row: &OpRow, chip: Chip) -> Cow<'static, str> {
-    let later = Chip::ALL.into_iter().find(|c| *c > chip && row.by_chip[c.index()].is_on_engine());
+    let later = Chip::ALL.into_iter().find(|c| *c > chip && row.form(*c).is_on_engine());
     match later {
         Some(later) => format!("`{}` comes with {later}", row.op).into(),
         None => format!("the engine has no `{}`", row.op).into(),
@@ -160,7 +172,7 @@ fn not_there(row: &OpRow, chip: Chip) -> Cow<'static, str> {
 
 /// Compiled for the engine alone.
 fn alone(row: &OpRow, chip: Chip) -> Support {
-    let later = row.by_chip[chip.index()] == Form::Later;
+    let later = row.form(chip) == Form::Later;
     if later {
         return by_family(row, chip);
     }
@@ -196,7 +208,7 @@ fn alone(row: &OpRow, chip: Chip) -> Support {
 
 /// As Core ML asks the compiler's validators.
 fn attested(row: &OpRow, chip: Chip) -> Support {
-    if row.by_chip[chip.index()] == Form::Later {
+    if row.form(chip) == Form::Later {
         return by_family(row, chip);
     }
     let evidence = seen_on(STUDY, &[Chip::M4], chip);

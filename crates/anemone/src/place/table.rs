@@ -5,7 +5,38 @@ use std::sync::LazyLock;
 
 use super::rules::{self as r, Rule};
 use super::support::{Alone, Form};
+use crate::chip::Chip;
 use Alone::{Correct as C, Fails as X, Reachable as R, Untried as U, Walled as W};
+
+/// A part of the engine that came with some chip, and what is done by it.
+///
+/// Ops differ from chip to chip by what the engine of a chip has: a row of the table names the part, and not the chips.
+///
+/// ```
+/// use anemone::{Chip, chip::Hardware, place};
+/// let part = place::row("resample").part().unwrap();
+/// assert_eq!((part.name, part.since), ("texture engine", Chip::M2));
+/// // The compiler's own table says so too.
+/// assert_eq!(Hardware::find(part.name).unwrap().value(Chip::M1), "no");
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called; as in [`HARDWARE`](crate::chip::HARDWARE), where that has it.
+    pub name: &'static str,
+    /// The first chip whose engine has it.
+    pub since: Chip,
+    /// How the op is done without it.
+    pub before: Form,
+}
+
+/// How the engines do an op.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    /// All of them in one way.
+    Always(Form),
+    /// By a part that not all of them have.
+    With(&'static Part),
+}
 
 /// What is known of one op, whatever its arguments, and the rules for these.
 ///
@@ -23,8 +54,8 @@ pub struct OpRow {
     pub op: &'static str,
     /// What to write instead where the engine has no such op.
     pub instead: &'static str,
-    /// How the E5RT route does it on each chip, oldest first.
-    pub(super) by_chip: [Form; 6],
+    /// How the engines do it by the E5RT route.
+    how: How,
     /// Whether Core ML finds it on the engine: asked on an M4.
     pub(super) core_ml: Option<bool>,
     /// What came of it when it was compiled for the engine alone: tried on an M5.
@@ -39,13 +70,35 @@ pub struct OpRow {
 
 impl OpRow {
     /// How the E5RT route does the op on a chip.
-    pub fn form(&self, chip: crate::chip::Chip) -> Form {
-        self.by_chip[chip.index()]
+    pub fn form(&self, chip: Chip) -> Form {
+        match self.how {
+            How::Always(form) => form,
+            How::With(part) if chip < part.since => part.before,
+            How::With(_) => Form::Native,
+        }
+    }
+
+    /// The part of the engine that does it, where not all engines have it.
+    ///
+    /// ```
+    /// use anemone::place;
+    /// assert!(place::row("sin").part().is_some() && place::row("relu").part().is_none());
+    /// ```
+    pub fn part(&self) -> Option<&'static Part> {
+        match self.how {
+            How::Always(_) => None,
+            How::With(part) => Some(part),
+        }
     }
 
     /// How a target does the op, whatever its arguments.
     pub fn form_on(&self, target: super::Target) -> Form {
         super::support::of(self, target).form
+    }
+
+    /// What is known of it on a target, whatever its arguments.
+    pub fn on(&self, target: super::Target) -> super::Support {
+        super::support::of(self, target)
     }
 
     /// Whether Core ML finds the op on the engine, where somebody asked.
@@ -115,28 +168,26 @@ pub fn row(op: &str) -> &'static OpRow {
     BY_NAME.get(op).copied().unwrap_or_else(|| panic!("`{op}` is no op of the op table"))
 }
 
-const fn op(op: &'static str, by_chip: [Form; 6], core_ml: Option<bool>, alone: Alone) -> OpRow {
-    OpRow { op, by_chip, core_ml, alone, instead: "", note: "", strict: None, rules: &[] }
+const fn op(op: &'static str, how: How, core_ml: Option<bool>, alone: Alone) -> OpRow {
+    OpRow { op, how, core_ml, alone, instead: "", note: "", strict: None, rules: &[] }
 }
 
-const N: [Form; 6] = [Form::Native; 6];
-const B: [Form; 6] = [Form::Bridged; 6];
-const NO: [Form; 6] = [Form::Refused; 6];
-const M2: [Form; 6] = since(Form::Later, 1);
-const M3: [Form; 6] = since(Form::Later, 2);
-/// Bridged at first, native from M2 on.
-const B_M2: [Form; 6] = since(Form::Bridged, 1);
-/// Bridged at first, native from M3 on.
-const B_M3: [Form; 6] = since(Form::Bridged, 2);
+const N: How = How::Always(Form::Native);
+const B: How = How::Always(Form::Bridged);
+const NO: How = How::Always(Form::Refused);
+/// Samples at any place.
+const TEXTURE: How = How::With(&part("texture engine", Chip::M2, Form::Later));
+/// Sizes are changed by the same unit; before it, by the compiler, with transposes that round differently.
+const SCALING: How = How::With(&part("texture engine", Chip::M2, Form::Bridged));
+const SORTING: How = How::With(&part("rank and sort", Chip::M2, Form::Later));
+const SINES: How = How::With(&part("sin, cos", Chip::M3, Form::Later));
+const RANDOM: How = How::With(&part("dropout and random", Chip::M3, Form::Bridged));
+const ARGMIN: How = How::With(&part("argument-maximum, hardware form", Chip::M3, Form::Bridged));
+/// Weights that are expanded as they are read; before it, when the program is compiled.
+const STREAM: How = How::With(&part("blockwise weight streaming", Chip::M3, Form::Bridged));
 
-const fn since(before: Form, first: usize) -> [Form; 6] {
-    let mut forms = [Form::Native; 6];
-    let mut i = 0;
-    while i < first {
-        forms[i] = before;
-        i += 1;
-    }
-    forms
+const fn part(name: &'static str, since: Chip, before: Form) -> Part {
+    Part { name, since, before }
 }
 
 const YES: Option<bool> = Some(true);
@@ -165,7 +216,7 @@ static ROWS: &[OpRow] = &[
         .rules(&[r::cast]),
     op("ceil", N, YES, C),
     op("clip", N, YES, C),
-    op("cos", M3, YES, R).instead("write it as a polynomial of `mul` and `add`"),
+    op("cos", SINES, YES, R).instead("write it as a polynomial of `mul` and `add`"),
     op("cosh", NO, CPU, X).instead(FOURIER),
     op("equal", N, YES, R),
     op("erf", N, YES, R),
@@ -196,7 +247,7 @@ static ROWS: &[OpRow] = &[
         .strict("some reports say that the compiler refuses `rsqrt`", "Orion, rane, Espresso"),
     op("select", N, YES, C),
     op("sign", N, YES, C),
-    op("sin", M3, YES, R).instead("write it as a polynomial of `mul` and `add`"),
+    op("sin", SINES, YES, R).instead("write it as a polynomial of `mul` and `add`"),
     op("sinh", NO, CPU, X).instead(FOURIER),
     op("sqrt", N, YES, C),
     op("square", N, YES, C),
@@ -228,7 +279,7 @@ static ROWS: &[OpRow] = &[
     op("reduce_argmax", N, CPU, X)
         .instead("find the largest with `reduce_max`, and the index on the host")
         .rules(&[r::argmax]),
-    op("reduce_argmin", B_M3, CPU, X)
+    op("reduce_argmin", ARGMIN, CPU, X)
         .instead("find the smallest with `reduce_min`, and the index on the host")
         .rules(&[r::argmax]),
     op("reduce_l1_norm", N, YES, C),
@@ -321,29 +372,29 @@ static ROWS: &[OpRow] = &[
     op("scatter_along_axis", NO, CPU, X).instead(SCATTER),
     op("scatter_nd", NO, CPU, X).instead(SCATTER),
     // sorting
-    op("topk", M2, YES, C).instead("find the largest on the host").rules(&[r::topk]),
-    op("argsort", M2, CPU, W).instead("sort on the host"),
+    op("topk", SORTING, YES, C).instead("find the largest on the host").rules(&[r::topk]),
+    op("argsort", SORTING, CPU, W).instead("sort on the host"),
     op("non_zero", NO, CPU, X).instead("keep the mask, and `select` with it"),
     op("non_maximum_suppression", B, CPU, R)
         .instead("suppress on the host")
         .note("it compiles for the engine, and the guide says that CPU or GPU runs it")
         .rules(&[r::boxes]),
     // images
-    op("resize", B_M2, YES, R),
-    op("resize_bilinear", B_M2, YES, R),
-    op("resize_nearest_neighbor", B_M2, YES, R),
-    op("upsample_bilinear", B_M2, YES, R),
-    op("upsample_nearest_neighbor", B_M2, YES, C),
-    op("resample", M2, YES, R).instead("resample on the host"),
-    op("affine", M2, YES, R).instead("transform on the host"),
-    op("crop_resize", M2, CPU, X).instead("`slice_by_size`, then `resize_bilinear`"),
+    op("resize", SCALING, YES, R),
+    op("resize_bilinear", SCALING, YES, R),
+    op("resize_nearest_neighbor", SCALING, YES, R),
+    op("upsample_bilinear", SCALING, YES, R),
+    op("upsample_nearest_neighbor", SCALING, YES, C),
+    op("resample", TEXTURE, YES, R).instead("resample on the host"),
+    op("affine", TEXTURE, YES, R).instead("transform on the host"),
+    op("crop_resize", TEXTURE, CPU, X).instead("`slice_by_size`, then `resize_bilinear`"),
     // quantization
     op("quantize", N, YES, C).strict("one report says that the compiler refuses `quantize`", "Espresso"),
     op("dequantize", N, YES, C).strict("one report says that the compiler refuses `dequantize`", "Espresso"),
-    op("constexpr_affine_dequantize", B_M3, YES, R),
-    op("constexpr_blockwise_shift_scale", B_M3, YES, C),
+    op("constexpr_affine_dequantize", STREAM, YES, R),
+    op("constexpr_blockwise_shift_scale", STREAM, YES, C),
     op("constexpr_sparse_to_dense", N, YES, R),
-    op("constexpr_sparse_blockwise_shift_scale", B_M3, YES, R),
+    op("constexpr_sparse_blockwise_shift_scale", STREAM, YES, R),
     op("constexpr_cast", NO, YES, C).instead("store the weights in fp16"),
     op("constexpr_lut_to_dense", N, YES, R),
     op("constexpr_lut_to_sparse", N, YES, R),
@@ -351,7 +402,7 @@ static ROWS: &[OpRow] = &[
     op("random_bernoulli", NO, CPU, X).instead(HOST),
     op("random_categorical", NO, CPU, X).instead(HOST),
     op("random_normal", NO, CPU, X).instead(HOST),
-    op("random_uniform", B_M3, CPU, X).instead(HOST),
+    op("random_uniform", RANDOM, CPU, X).instead(HOST),
     // state
     op("read_state", N, YES, U),
     op("write_state", N, YES, U),
@@ -375,6 +426,7 @@ static ROWS: &[OpRow] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chip::Hardware;
     use crate::ops;
 
     /// Row X1: one row for each op of the op table, in its order.
@@ -388,12 +440,22 @@ mod tests {
         assert_eq!(table.next(), None);
     }
 
+    /// A part comes when the compiler's table says, if that has it.
+    #[test]
+    fn parts_come_with_the_chips_of_the_table() {
+        for part in rows().filter_map(OpRow::part) {
+            let Some(row) = Hardware::find(part.name) else { continue };
+            for chip in Chip::ALL {
+                assert_eq!(row.value(chip) == "yes", chip >= part.since, "{} on {chip}", part.name);
+            }
+        }
+    }
+
     /// What no engine has is replaced by something.
     #[test]
     fn what_is_refused_says_what_to_write_instead() {
         for row in rows() {
-            let refused = row.by_chip.contains(&Form::Refused)
-                || row.by_chip.contains(&Form::Later)
+            let refused = Chip::ALL.iter().any(|&c| matches!(row.form(c), Form::Refused | Form::Later))
                 || matches!(row.alone, Alone::Fails | Alone::Walled)
                 || row.core_ml == CPU;
             assert!(!refused || !row.instead.is_empty(), "{}", row.op);

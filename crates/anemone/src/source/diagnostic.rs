@@ -66,6 +66,32 @@ pub struct Label {
     pub text: String,
 }
 
+/// When something is found out on the way to the engine.
+///
+/// ```
+/// assert_eq!(anemone::source::Phase::Lower.word(), "lower");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The text or file is read.
+    Parse,
+    /// Ops, types and shapes are checked: the front end.
+    Type,
+    /// The engine's compiler makes its own program of it.
+    Lower,
+    /// The program is brought into memory.
+    Load,
+    /// The program runs.
+    Run,
+}
+
+impl Phase {
+    /// The word: `parse`, `type`, `lower`, `load` or `run`.
+    pub const fn word(self) -> &'static str {
+        ["parse", "type", "lower", "load", "run"][self as usize]
+    }
+}
+
 /// A statement about a program: what is wrong, where, and what to do.
 ///
 /// The message is one sentence in lower case with names in backticks; a label says what is at a place; the help is
@@ -98,6 +124,8 @@ pub struct Diagnostic {
     pub code: &'static Code,
     /// How bad it is.
     pub severity: Severity,
+    /// When it shows: as a rule the phase of its kind.
+    pub phase: Phase,
     /// What is wrong, in one sentence.
     pub message: String,
     /// Where; the first label is the primary one.
@@ -114,6 +142,7 @@ impl Diagnostic {
         Self {
             code,
             severity: code.severity,
+            phase: code.phase,
             message: message.into(),
             labels: Vec::new(),
             notes: Vec::new(),
@@ -153,6 +182,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// Says that it shows in another phase than others of its kind.
+    #[must_use]
+    pub(crate) fn in_phase(mut self, phase: Phase) -> Self {
+        self.phase = phase;
         self
     }
 

@@ -16,6 +16,6 @@ mod render;
 mod span;
 
 pub use codes::Code;
-pub use diagnostic::{Diagnostic, Diagnostics, Label, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Phase, Place, Severity};
 pub use render::{escape, render, suggest};
 pub use span::{LineColumn, Source, Span};

@@ -399,6 +399,14 @@ fn seen(outcome: &str) -> Seen {
     }
 }
 
+/// How the engine does an op, if that is what an outcome says.
+pub(super) fn seen_form(outcome: &str) -> Option<Form> {
+    match seen(outcome) {
+        Seen::Form(form) => Some(form),
+        _ => None,
+    }
+}
+
 /// Whether a placement is what was seen.
 fn fits(row: &Row<'_>, ours: &OpPlacement) -> bool {
     match seen(row.outcome) {

@@ -2,6 +2,8 @@
 
 mod answer;
 mod condition;
+mod context;
+mod held_out;
 mod programs;
 mod validator;
 
@@ -108,6 +110,23 @@ pub(super) fn run(folder: &Path) -> Result<bool, String> {
     }
     let total = c.total();
     println!("{:<28} {:<26} {:>6} {:>6} {:>6.1} %", "all", "all", total.agree, total.total, percent(&total));
+    let (left_out, alone, open) = held_out::leave_out(&table);
+    println!(
+        "\nthe matrix of ops and chips, each row left out and filled in from the rows of the other chips: {} of {} ({:.1} %), {alone} without another row",
+        left_out.agree,
+        left_out.total,
+        percent(&left_out)
+    );
+    open.iter().for_each(|o| println!("- {o}"));
+    let models = folder.join("placement_ctx.tsv");
+    if let Ok(models) = fs::read_to_string(models) {
+        let (all, new, wrong) = context::compare(&models, &table)?;
+        println!(
+            "\nthe op between others (placement_ctx.tsv), on the engine or not: {} of {}; of names without a row in placement.tsv {} of {}",
+            all.agree, all.total, new.agree, new.total
+        );
+        wrong.iter().for_each(|w| println!("- {w}"));
+    }
     println!("\nnot compared, since they are about no op or limit of a chip:");
     for (why, n) in &c.apart {
         println!("{n:>6} {why}");

@@ -9,6 +9,7 @@ use anemone::place::{self, OpPlacement, Placement, Route, Target, Where};
 use anemone::verify::{Function, Verified};
 use serde::Serialize;
 
+use crate::commands::evidence::{Evidence, Facts};
 use crate::failure::Failure;
 use crate::segments::{self, Segment};
 use crate::statistics::{duration, short};
@@ -178,28 +179,6 @@ pub(super) struct OpRow<'a> {
     facts: Facts,
 }
 
-#[derive(Serialize)]
-struct Evidence {
-    source: &'static str,
-    confidence: &'static str,
-    os: Option<&'static str>,
-}
-
-impl Evidence {
-    fn of(evidence: anemone::chip::Evidence) -> Self {
-        let anemone::chip::Evidence { source, confidence, os } = evidence;
-        Self { source, confidence: confidence.word(), os }
-    }
-}
-
-#[derive(Serialize)]
-struct Facts {
-    attested: Option<bool>,
-    compiles: Option<bool>,
-    runs: Option<bool>,
-    correct: Option<bool>,
-}
-
 impl Placed {
     /// A row for each op.
     pub(super) fn rows(&self) -> impl Iterator<Item = OpRow<'_>> {
@@ -207,7 +186,6 @@ impl Placed {
     }
 
     fn row<'a>(&'a self, op: &'a OpPlacement) -> OpRow<'a> {
-        let f = op.facts;
         OpRow {
             op: op.op,
             name: &op.name,
@@ -220,7 +198,7 @@ impl Placed {
             on_engine: op.on_engine(),
             phase: op.phase.map(|p| p.word()),
             change: op.change.as_deref(),
-            facts: Facts { attested: f.attested, compiles: f.compiles, runs: f.runs, correct: f.correct },
+            facts: Facts::of(op.facts),
         }
     }
 

@@ -109,6 +109,10 @@ struct DiagnosticRow<'a> {
     line: Option<usize>,
     column: Option<usize>,
     help: Option<&'a str>,
+    /// When it shows: parse, type, lower, load or run.
+    phase: &'static str,
+    /// Further facts, such as how a limit is known.
+    notes: &'a [String],
 }
 
 pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -245,6 +249,8 @@ fn rows(found: &Found) -> Vec<DiagnosticRow<'_>> {
                 line,
                 column,
                 help: d.help.as_deref(),
+                phase: d.phase.word(),
+                notes: &d.notes,
             }
         })
         .collect()

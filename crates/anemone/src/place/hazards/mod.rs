@@ -125,3 +125,6 @@ pub(super) fn find(seen: &Seen<'_>, placed: &mut [OpPlacement]) -> (Vec<Diagnost
     found.extend(whole.into_iter().map(|(h, span)| h.diagnostic(seen.target, span)));
     (found, codes)
 }
+
+#[cfg(test)]
+mod tests;
