@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::Conv;
-use super::windows::{LayOut, Windows};
 use crate::finish::{self, Finish, Place};
 use crate::scratch::floats;
 use crate::simd::{self, Kernel, Simd};
@@ -14,12 +13,18 @@ use crate::{Float, Window};
 pub(super) fn fits(window: &Window) -> bool {
     let &Window { kernel, strides, dilations, input, output, before, .. } = window;
     let planes = kernel[0] == 1 && input[0] == 1 && output[0] == 1 && before[0] == 0;
+    // What windows read beside the plane is less than a kernel wide.
+    let inside = |d: usize| {
+        let end = (output[d].max(1) - 1) * strides[d] + 1;
+        input[d] > 0 && before[d] < kernel[d] && end <= input[d] + before[d]
+    };
     planes
         && kernel[1] == kernel[2]
         && strides[1] == strides[2]
         && dilations[1..] == [1, 1]
         && matches!((kernel[1], strides[1]), (3 | 5, 1 | 2))
-        && Windows::fit(window)
+        && inside(1)
+        && inside(2)
 }
 
 /// Convolves each channel by itself, each sum from the first tap to the last; the stages are done in registers.
@@ -32,16 +37,14 @@ pub(super) fn planes<T: Float, W: Float>(
     conv: &Conv,
 ) {
     let window = &conv.window;
-    let windows = Windows::laid_out(conv);
-    let y = Shared::new(y);
+    let y = &Shared::new(y);
     let grain = (1usize << 14).div_ceil(window.output_len().saturating_mul(window.kernel_len()));
     parallel_for(threads, conv.batch * conv.out_channels, grain, |planes| {
-        let (y, windows) = (&y, &windows);
         match (window.kernel[1], window.strides[1]) {
-            (3, 1) => simd::dispatch(Sum::<T, W, 3, 1> { y, x, weights, finish, conv, windows, planes }),
-            (3, _) => simd::dispatch(Sum::<T, W, 3, 2> { y, x, weights, finish, conv, windows, planes }),
-            (_, 1) => simd::dispatch(Sum::<T, W, 5, 1> { y, x, weights, finish, conv, windows, planes }),
-            _ => simd::dispatch(Sum::<T, W, 5, 2> { y, x, weights, finish, conv, windows, planes }),
+            (3, 1) => simd::dispatch(Sum::<T, W, 3, 1> { y, x, weights, finish, conv, planes }),
+            (3, _) => simd::dispatch(Sum::<T, W, 3, 2> { y, x, weights, finish, conv, planes }),
+            (_, 1) => simd::dispatch(Sum::<T, W, 5, 1> { y, x, weights, finish, conv, planes }),
+            _ => simd::dispatch(Sum::<T, W, 5, 2> { y, x, weights, finish, conv, planes }),
         }
     });
 }
@@ -52,7 +55,6 @@ struct Sum<'a, T, W, const K: usize, const STRIDE: usize> {
     weights: &'a [W],
     finish: Finish<'a, T>,
     conv: &'a Conv,
-    windows: &'a Windows,
     planes: Range<usize>,
 }
 
@@ -61,21 +63,20 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { y, x, weights, finish, conv, windows, planes } = self;
+        let Self { y, x, weights, finish, conv, planes } = self;
         let (inputs, outputs) = (conv.window.input_len(), conv.window.output_len());
         let [_, lines, width] = conv.window.output;
+        let layout = Layout::<STRIDE>::of(simd, &conv.window);
         // A large plane is laid out some lines at a time, so that they stay in the first-level cache, and small ones some
         // at a time, since what has just been written cannot be read at once.
-        let line = windows.phases() * windows.line();
-        let strip = (LAID_OUT / line).saturating_sub(K).clamp(4, lines.max(4)).min(lines);
-        let phase_lines = strip + (K - 1) / STRIDE;
-        let together = if strip < lines { 1 } else { (LAID_OUT / (phase_lines * line)).clamp(1, 16) };
+        let strip = (LAID_OUT / layout.line).saturating_sub(K) / STRIDE;
+        let strip = strip.clamp(4, lines.max(4)).min(lines);
+        let rows = (strip - 1) * STRIDE + K;
+        let plane_len = rows * layout.line;
+        let together = if strip < lines { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
         // Vectors may read past the last line.
-        let mut laid_out = floats(together * phase_lines * line + 2 * simd::MAX_LANES);
+        let mut laid_out = floats(together * plane_len + 2 * simd::MAX_LANES);
         laid_out.fill(0.0);
-        // Each line lies where all lines with the same padding do, so that this is written once.
-        let phase = phase_lines * windows.line();
-        let plane_len = phase * windows.phases();
         for first in planes.clone().step_by(together) {
             let planes = first..planes.end.min(first + together);
             for from in (0..lines).step_by(strip) {
@@ -83,9 +84,7 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
                 for (plane, to) in planes.clone().zip(laid_out.chunks_exact_mut(plane_len)) {
                     let (sample, channel) = (plane / conv.out_channels, plane % conv.out_channels);
                     let source = sample * conv.in_channels + channel / conv.group_out();
-                    let x = &x[source * inputs..][..inputs];
-                    let lines = from..from + phase_lines;
-                    LayOut { to, x, windows, lines, padding: false }.run(simd);
+                    layout.write(simd, to, &x[source * inputs..][..inputs], from * STRIDE, strip < lines);
                 }
                 for (i, plane) in planes.clone().enumerate() {
                     let channel = plane % conv.out_channels;
@@ -103,18 +102,17 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
                     let y = unsafe { y.slice(at..at + taken * width) };
                     let bias = simd.splat(finish.bias.map_or(0.0, |b| b[channel]));
                     let x = &laid_out[i * plane_len..];
-                    let plane = Plane { x, line: windows.line(), phase, width, finish, at };
-                    // Lines that follow each other read the same ones: a line is loaded once for all of them.
-                    let most = if K == 3 { 4 } else { 2 };
-                    let mut line = 0;
-                    while line < taken {
-                        line += match taken - line {
-                            left if left >= 4 && most == 4 => {
-                                plane.lines::<S, K, STRIDE, 4>(simd, y, line, &wide, bias)
-                            }
-                            left if left >= 2 => plane.lines::<S, K, STRIDE, 2>(simd, y, line, &wide, bias),
-                            _ => plane.lines::<S, K, STRIDE, 1>(simd, y, line, &wide, bias),
-                        };
+                    let plane = Plane { x, layout, width, finish, at };
+                    // Lines that follow each other read the same ones: a line is loaded once for all of them. The last ones
+                    // may be computed twice, which gives the same bits.
+                    if taken < 4 {
+                        for line in 0..taken {
+                            plane.lines::<S, K, 1>(simd, y, line, &wide, bias);
+                        }
+                        continue;
+                    }
+                    for line in (0..taken).step_by(4) {
+                        plane.lines::<S, K, 4>(simd, y, line.min(taken - 4), &wide, bias);
                     }
                 }
             }
@@ -125,41 +123,120 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
 /// How many elements are laid out at a time.
 const LAID_OUT: usize = 1 << 12;
 
-/// One plane that is laid out.
-struct Plane<'a, T> {
-    x: &'a [f32],
+/// How planes are laid out: as padded lines, each of `STRIDE` parts, of which the first has each `STRIDE`th element from the
+/// first on. A part is a vector of zeros, which pads it and the one before, and whole vectors of elements.
+#[derive(Clone, Copy)]
+struct Layout<const STRIDE: usize> {
+    /// Lines, and elements of a line.
+    input: [usize; 2],
+    /// Lines of zeros before the first.
+    before: usize,
+    /// From a part to the next, and from a line to the next.
+    part: usize,
     line: usize,
-    phase: usize,
+    /// Where in a line the elements lie that the first window meets with its first taps; later taps meet their neighbours.
+    starts: [usize; STRIDE],
+}
+
+impl<const STRIDE: usize> Layout<STRIDE> {
+    #[inline(always)]
+    fn of<S: Simd>(_: S, window: &Window) -> Self {
+        let [_, height, width] = window.input;
+        let [_, above, before] = window.before;
+        let part = (1 + width.div_ceil(STRIDE * S::LANES)) * S::LANES;
+        let mut starts = [0; STRIDE];
+        for (tap, start) in starts.iter_mut().enumerate() {
+            // From the first element back to that of the tap, in whole strides.
+            let back = before.saturating_sub(tap).div_ceil(STRIDE);
+            *start = (back * STRIDE + tap - before) * part + S::LANES - back;
+        }
+        Self { input: [height, width], before: above, part, line: STRIDE * part, starts }
+    }
+
+    /// Lays out as many lines as there is room for, from one of the padded plane on. Lines of zeros are there already, if not
+    /// only a part of the plane is.
+    #[inline(always)]
+    fn write<S: Simd, T: Float>(&self, simd: S, to: &mut [f32], x: &[T], from: usize, part: bool) {
+        let [height, width] = self.input;
+        let lines = to.len() / self.line;
+        let above = self.before.saturating_sub(from).min(lines);
+        let first = (from + above - self.before).min(height);
+        let taken = (lines - above).min(height - first);
+        if part {
+            to[..above * self.line].fill(0.0);
+            to[(above + taken) * self.line..].fill(0.0);
+        }
+        let (whole, left) = (width / (STRIDE * S::LANES), width % (STRIDE * S::LANES));
+        let lines = to[above * self.line..].chunks_exact_mut(self.line);
+        for (to, x) in lines.zip(x[first * width..][..taken * width].chunks_exact(width)) {
+            if STRIDE == 1 {
+                let (to, x) = (&mut to[S::LANES..], x);
+                for at in (0..whole * S::LANES).step_by(S::LANES) {
+                    simd.store(&mut to[at..], T::load(simd, &x[at..]));
+                }
+                if left > 0 {
+                    let at = whole * S::LANES;
+                    simd.store(&mut to[at..], T::load_some(simd, &x[at..]));
+                }
+                continue;
+            }
+            let (even, odd) = to.split_at_mut(self.part);
+            let (even, odd) = (&mut even[S::LANES..], &mut odd[S::LANES..]);
+            for at in (0..whole * S::LANES).step_by(S::LANES) {
+                let pair = [T::load(simd, &x[2 * at..]), T::load(simd, &x[2 * at + S::LANES..])];
+                let [one, two] = simd.pairs(pair[0], pair[1]);
+                simd.store(&mut even[at..], one);
+                simd.store(&mut odd[at..], two);
+            }
+            if left > 0 {
+                let at = whole * S::LANES;
+                let x = &x[2 * at..];
+                let pair = if left >= S::LANES {
+                    [T::load(simd, x), T::load_some(simd, &x[S::LANES..])]
+                } else {
+                    [T::load_some(simd, x), simd.splat(0.0)]
+                };
+                let [one, two] = simd.pairs(pair[0], pair[1]);
+                simd.store(&mut even[at..], one);
+                simd.store(&mut odd[at..], two);
+            }
+        }
+    }
+}
+
+/// One plane that is laid out.
+struct Plane<'a, T, const STRIDE: usize> {
+    x: &'a [f32],
+    layout: Layout<STRIDE>,
     width: usize,
     finish: Finish<'a, T>,
     /// Where its results lie among all.
     at: usize,
 }
 
-impl<T: Float> Plane<'_, T> {
-    /// The sums of so many lines from this one on; gives their number.
+impl<T: Float, const STRIDE: usize> Plane<'_, T, STRIDE> {
+    /// The sums of so many lines from this one on.
     #[inline(always)]
-    fn lines<S: Simd, const K: usize, const STRIDE: usize, const R: usize>(
+    fn lines<S: Simd, const K: usize, const R: usize>(
         &self,
         simd: S,
         y: &mut [T],
         first: usize,
         weights: &[[S::V; K]; K],
         bias: S::V,
-    ) -> usize {
-        let &Self { x, line, phase, width, finish, .. } = self;
+    ) {
+        let &Self { x, layout: Layout { line, starts, .. }, width, finish, .. } = self;
         for at in (0..width).step_by(S::LANES) {
             // The last vector ends where the line does; what it computes twice are the same bits.
             let at = at.min(width.saturating_sub(S::LANES));
-            let farthest = (STRIDE * STRIDE - 1) * phase + (first + R - 1 + (K - 1) / STRIDE) * line;
-            let x = &x[at..][..farthest + (K - 1) / STRIDE + S::LANES];
+            let x = &x[first * STRIDE * line + at..];
+            let farthest = starts.iter().max().map_or(0, |start| start + (K - 1) / STRIDE);
+            let x = &x[..((R - 1) * STRIDE + K - 1) * line + farthest + S::LANES];
             let mut sums = [[bias]; R];
             for (r, [sum]) in sums.iter_mut().enumerate() {
                 for (i, weights) in weights.iter().enumerate() {
                     for (j, &weight) in weights.iter().enumerate() {
-                        let from = (i % STRIDE * STRIDE + j % STRIDE) * phase
-                            + (first + r + i / STRIDE) * line
-                            + j / STRIDE;
+                        let from = (r * STRIDE + i) * line + starts[j % STRIDE] + j / STRIDE;
                         // SAFETY: `r < R`, and `i` and `j` are less than `K`, so that the vector lies within the slice.
                         let elements = unsafe { x.get_unchecked(from..from + S::LANES) };
                         *sum = simd.mul_add(simd.load(elements), weight, *sum);
@@ -172,6 +249,5 @@ impl<T: Float> Plane<'_, T> {
                 finish::write(simd, &mut y[place + r * width..][..len], sum);
             }
         }
-        R
     }
 }

@@ -53,15 +53,7 @@ impl Windows {
 
     /// Those of a convolution, on planes that are laid out if they must be.
     pub(super) fn new(conv: &Conv) -> Self {
-        Self::on(conv, as_they_are(&conv.window))
-    }
-
-    /// Those of a convolution, on planes that are laid out.
-    pub(super) fn laid_out(conv: &Conv) -> Self {
-        Self::on(conv, false)
-    }
-
-    fn on(conv: &Conv, as_they_are: bool) -> Self {
+        let as_they_are = as_they_are(&conv.window);
         let w = conv.window;
         let mut phases = SmallVec::<[[usize; 2]; 4]>::new();
         let mut taps = scratch(conv.group_in() * w.kernel_len());
@@ -91,16 +83,6 @@ impl Windows {
         self.as_they_are
     }
 
-    /// From a line of windows to the next.
-    pub(super) fn line(&self) -> usize {
-        self.line
-    }
-
-    /// How many phases of a plane are laid out.
-    pub(super) fn phases(&self) -> usize {
-        self.phases.len()
-    }
-
     /// How many elements a window reads.
     pub(super) fn taps(&self) -> usize {
         self.taps.len()
@@ -116,8 +98,7 @@ impl Windows {
         let inputs = self.window.input_len();
         let mut planes = floats(conv.batch * conv.in_channels * self.plane);
         parallel_chunks(threads, &mut planes, self.plane, (1 << 14) / self.plane + 1, |i, to| {
-            let (x, lines) = (&x[i * inputs..(i + 1) * inputs], 0..self.lines);
-            simd::dispatch(LayOut { to, x, windows: self, lines, padding: true });
+            simd::dispatch(LayOut { to, x: &x[i * inputs..(i + 1) * inputs], windows: self });
         });
         planes
     }
@@ -129,15 +110,11 @@ impl Windows {
     }
 }
 
-/// Lays one plane out, or some lines of it.
-pub(super) struct LayOut<'a, T> {
-    pub(super) to: &'a mut [f32],
-    pub(super) x: &'a [T],
-    pub(super) windows: &'a Windows,
-    /// Which lines of each phase are made.
-    pub(super) lines: Range<usize>,
-    /// Whether what lies beside the plane is written too: zeros, that is.
-    pub(super) padding: bool,
+/// Lays one plane out.
+struct LayOut<'a, T> {
+    to: &'a mut [f32],
+    x: &'a [T],
+    windows: &'a Windows,
 }
 
 impl<T: Float> Kernel for LayOut<'_, T> {
@@ -145,14 +122,11 @@ impl<T: Float> Kernel for LayOut<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let &Windows { window: w, line, ref phases, .. } = self.windows;
-        let lines = self.lines.len();
+        let &Windows { window: w, line, lines, ref phases, .. } = self.windows;
         let [_, height, width] = w.input;
         let [down, right] = [w.strides[1], w.strides[2]];
         let mut wide = floats(if right > 2 { width } else { 0 });
-        if self.padding {
-            self.to.fill(0.0);
-        }
+        self.to.fill(0.0);
         for (number, phase) in phases.iter().enumerate() {
             // With strides of 2 the second phase of columns, which follows the first, is made with it.
             let both = right == 2 && phases.get(number + 1) == Some(&[phase[0], 1]);
@@ -163,16 +137,10 @@ impl<T: Float> Kernel for LayOut<'_, T> {
             let left = w.before[2].saturating_sub(phase[1]).div_ceil(right).min(line);
             let skipped = (left * right + phase[1]).saturating_sub(w.before[2]).min(width);
             let count = (width - skipped).div_ceil(right).min(line - left);
-            for (i, of) in self.lines.clone().enumerate() {
+            for i in 0..lines {
                 let first = (number * lines + i) * line;
-                let from = (of * down + phase[0]).checked_sub(w.before[1]).filter(|&from| from < height);
-                let Some(from) = from else {
-                    self.to[first..first + line].fill(0.0);
-                    if both {
-                        self.to[first + lines * line..][..line].fill(0.0);
-                    }
-                    continue;
-                };
+                let from = (i * down + phase[0]).checked_sub(w.before[1]).filter(|&from| from < height);
+                let Some(from) = from else { continue };
                 let from = &self.x[from * width..][..width];
                 if right == 2 {
                     let (one, other) = self.to[first..].split_at_mut(line);
