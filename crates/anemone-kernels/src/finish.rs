@@ -9,11 +9,11 @@
 //! assert!((y[0] - 2.0 / (1.0 + (-2.0f32).exp())).abs() < 1e-6);
 //! ```
 
+use crate::Float;
 use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
 use crate::simd::{self, Simd};
 use crate::threads::parallel_chunks;
-use crate::{Float, scratch};
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
 /// would give.
@@ -75,6 +75,9 @@ pub(crate) struct Place {
     /// The elements of a row.
     pub(crate) len: usize,
 }
+
+/// How many results are put through stages at a time.
+const BLOCK: usize = 256;
 
 /// Writes vectors side by side, rounded, as much of them as there is room for.
 #[inline(always)]
@@ -211,47 +214,56 @@ impl<'a, T: Float> Finish<'a, T> {
 
     /// Rounds sums, and puts them through the stages. The results lie from `at` on among all of them.
     pub(crate) fn write(&self, y: &mut [T], sums: &mut [f32], at: usize) {
-        const BLOCK: usize = 256;
         assert_eq!(y.len(), sums.len(), "each sum gives a result");
         for (i, (y, sums)) in y.chunks_mut(BLOCK).zip(sums.chunks_mut(BLOCK)).enumerate() {
-            let at = at + i * BLOCK;
-            for stage in self.stages {
+            if !self.stages.is_empty() {
                 round(y, sums);
-                match stage {
-                    Stage::Unary(f) => simd::dispatch(math::Apply { block: sums, f: *f }),
-                    Stage::Gate(f) => {
-                        let mut gate = [0.0; BLOCK];
-                        let gate = &mut gate[..y.len()];
-                        gate.copy_from_slice(sums);
-                        simd::dispatch(math::Apply { block: &mut *gate, f: *f });
-                        round(y, gate);
-                        simd::dispatch(binary::Apply { a: sums, b: gate, f: Binary::Mul });
+            }
+            self.staged(y, sums, at + i * BLOCK);
+        }
+    }
+
+    /// Puts at most [`BLOCK`] numbers, which are rounded, through the stages.
+    fn staged(&self, y: &mut [T], sums: &mut [f32], at: usize) {
+        let halves = T::as_f32s(&[]).is_none();
+        for (i, stage) in self.stages.iter().enumerate() {
+            if i > 0 {
+                round(y, sums);
+            }
+            match stage {
+                Stage::Unary(f) => simd::dispatch(math::Apply { block: sums, f: *f, halves }),
+                Stage::Gate(f) => {
+                    let mut gate = [0.0; BLOCK];
+                    let gate = &mut gate[..y.len()];
+                    gate.copy_from_slice(sums);
+                    simd::dispatch(math::Apply { block: &mut *gate, f: *f, halves });
+                    round(y, gate);
+                    simd::dispatch(binary::Apply { a: sums, b: gate, f: Binary::Mul });
+                }
+                Stage::Binary { f, other: whole, swapped } => {
+                    let mut other = [0.0; BLOCK];
+                    let other = &mut other[..y.len()];
+                    T::widen(other, &whole[at..at + y.len()]);
+                    if *swapped {
+                        other.swap_with_slice(sums);
                     }
-                    Stage::Binary { f, other: whole, swapped } => {
-                        let mut other = [0.0; BLOCK];
-                        let other = &mut other[..y.len()];
-                        T::widen(other, &whole[at..at + y.len()]);
-                        if *swapped {
-                            other.swap_with_slice(sums);
-                        }
-                        simd::dispatch(binary::Apply { a: sums, b: other, f: *f });
-                    }
+                    simd::dispatch(binary::Apply { a: sums, b: other, f: *f });
                 }
             }
-            T::narrow(y, sums);
         }
+        T::narrow(y, sums);
     }
 
     /// Puts results through the stages that a product has left as they are.
     pub(crate) fn after(&self, threads: usize, y: &mut [T]) {
-        const BLOCK: usize = 1 << 12;
         if self.stages.is_empty() {
             return;
         }
-        parallel_chunks(threads, y, BLOCK, 1, |i, y| {
-            let mut sums = scratch::floats(y.len());
-            T::widen(&mut sums, y);
-            self.write(y, &mut sums, i * BLOCK);
+        parallel_chunks(threads, y, BLOCK, 1 << 4, |i, y| {
+            let mut sums = [0.0; BLOCK];
+            let sums = &mut sums[..y.len()];
+            T::widen(sums, y);
+            self.staged(y, sums, i * BLOCK);
         });
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each is written as plain arithmetic without branches, which the compiler turns into vector instructions. No fused
 //! multiplication is used but where each machine gives what it gives: the bits are the same on every one. [`Unary`] states how far each is from the exact
-//! value, in units in the last place (ulp) of `f32`; results in fp16 are rounded once more.
+//! value, in units in the last place (ulp) of `f32`; results in fp16 are rounded once more, and what some functions give for halves
+//! is that near to the exact value only that nearly all of those are the nearest.
 //!
 //! Infinities and NaNs give what the exact function gives; results below 2^-126 keep the digits that `f32` has.
 //!
@@ -143,7 +144,8 @@ pub enum Unary {
 ///
 /// When the slices have different lengths.
 pub fn unary<T: Float>(threads: usize, y: &mut [T], x: &[T], f: Unary, stages: &[Stage<'_, T>]) {
-    in_blocks(threads, y, x, stages, |block| simd::dispatch(Apply { block, f }));
+    let halves = T::as_f32s(&[]).is_none();
+    in_blocks(threads, y, x, stages, |block| simd::dispatch(Apply { block, f, halves }));
 }
 
 /// Writes any function of each element of `x` to `y`: for those that are not worth a vector form.
@@ -188,6 +190,8 @@ fn in_blocks<T: Float>(
 pub(crate) struct Apply<'a> {
     pub(crate) block: &'a mut [f32],
     pub(crate) f: Unary,
+    /// Whether the elements are halves, and what comes out is rounded to halves: some functions then need fewer digits.
+    pub(crate) halves: bool,
 }
 
 impl Kernel for Apply<'_> {
@@ -195,7 +199,7 @@ impl Kernel for Apply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { block, f } = self;
+        let Self { block, f, halves } = self;
         // One loop for each function: a match within the loop, or a closure, would not become vectors.
         macro_rules! each {
             (|$x:ident| $y:expr) => {
@@ -215,11 +219,16 @@ impl Kernel for Apply<'_> {
             Unary::Exp => each!(|x| exp(x)),
             Unary::Exp2 => each!(|x| exp_of(f64::from(x) * std::f64::consts::LN_2)),
             Unary::Floor => each!(|x| x.floor()),
+            Unary::Gelu if halves => each!(|x| half_gelu(x)),
             Unary::Gelu => each!(|x| gelu(x)),
+            Unary::GeluTanh if halves => {
+                each!(|x| half_gate(x, 2.0 * 0.797_884_6 * (x + 0.044715 * x * x * x)))
+            }
             Unary::GeluTanh => each!(|x| {
                 let v = f64::from(x);
                 gate(x, 2.0 * 0.797_884_560_802_865_4 * (v + 0.044715 * v * v * v))
             }),
+            Unary::GeluSigmoid if halves => each!(|x| half_gate(x, 1.702 * x)),
             Unary::GeluSigmoid => each!(|x| gate(x, 1.702 * f64::from(x))),
             Unary::Inverse { epsilon } => each!(|x| 1.0 / (x + epsilon)),
             Unary::LeakyRelu { alpha } => each!(|x| if x < 0.0 { alpha * x } else { x }),
@@ -236,11 +245,13 @@ impl Kernel for Apply<'_> {
                     if y.abs() < f32::MIN_POSITIVE { (factor * f64::from(x)) as f32 } else { alpha * tanh(y) }
                 })
             }
+            Unary::Sigmoid if halves => each!(|x| half_sigmoid(x)),
             Unary::Sigmoid => each!(|x| sigmoid(x)),
             Unary::SigmoidHard { alpha, beta } => {
                 each!(|x| binary::minimum(binary::maximum(linear::<S>(x, alpha, beta), 0.0), 1.0))
             }
             Unary::Sign => each!(|x| if x == 0.0 || x.is_nan() { x + 0.0 } else { 1f32.copysign(x) }),
+            Unary::Silu if halves => each!(|x| half_gate(x, x)),
             Unary::Silu => each!(|x| silu(x)),
             Unary::Sin => trigonometric::<false>(block),
             Unary::Softplus => each!(|x| softplus(x)),
@@ -442,6 +453,43 @@ fn gelu(x: f32) -> f32 {
     let tail = tail(x.abs());
     let held = if x < -20.0 { -20.0 } else { x };
     if x >= 0.0 { x * (1.0 - tail * (a * b)) } else { held * tail * a * b + 0.0 * x }
+}
+
+/// e^x for x up to 0, within 2^-19 of it; what is less than the smallest half may have any value that is, too.
+#[inline(always)]
+fn half_exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x < -40.0 { -40.0 } else { x };
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let r = x - (rounded - ROUND) * std::f32::consts::LN_2;
+    let p = polynomial(r, [0.499_992_3, 0.166_671_15, 0.041_890_15, 0.008_312_49]);
+    (1.0 + (r + r * r * p)) * power_of_two(rounded.to_bits() as i32 - ROUND.to_bits() as i32)
+}
+
+#[inline(always)]
+fn half_sigmoid(x: f32) -> f32 {
+    let e = half_exp(-x.abs());
+    (if x >= 0.0 { 1.0 } else { e }) / (1.0 + e)
+}
+
+/// As [`gate`], for halves. Only for the infinite one below zero it has no value.
+#[inline(always)]
+fn half_gate(x: f32, v: f32) -> f32 {
+    let e = half_exp(-v.abs());
+    (if x >= 0.0 { x } else { x * e }) / (1.0 + e) + if x == f32::NEG_INFINITY { f32::NAN } else { -0.0 }
+}
+
+/// As [`gelu`], for halves, whose squares are exact.
+#[inline(always)]
+fn half_gelu(x: f32) -> f32 {
+    let a = if x.abs() > 16.0 { 16.0 } else { x.abs() };
+    let t = 1.0 / (1.0 + 0.3 * a);
+    let tail =
+        polynomial(t, [0.120_348_12, 0.110_968_15, 0.154_764_56, -0.035_979_27, 0.232_326_01, -0.082_428_33]);
+    // What lies above zero and below it differ by `x`.
+    let below = (a * t) * tail * half_exp(-0.5 * (a * a));
+    let above = if x < 0.0 { 0.0 } else { x };
+    (above - below) + if x == f32::NEG_INFINITY { f32::NAN } else { -0.0 }
 }
 
 #[inline(always)]
@@ -725,9 +773,11 @@ mod tests {
         let x: Vec<f32> = (-40_000..40_000).map(|i| i as f32 / 400.0).collect();
         for &(f, ..) in CASES {
             let (mut best, mut portable) = (x.clone(), x.clone());
-            simd::dispatch(Apply { block: &mut best, f });
-            Apply { block: &mut portable, f }.run(simd::Portable);
-            assert!(best.iter().zip(&portable).all(|(a, b)| a.to_bits() == b.to_bits()), "{f:?}");
+            for halves in [false, true] {
+                simd::dispatch(Apply { block: &mut best, f, halves });
+                Apply { block: &mut portable, f, halves }.run(simd::Portable);
+                assert!(best.iter().zip(&portable).all(|(a, b)| a.to_bits() == b.to_bits()), "{f:?}");
+            }
         }
     }
 }
