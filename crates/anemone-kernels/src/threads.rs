@@ -206,17 +206,17 @@ pub fn parallel_for(threads: usize, items: usize, grain: usize, work: impl Fn(Ra
         }
         return;
     }
-    // A few ranges for each thread: enough to even out threads of different speed, not so many that taking them
-    // costs.
-    let step = items.div_ceil(workers * 4).max(grain);
+    // Large ranges first and small ones last: these even out threads of different speed, and those keep them few.
     let next = AtomicUsize::new(0);
+    let take = || {
+        let end = |start: usize| start + ((items - start) / (workers * 2)).max(grain).min(items - start);
+        let taken = |start| (start < items).then(|| end(start));
+        let start = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok()?;
+        Some(start..end(start))
+    };
     pool().together(workers - 1, &|| {
-        loop {
-            let start = next.fetch_add(step, Ordering::Relaxed);
-            if start >= items {
-                return;
-            }
-            work(start..items.min(start + step));
+        while let Some(range) = take() {
+            work(range);
         }
     });
 }
