@@ -13,6 +13,8 @@ pub(crate) fn run() -> Result<bool, Stop> {
         let status = Command::new("cargo")
             .args(["test", "--locked", "--package", package, "--features", features, "--test", "loom"])
             .env("RUSTFLAGS", format!("{flags} --cfg loom"))
+            // Loom's threads have stacks of 32 KiB, whatever they run: too few for code that is not optimised at all.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             // Other flags are another build of everything.
             .env("CARGO_TARGET_DIR", root.join("target/loom"))
             .current_dir(&root)

@@ -123,8 +123,8 @@ pub(crate) fn run(args: &Args, terminal: &mut Terminal) -> Result<(), Failure> {
     drop(progress);
     let plan = loaded.plan().ok_or_else(|| {
         Failure::program(format!(
-            "`{}` has no plan whose steps could be timed: it has nested blocks, lists, or shapes that depend on \
-             its inputs; `anemone bench` times whole runs",
+            "`{}` has no plan whose steps could be timed: it has lists, strings, or shapes that depend on its \
+             inputs; `anemone bench` times whole runs",
             escape(&function.name)
         ))
     })?;

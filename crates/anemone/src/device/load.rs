@@ -8,7 +8,7 @@ use super::{Engine, Error, Options};
 use crate::chip::Numerics;
 use crate::int8;
 use crate::mil::op::{Fast, Meaning};
-use crate::plan::Plan;
+use crate::plan::{Known, Plan};
 use crate::source::{Diagnostic, codes};
 use crate::types::Datum;
 use crate::verify::{Body, Content, Function, Input, Step, ValueId};
@@ -82,23 +82,21 @@ fn unmade(function: &Function, body: &Block, constants: &[Option<Datum>]) -> Vec
         step.reads(|v| readers.entry(v).or_default().push(step));
     }
     let makes_one = |step: &&&Step| matches!(step.op.fast, Fast::InParts(..)) && step.outputs.len() == 1;
+    let known = Known { function, constants, numerics: Numerics::Ieee, turns: 0 };
     let left = steps.iter().filter(makes_one).filter(|maker| {
         let result = maker.outputs[0];
         let readers = readers.get(&result).map_or(&[][..], Vec::as_slice);
         !body.outputs.contains(&result)
             && !readers.is_empty()
-            && readers.iter().all(|reader| Plan::takes_parts(function, constants, reader, maker))
+            && readers.iter().all(|reader| Plan::takes_parts(&known, reader, maker))
     });
     left.map(|maker| maker.outputs[0]).collect()
 }
 
 /// The plan of a function all of whose shapes are known, unless it would take more memory than a run may.
 fn whole(function: &Function, body: &Block, constants: &[Option<Datum>], options: &Options) -> Option<Plan> {
-    if body.steps.iter().any(|p| !p.fixed || !p.blocks.is_empty()) {
-        return None;
-    }
-    let steps: Vec<&Step> = body.steps.iter().map(|p| &p.step).collect();
-    let plan = Plan::of(function, &steps, constants, options.numerics)?;
+    let known = Known { function, constants, numerics: options.numerics, turns: options.turns };
+    let plan = Plan::of(&known, body.steps.iter().map(|p| &p.step).collect())?;
     let outputs: usize = plan.outputs().iter().map(|io| io.bytes).sum();
     (plan.arena_bytes().saturating_add(outputs) <= options.memory).then_some(plan)
 }

@@ -145,8 +145,8 @@ impl Loaded {
         }
     }
 
-    /// How the function runs, if the engine is the fast one and every shape is known, and there are no nested blocks, lists
-    /// or strings.
+    /// How the function runs, if the engine is the fast one and every shape is known, there are no lists or strings, and no
+    /// block reads or writes a state.
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
@@ -406,13 +406,7 @@ impl Loaded {
             }
             variables = self.block(body, values)?;
         }
-        Err(Diagnostic::new(
-            &codes::RUN_LIMIT,
-            format!("a loop has not ended after {} turns", self.options.turns),
-        )
-        .at(planned.step.span, "this loop")
-        .help("if it is meant to run longer, raise `Options::turns`")
-        .into())
+        Err(plan::endless(self.options.turns, planned.step.span).into())
     }
 
     /// Compares values with the types of what they are to be bound to, which the program has promised.

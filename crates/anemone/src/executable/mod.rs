@@ -166,9 +166,9 @@ impl Executable {
     ///
     /// The bindings of the last four sets of tensors are kept, and with them their surfaces. A run on the same ones
     /// allocates nothing on this side of the system: on hardware, and on the software engine for programs that have a
-    /// [plan](crate::plan), states included. A program has none, and is run step by step with values of its own, when
-    /// it has nested blocks (`cond`, `while_loop`), lists or strings, or a shape that depends on the elements
-    /// (`non_zero`, a `reshape` to a shape that is computed).
+    /// [plan](crate::plan), states, choices and loops included. A program has none, and is run step by step with values
+    /// of its own, when it has lists or strings, a shape that depends on the elements (`non_zero`, a `reshape` to a shape
+    /// that is computed), or a block that reads or writes a state.
     ///
     /// ```
     /// use anemone::{Graph, QualityOfService, Shape, TensorData};

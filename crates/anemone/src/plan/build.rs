@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::blocks::Blocks;
 use super::fuse::{Fuse, Group};
+use super::meaning;
 use super::states::Steps;
-use super::{Bytes, Io, Place, Plan, Step};
+use super::{Bytes, Io, Kernel, Place, Plan, Step};
 use crate::chip::Numerics;
-use crate::mil::op::{Access, After, Arg, Args, Fast, Meaning, Prepared, Reader, Run, Slot, Unmade};
+use crate::mil::op::{Access, After, Arg, Args, Fast, Prepared, Reader, Unmade};
 use crate::ops::silicon;
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
@@ -21,31 +23,47 @@ struct Life {
     last: usize,
 }
 
+/// What is known of a function before it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) function: &'a Function,
+    /// The values that are constant, as far as they have been computed.
+    pub(crate) constants: &'a [Option<Datum>],
+    /// With a chip's arithmetic no step is done by the kernel of another.
+    pub(crate) numerics: Numerics,
+    /// The most turns of a loop.
+    pub(crate) turns: u64,
+}
+
+/// What a plan is made of: a function, or a block of one, which also takes what it reads from outside.
+pub(super) struct Frame<'a> {
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) states: Vec<ValueId>,
+    pub(super) outputs: Vec<ValueId>,
+    pub(super) steps: Vec<&'a Checked>,
+}
+
 impl Plan {
-    /// Makes a plan of these steps of a function, whose constants have been computed.
+    /// Makes a plan of these steps of a function.
     ///
     /// `None` when the function is not of the kind that can be planned: when a shape is not known, when it has lists or
-    /// strings, or when a step runs blocks.
-    ///
-    /// With a chip's arithmetic no step is done by the kernel of another.
-    pub(crate) fn of(
-        function: &Function,
-        steps: &[&Checked],
-        constants: &[Option<Datum>],
-        numerics: Numerics,
-    ) -> Option<Self> {
-        Builder::new(function, constants, numerics).build(steps)
+    /// strings, or when a block reads or writes a state.
+    pub(crate) fn of<'a>(known: &Known<'a>, steps: Vec<&'a Checked>) -> Option<Self> {
+        let function = known.function;
+        let is_state = |p: &ValueId| matches!(function.value(*p).ty, Type::State(_));
+        let (states, inputs) = function.params.iter().partition(|p| is_state(p));
+        Self::of_frame(known, Frame { inputs, states, outputs: function.body.outputs.clone(), steps })
+    }
+
+    pub(super) fn of_frame<'a>(known: &Known<'a>, frame: Frame<'a>) -> Option<Self> {
+        Builder::new(known, frame).build()
     }
 
     /// Whether the kernel of a step makes the parts of an argument itself, which another step would make whole.
-    pub(crate) fn takes_parts(
-        function: &Function,
-        constants: &[Option<Datum>],
-        reader: &Checked,
-        maker: &Checked,
-    ) -> bool {
-        let mut builder = Builder::new(function, constants, Numerics::Ieee);
-        builder.leave_unmade(&[maker]);
+    pub(crate) fn takes_parts<'a>(known: &Known<'a>, reader: &'a Checked, maker: &'a Checked) -> bool {
+        let (inputs, states, outputs) = Default::default();
+        let mut builder = Builder::new(known, Frame { inputs, states, outputs, steps: vec![maker] });
+        builder.leave_unmade();
         let group = Group { head: reader, tail: Vec::new() };
         !builder.unmade.is_empty() && builder.prepared(&group).is_some()
     }
@@ -59,6 +77,7 @@ impl Plan {
             states: Vec::new(),
             copies: Vec::new(),
             constants: Vec::new(),
+            controls: 0,
         }
     }
 }
@@ -66,7 +85,7 @@ impl Plan {
 /// A group with its kernel.
 pub(super) struct Work<'s> {
     group: Group<'s>,
-    pub(super) kernel: Prepared,
+    kernel: Kernel,
     by_meaning: bool,
     /// Whether the kernel finds the elements of its first argument in its result.
     pub(super) updates: bool,
@@ -87,14 +106,27 @@ impl<'s> Work<'s> {
         let reads = group.reads().collect();
         let writes = group.last().outputs.iter().map(|&o| Target::Value(o)).collect();
         let updates = !by_meaning && matches!(group.head.op.fast, Fast::Updating(_));
-        Self { group, kernel, by_meaning, updates, reads, writes }
+        Self { group, kernel: Kernel::Prepared(kernel), by_meaning, updates, reads, writes }
+    }
+
+    /// A step that runs blocks, which read values from outside.
+    fn control(group: Group<'s>, blocks: Blocks, captured: Vec<ValueId>) -> Self {
+        let reads = group.reads().chain(captured).collect();
+        let writes = group.head.outputs.iter().map(|&o| Target::Value(o)).collect();
+        let kernel = Kernel::Blocks(Box::new(blocks));
+        Self { group, kernel, by_meaning: false, updates: false, reads, writes }
     }
 
     /// A copy from a state, or into one, for the sake of a step.
     fn copy(step: &'s Checked, reads: Vec<ValueId>, writes: Vec<Target>) -> Self {
-        let kernel = Prepared::sure(|run| run.copy(&Reader::Given(0)));
+        let kernel = Kernel::Prepared(Prepared::sure(|run| run.copy(&Reader::Given(0))));
         let group = Group { head: step, tail: Vec::new() };
         Self { group, kernel, by_meaning: false, updates: false, reads, writes }
+    }
+
+    /// Whether it cannot refuse.
+    pub(super) fn is_sure(&self) -> bool {
+        matches!(&self.kernel, Kernel::Prepared(kernel) if kernel.is_sure())
     }
 }
 
@@ -106,9 +138,8 @@ struct Kept<'s> {
 }
 
 struct Builder<'a> {
-    function: &'a Function,
-    constants: &'a [Option<Datum>],
-    numerics: Numerics,
+    known: Known<'a>,
+    frame: Frame<'a>,
     plan: Plan,
     /// Where values are, once that is known.
     places: HashMap<ValueId, Place>,
@@ -119,7 +150,7 @@ struct Builder<'a> {
 }
 
 /// The bytes of a tensor that a plan can place.
-fn size(ty: &Type) -> Option<(TensorType, usize)> {
+pub(super) fn size(ty: &Type) -> Option<(TensorType, usize)> {
     let ty = match ty {
         Type::State(held) => held.as_tensor()?,
         ty => ty.as_tensor()?,
@@ -129,15 +160,15 @@ fn size(ty: &Type) -> Option<(TensorType, usize)> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(function: &'a Function, constants: &'a [Option<Datum>], numerics: Numerics) -> Self {
+    fn new(known: &Known<'a>, frame: Frame<'a>) -> Self {
         let (places, aliases, unmade) = Default::default();
-        Self { function, constants, numerics, plan: Plan::empty(), places, aliases, unmade }
+        Self { known: *known, frame, plan: Plan::empty(), places, aliases, unmade }
     }
 
     /// Finds the steps that make constants and were not carried out: who reads those makes them part by part.
-    fn leave_unmade(&mut self, steps: &[&'a Checked]) {
-        let constant = |v: &ValueId| self.constants[v.index()].is_some();
-        for step in steps {
+    fn leave_unmade(&mut self) {
+        let constant = |v: &ValueId| self.known.constants[v.index()].is_some();
+        for step in &self.frame.steps {
             if let (Fast::InParts(..), [result]) = (step.op.fast, &step.outputs[..])
                 && !constant(result)
                 && step.inputs.iter().flat_map(Input::values).all(constant)
@@ -147,25 +178,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(mut self, steps: &[&'a Checked]) -> Option<Plan> {
-        let function = self.function;
-        let io = |id: ValueId| {
+    fn build(mut self) -> Option<Plan> {
+        // A control-flow op has the types that it declares, and its blocks those of their steps.
+        if self.frame.steps.iter().any(|step| !step.certain && step.blocks.is_empty()) {
+            return None;
+        }
+        let function = self.known.function;
+        let io = |&id: &ValueId| {
             let value = function.value(id);
             let (ty, bytes) = size(&value.ty)?;
             Some(Io { name: value.name.clone(), ty, bytes })
         };
-        let is_state = |p: &ValueId| matches!(function.value(*p).ty, Type::State(_));
-        let (states, inputs): (Vec<ValueId>, Vec<ValueId>) =
-            function.params.iter().partition(|p| is_state(p));
-        self.plan.inputs = inputs.iter().map(|&p| io(p)).collect::<Option<_>>()?;
-        self.plan.states = states.iter().map(|&p| io(p)).collect::<Option<_>>()?;
-        self.plan.outputs = function.body.outputs.iter().map(|&o| io(o)).collect::<Option<_>>()?;
-        let inputs = inputs.into_iter().enumerate().map(|(i, p)| (p, Place::Input(i)));
+        let Frame { inputs, states, outputs, .. } = &self.frame;
+        self.plan.inputs = inputs.iter().map(io).collect::<Option<_>>()?;
+        self.plan.states = states.iter().map(io).collect::<Option<_>>()?;
+        self.plan.outputs = outputs.iter().map(io).collect::<Option<_>>()?;
+        let inputs = inputs.iter().enumerate().map(|(i, &p)| (p, Place::Input(i)));
         self.places.extend(inputs.chain(states.iter().enumerate().map(|(i, &p)| (p, Place::State(i)))));
-        self.leave_unmade(steps);
-        let kept = self.kept(steps);
-        let mut work = self.work(kept.steps, &states)?;
-        self.place_states(&mut work, &states, &kept.readers);
+        self.leave_unmade();
+        let kept = self.kept();
+        let mut work = self.work(kept.steps)?;
+        self.place_states(&mut work, &kept.readers);
         self.results();
         let mut lives = self.lives(&work)?;
         let mut free: Vec<usize> = Vec::new();
@@ -197,16 +230,16 @@ impl<'a> Builder<'a> {
     }
 
     /// The steps whose results somebody needs, without those that only name the elements of another value.
-    fn kept<'s>(&mut self, steps: &[&'s Checked]) -> Kept<'s> {
-        let mut needed = vec![false; self.function.values.len()];
-        self.function.body.outputs.iter().for_each(|o| needed[o.index()] = true);
+    fn kept(&mut self) -> Kept<'a> {
+        let mut needed = vec![false; self.known.function.values.len()];
+        self.frame.outputs.iter().for_each(|o| needed[o.index()] = true);
         let mut kept = Vec::new();
-        for step in steps.iter().rev() {
+        for step in self.frame.steps.iter().rev() {
             let sets = matches!(step.op.fast, Fast::State(Access::Write | Access::Update));
             if !sets && !step.outputs.is_empty() && !step.outputs.iter().any(|o| needed[o.index()]) {
                 continue;
             }
-            step.inputs.iter().flat_map(Input::values).for_each(|v| needed[v.index()] = true);
+            step.reads(|v| needed[v.index()] = true);
             kept.push(*step);
         }
         kept.reverse();
@@ -239,7 +272,7 @@ impl<'a> Builder<'a> {
                 _ if result.is_some_and(|result| self.unmade.contains_key(&result)) => false,
                 _ => {
                     let mut given = step.inputs.iter().flat_map(Input::values);
-                    let given = given.find(|v| self.constants[v.index()].is_none());
+                    let given = given.find(|v| self.known.constants[v.index()].is_none());
                     let Some(given) = given.filter(|_| step.blocks.is_empty()) else { return true };
                     let others = done.entry(self.base(*given)).or_default();
                     let Some(same) = others.iter().find(|other| self.same(step, other)) else {
@@ -259,7 +292,10 @@ impl<'a> Builder<'a> {
     fn same(&self, a: &Checked, b: &Checked) -> bool {
         /// Larger constants are not looked at: two of them are the same if they are one value.
         const COMPARED: usize = 1 << 10;
-        let one = |a: ValueId, b: ValueId| match (&self.constants[a.index()], &self.constants[b.index()]) {
+        let one = |a: ValueId, b: ValueId| match (
+            &self.known.constants[a.index()],
+            &self.known.constants[b.index()],
+        ) {
             (Some(x), Some(y)) => {
                 let same = |(x, y): (&Tensor, &Tensor)| {
                     x.bytes().len() <= COMPARED
@@ -269,7 +305,8 @@ impl<'a> Builder<'a> {
                 a == b || x.as_tensor().zip(y.as_tensor()).is_some_and(same)
             }
             (None, None) => {
-                self.base(a) == self.base(b) && self.function.value(a).ty == self.function.value(b).ty
+                self.base(a) == self.base(b)
+                    && self.known.function.value(a).ty == self.known.function.value(b).ty
             }
             _ => false,
         };
@@ -285,23 +322,21 @@ impl<'a> Builder<'a> {
     }
 
     /// Decides which values lie in states, and inserts copies where they cannot.
-    fn place_states<'s>(
-        &mut self,
-        work: &mut Vec<Work<'s>>,
-        states: &[ValueId],
-        readers: &HashMap<ValueId, &'s Checked>,
-    ) {
+    fn place_states<'s>(&mut self, work: &mut Vec<Work<'s>>, readers: &HashMap<ValueId, &'s Checked>) {
         let mut last: HashMap<ValueId, usize> = HashMap::new();
         for (at, work) in work.iter().enumerate() {
             last.extend(work.reads.iter().map(|&v| (self.base(v), at)));
         }
-        last.extend(self.function.body.outputs.iter().map(|&o| (self.base(o), usize::MAX)));
+        last.extend(self.frame.outputs.iter().map(|&o| (self.base(o), usize::MAX)));
         let base = |v: ValueId| self.base(v);
-        let residents = Steps { work, last: &last, base: &base }.residents(states);
+        let residents = Steps { work, last: &last, base: &base }.residents(&self.frame.states);
         self.places.extend(residents.of.iter().map(|(&value, &state)| (value, Place::State(state))));
         let mut loads = Vec::new();
         for (state, before) in residents.loads {
-            let (param, Some(&reader)) = (states[state], readers.get(&states[state])) else { continue };
+            let (param, Some(&reader)) = (self.frame.states[state], readers.get(&self.frame.states[state]))
+            else {
+                continue;
+            };
             let first = work.iter().position(|w| w.reads.iter().any(|&v| self.base(v) == param));
             let Some(&copy) = reader.outputs.first() else { continue };
             // From here on the copy is meant where the first value of the state was.
@@ -352,10 +387,9 @@ impl<'a> Builder<'a> {
 
     /// Gives the function's results their places; where that is not a step's to write, it is copied at the end.
     fn results(&mut self) {
-        let function = self.function;
-        for (i, &o) in function.body.outputs.iter().enumerate() {
-            let base = self.base(o);
-            let given = self.constants[base.index()].is_some() || self.places.contains_key(&base);
+        for i in 0..self.frame.outputs.len() {
+            let base = self.base(self.frame.outputs[i]);
+            let given = self.known.constants[base.index()].is_some() || self.places.contains_key(&base);
             if given {
                 let from = self.place(base);
                 self.plan.copies.push((from, i));
@@ -370,7 +404,7 @@ impl<'a> Builder<'a> {
         if let Some(&place) = self.places.get(&id) {
             return place;
         }
-        let constant = self.constants[id.index()].as_ref().and_then(Datum::as_tensor);
+        let constant = self.known.constants[id.index()].as_ref().and_then(Datum::as_tensor);
         let tensor = constant.expect("a value is a constant, an input, or the result of an earlier step");
         self.plan.constants.push(tensor.clone());
         let place = Place::Constant(self.plan.constants.len() - 1);
@@ -379,19 +413,25 @@ impl<'a> Builder<'a> {
     }
 
     /// Fuses steps, and prepares their kernels; a group whose kernel does not take in what follows falls apart.
-    fn work<'s>(&self, steps: Vec<&'s Checked>, states: &[ValueId]) -> Option<Vec<Work<'s>>> {
-        let fuse = Fuse { function: self.function, constants: self.constants, base: &|v| self.base(v) };
+    fn work(&mut self, steps: Vec<&'a Checked>) -> Option<Vec<Work<'a>>> {
+        let fuse = Fuse { known: &self.known, outputs: &self.frame.outputs, base: &|v| self.base(v) };
         let mut work = Vec::new();
-        let groups = match self.numerics {
+        let groups = match self.known.numerics {
             Numerics::Ieee => fuse.groups(steps),
             Numerics::Chip(_) => steps.into_iter().map(|head| Group { head, tail: Vec::new() }).collect(),
         };
         for group in groups {
             if let Fast::State(_) = group.head.op.fast {
                 let mut values = group.head.inputs.iter().flat_map(Input::values);
-                let state = values.next().and_then(|v| states.iter().position(|s| s == v))?;
+                let state = values.next().and_then(|v| self.frame.states.iter().position(|s| s == v))?;
                 let reads = values.copied().collect();
                 work.push(Work::copy(group.head, reads, vec![Target::State(state)]));
+                continue;
+            }
+            if !group.head.blocks.is_empty() {
+                let (blocks, captured) = Blocks::of(&self.known, group.head, self.plan.controls)?;
+                self.plan.controls += 1;
+                work.push(Work::control(group, blocks, captured));
                 continue;
             }
             if let Some(kernel) = self.prepared(&group) {
@@ -401,8 +441,7 @@ impl<'a> Builder<'a> {
             for group in group.apart() {
                 let prepared = self.prepared(&group);
                 let by_meaning = prepared.is_none();
-                let types = self.types(group.head);
-                let kernel = prepared.map_or_else(|| self.unprepared(group.head, &types), Some)?;
+                let kernel = prepared.or_else(|| self.by_meaning(group.head))?;
                 work.push(Work::new(group, kernel, by_meaning));
             }
         }
@@ -410,14 +449,16 @@ impl<'a> Builder<'a> {
     }
 
     fn types(&self, step: &Checked) -> Vec<Type> {
-        step.outputs.iter().map(|&o| self.function.value(o).ty.clone()).collect()
+        step.outputs.iter().map(|&o| self.known.function.value(o).ty.clone()).collect()
     }
 
     /// The kernel of a group.
     fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
         let types = self.types(group.head);
-        let arg =
-            |v: ValueId| Arg { ty: &self.function.value(v).ty, value: self.constants[v.index()].as_ref() };
+        let arg = |v: ValueId| Arg {
+            ty: &self.known.function.value(v).ty,
+            value: self.known.constants[v.index()].as_ref(),
+        };
         let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
         let maker = |input: &Input| match input {
             Input::One(v) => self.unmade.get(v).map(|step| step.args(&[], arg)),
@@ -429,12 +470,21 @@ impl<'a> Builder<'a> {
             .collect();
         let args = Args { after: &after, unmade: &unmade, ..group.head.args(&types, arg) };
         // What is refused may be known when it runs; else it is refused again then, with its place.
-        let kernel = match silicon::prepare_alone(&args, &types, self.numerics) {
+        let kernel = match silicon::prepare_alone(&args, &types, self.known.numerics) {
             Ok(None) => group.head.op.fast.prepare()?(&args, &types),
             prepared => prepared,
         };
         let kernel = kernel.ok().flatten()?;
         unmade.iter().all(|unmade| unmade.taken.get()).then_some(kernel)
+    }
+
+    /// A step without prepared kernels. They alone make parts of constants.
+    fn by_meaning(&self, step: &Checked) -> Option<Prepared> {
+        let mut read = step.inputs.iter().flat_map(Input::values);
+        if read.any(|v| self.unmade.contains_key(v)) {
+            return None;
+        }
+        meaning::kernel(&self.known, step, self.types(step))
     }
 
     /// How long the results of steps are needed.
@@ -449,7 +499,7 @@ impl<'a> Builder<'a> {
             }
             for target in &work.writes {
                 let Target::Value(o) = *target else { continue };
-                let (_, bytes) = size(&self.function.value(o).ty)?;
+                let (_, bytes) = size(&self.known.function.value(o).ty)?;
                 lives.insert(o, Life { bytes, last: at });
             }
         }
@@ -475,15 +525,15 @@ impl<'a> Builder<'a> {
     }
 
     fn step(&mut self, work: Work<'_>, live: usize) -> Option<Step> {
-        let function = self.function;
+        let function = self.known.function;
         let Work { group, mut kernel, by_meaning, updates, reads: values, writes } = work;
+        let takes_in = matches!(kernel, Kernel::Prepared(_)) && !group.copies();
         let mut reads = values
             .iter()
             .map(|&v| {
                 let base = self.base(v);
                 // Constants were taken in.
-                let taken_in = self.constants[v.index()].is_some() || self.unmade.contains_key(&v);
-                if taken_in && !group.copies() {
+                if self.known.constants[v.index()].is_some() && takes_in || self.unmade.contains_key(&v) {
                     return Some(None);
                 }
                 let len = size(&function.value(v).ty)?.1;
@@ -502,22 +552,26 @@ impl<'a> Builder<'a> {
                 // It is found where it is changed.
                 reads[0] = None;
             } else {
-                let constant = self.constants[first.index()].as_ref().and_then(Datum::as_tensor);
-                kernel = kernel.copying(constant.map_or(Reader::Given(0), |t| Reader::Constant(t.clone())));
+                let constant = self.known.constants[first.index()].as_ref().and_then(Datum::as_tensor);
+                let from = constant.map_or(Reader::Given(0), |t| Reader::Constant(t.clone()));
+                if let Kernel::Prepared(prepared) = kernel {
+                    kernel = Kernel::Prepared(prepared.copying(from));
+                }
             }
         }
         let last = group.last();
         let op = group.head.op;
         let name = last.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
-        let taken_in = |v: &&ValueId| self.constants[v.index()].is_some() && !group.copies();
+        let taken_in = |v: &&ValueId| self.known.constants[v.index()].is_some() && takes_in;
         let made = values.iter().filter_map(|v| self.unmade.get(v)).flat_map(|step| &step.inputs);
         let constants = values.iter().chain(made.flat_map(Input::values)).filter(taken_in);
-        let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes).sum();
+        let constants = constants.filter_map(|v| size(&function.value(*v).ty)).map(|(_, bytes)| bytes);
+        let constants = constants.sum::<usize>() + kernel.constant_bytes();
         // Of what is only taken from, no more is read than is written.
         let written = writes.iter().map(|at| at.len).sum();
         let read = |(i, (value, at)): (usize, (&ValueId, &Option<Bytes>))| {
             let constant =
-                || size(&function.value(*value).ty).filter(|_| self.constants[value.index()].is_some());
+                || size(&function.value(*value).ty).filter(|_| self.known.constants[value.index()].is_some());
             let bytes =
                 at.map(|at| at.len).or_else(|| constant().map(|(_, bytes)| bytes)).unwrap_or_default();
             if i == 0 && work::takes(op) { bytes.min(written) } else { bytes }
@@ -543,89 +597,5 @@ impl<'a> Builder<'a> {
             reads,
             writes,
         })
-    }
-
-    /// A step without prepared kernels: it is computed on tensors, which are copied.
-    fn unprepared(&self, step: &Checked, types: &[Type]) -> Option<Prepared> {
-        let Meaning::Compute(compute) = step.op.meaning else { return None };
-        let (op, opset, edition) = (step.op, step.opset, step.edition);
-        let (function, numerics) = (self.function, self.numerics);
-        // What each argument is: a constant, or a tensor of this type at this place.
-        enum Known {
-            Constant(Type, Datum),
-            Given(Type, TensorType, usize),
-        }
-        let mut at = 0;
-        let mut known = |v: &ValueId| {
-            let ty = function.value(*v).ty.clone();
-            let here = at;
-            at += 1;
-            if self.unmade.contains_key(v) {
-                return None;
-            }
-            match &self.constants[v.index()] {
-                Some(datum) => Some(Known::Constant(ty, datum.clone())),
-                None => Some(Known::Given(ty.clone(), size(&ty)?.0, here)),
-            }
-        };
-        let arguments = step
-            .inputs
-            .iter()
-            .map(|i| i.values().iter().map(&mut known).collect::<Option<Vec<_>>>())
-            .collect::<Option<Vec<_>>>()?;
-        let kinds: Vec<Option<bool>> = step
-            .inputs
-            .iter()
-            .map(|i| match i {
-                Input::Absent => None,
-                Input::One(_) => Some(false),
-                Input::Many(_) => Some(true),
-            })
-            .collect();
-        let types = types.to_vec();
-        Some(Prepared::new(move |run: &mut Run<'_, '_>| {
-            let tensor = |ty: &TensorType, at: usize| {
-                let shape = ty.shape.known().unwrap_or_default();
-                let reader = Reader::Given(at);
-                Tensor::from_bytes(ty.dtype, &shape, run.read(&reader)).map(Datum::from)
-            };
-            let data: Vec<Vec<Datum>> = arguments
-                .iter()
-                .map(|list| {
-                    list.iter()
-                        .map(|k| match k {
-                            Known::Constant(_, datum) => Ok(datum.clone()),
-                            Known::Given(_, ty, at) => tensor(ty, *at),
-                        })
-                        .collect::<Result<_, _>>()
-                })
-                .collect::<Result<_, _>>()?;
-            let ty = |k: &'_ Known| match k {
-                Known::Constant(ty, _) | Known::Given(ty, ..) => ty.clone(),
-            };
-            let all: Vec<Vec<Type>> = arguments.iter().map(|list| list.iter().map(ty).collect()).collect();
-            let slots = kinds
-                .iter()
-                .enumerate()
-                .map(|(i, kind)| {
-                    let arg = |j: usize| Arg { ty: &all[i][j], value: Some(&data[i][j]) };
-                    match kind {
-                        None => Slot::Absent,
-                        Some(false) => Slot::One(arg(0)),
-                        Some(true) => Slot::Many((0..data[i].len()).map(arg).collect()),
-                    }
-                })
-                .collect();
-            let args = Args { op, opset, edition, slots, declared: &types, after: &[], unmade: &[] };
-            let found = silicon::prepare(&args, &types, numerics)?;
-            let found = found.map(|p| p.results(&[], &types, run.threads));
-            let results = found.unwrap_or_else(|| compute(&args, &types))?;
-            for (i, result) in results.iter().enumerate() {
-                if let Some(tensor) = result.as_tensor() {
-                    run.write::<u8>(i).copy_from_slice(tensor.bytes());
-                }
-            }
-            Ok(())
-        }))
     }
 }

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 
 use anemone_kernels::binary::Binary;
 
+use super::build::Known;
 use crate::mil::op::{After, Arg, Fast, MOST_AFTER};
 use crate::ops::{Function as Elementwise, function};
-use crate::types::{Datum, Type};
-use crate::verify::{Function, Input, Step, ValueId};
+use crate::types::Type;
+use crate::verify::{Input, Step, ValueId};
 
 /// A step, and the ops that its kernel does after it.
 #[derive(Debug)]
@@ -63,8 +64,9 @@ impl<'s> Group<'s> {
 
 /// What the steps of a function do, as far as fusing looks at it.
 pub(super) struct Fuse<'a> {
-    pub(super) function: &'a Function,
-    pub(super) constants: &'a [Option<Datum>],
+    pub(super) known: &'a Known<'a>,
+    /// The results of what is planned.
+    pub(super) outputs: &'a [ValueId],
     /// The value whose elements a value has.
     pub(super) base: &'a dyn Fn(ValueId) -> ValueId,
 }
@@ -107,10 +109,9 @@ impl Fuse<'_> {
     /// How often each value is read, and once more if it is a result of the function.
     fn readers(&self, steps: &[&Step]) -> HashMap<ValueId, usize> {
         let mut readers = HashMap::new();
-        let read = steps.iter().flat_map(|step| step.inputs.iter().flat_map(Input::values));
-        for &v in read.chain(&self.function.body.outputs) {
-            *readers.entry((self.base)(v)).or_default() += 1;
-        }
+        let mut read = |v: ValueId| *readers.entry((self.base)(v)).or_default() += 1;
+        steps.iter().for_each(|step| step.reads(&mut read));
+        self.outputs.iter().copied().for_each(read);
         readers
     }
 
@@ -123,7 +124,7 @@ impl Fuse<'_> {
         read_by: &dyn Fn(ValueId) -> usize,
     ) -> Option<(usize, Following<'s>)> {
         let [result] = step.outputs[..] else { return None };
-        let ty = &self.function.value(result).ty;
+        let ty = &self.known.function.value(result).ty;
         let one = |param: usize| match step.inputs.get(param)? {
             Input::One(v) => Some(*v),
             Input::Absent | Input::Many(_) => None,
@@ -147,8 +148,9 @@ impl Fuse<'_> {
             }
             Elementwise::Binary(f) => {
                 let (x, y) = (one(0)?, one(1)?);
-                let same =
-                    |v: ValueId| self.constants[v.index()].is_none() && &self.function.value(v).ty == ty;
+                let same = |v: ValueId| {
+                    self.known.constants[v.index()].is_none() && &self.known.function.value(v).ty == ty
+                };
                 let sides = [(x, y, false), (y, x, true)];
                 // x · f(x): two read x, of which one is the gate, which is read once.
                 let gated = sides.into_iter().filter(|_| f == Binary::Mul).find_map(|(v, gate, _)| {
@@ -180,14 +182,16 @@ impl Fuse<'_> {
 
     /// The function of an elementwise op of floats.
     fn elementwise(&self, step: &Step) -> Option<Elementwise> {
-        let arg =
-            |v: ValueId| Arg { ty: &self.function.value(v).ty, value: self.constants[v.index()].as_ref() };
+        let arg = |v: ValueId| Arg {
+            ty: &self.known.function.value(v).ty,
+            value: self.known.constants[v.index()].as_ref(),
+        };
         function(&step.args(&[], arg))
     }
 
     /// Whether a value has the dtype and number of elements of a type.
     fn as_large(&self, v: ValueId, ty: &Type) -> bool {
-        match (&self.function.value(v).ty, ty) {
+        match (&self.known.function.value(v).ty, ty) {
             (Type::Tensor(a), Type::Tensor(b)) => {
                 a.dtype == b.dtype && a.shape.elements().is_some() && a.shape.elements() == b.shape.elements()
             }

@@ -19,8 +19,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod blocks;
 mod build;
 mod fuse;
+mod meaning;
 mod shown;
 mod states;
 #[cfg(test)]
@@ -32,9 +34,12 @@ pub use crate::work::multiply_adds;
 
 use anemone_kernels::memory::Buffer;
 
+use blocks::{Blocks, Turns};
+pub(crate) use build::Known;
+
 use crate::mil::Name;
 use crate::mil::op::{Fault, Op, Prepared, Run, recycled};
-use crate::source::{Diagnostic, Span};
+use crate::source::{Diagnostic, Span, codes};
 use crate::types::TensorType;
 
 /// A function that is ready to run.
@@ -91,6 +96,8 @@ pub struct Plan {
     /// Results of the function that are no step's: inputs, constants, or results of steps under another name.
     copies: Vec<(Place, usize)>,
     constants: Vec<crate::types::Tensor>,
+    /// How many steps have blocks.
+    controls: usize,
 }
 
 /// A tensor that a function takes, gives or keeps.
@@ -164,7 +171,7 @@ struct Step {
     /// The names of the first results of its ops.
     results: Vec<Name>,
     span: Span,
-    kernel: Prepared,
+    kernel: Kernel,
     /// Whether the kernel is the op's meaning, on copies of its arguments.
     by_meaning: bool,
     multiply_adds: u64,
@@ -177,6 +184,23 @@ struct Step {
     /// Where each argument is; of a constant that the kernel has taken in nothing is read.
     reads: Vec<Option<Bytes>>,
     writes: Vec<Bytes>,
+}
+
+/// What does a step.
+#[derive(Debug)]
+enum Kernel {
+    Prepared(Prepared),
+    Blocks(Box<Blocks>),
+}
+
+impl Kernel {
+    /// The bytes of constants in its blocks.
+    fn constant_bytes(&self) -> usize {
+        match self {
+            Kernel::Prepared(_) => 0,
+            Kernel::Blocks(blocks) => blocks.plans.iter().map(Plan::constant_bytes).sum(),
+        }
+    }
 }
 
 /// Where a value is, and how many bytes it has.
@@ -219,6 +243,8 @@ pub struct Arena {
     reads: Vec<&'static [u8]>,
     taken: Vec<Taken<'static, 'static>>,
     writes: Vec<&'static mut [u8]>,
+    /// The memory of each step with blocks.
+    turns: Vec<Turns>,
 }
 
 /// What a step writes, while it does: taken from where it lies, and put back.
@@ -271,7 +297,15 @@ impl Plan {
 
     /// How many bytes the arena of a run has.
     pub fn arena_bytes(&self) -> usize {
-        self.slots.iter().sum()
+        self.slots.iter().sum::<usize>() + self.blocks().map(Blocks::arena_bytes).sum::<usize>()
+    }
+
+    /// The blocks of the steps that have some, in order.
+    fn blocks(&self) -> impl Iterator<Item = &Blocks> {
+        self.steps.iter().filter_map(|step| match &step.kernel {
+            Kernel::Blocks(blocks) => Some(&**blocks),
+            Kernel::Prepared(_) => None,
+        })
     }
 
     /// How many bytes of constants the steps read: weights above all.
@@ -289,7 +323,8 @@ impl Plan {
             }
             slot
         };
-        Arena { slots: self.slots.iter().map(slot).collect(), ..Arena::default() }
+        let turns = self.blocks().map(Blocks::turns).collect();
+        Arena { slots: self.slots.iter().map(slot).collect(), turns, ..Arena::default() }
     }
 
     /// Runs the function: reads the elements of its inputs, writes those of its outputs, and of its states those that
@@ -390,6 +425,11 @@ impl<'o, 's> Memory<'_, 'o, 's> {
                 Place::Input(_) | Place::Constant(_) => unreachable!("no step writes what is given"),
             });
         }
+        // The blocks' own memory is taken out too, while they read what else lies in the arena.
+        let mut turns = match &step.kernel {
+            Kernel::Blocks(blocks) => std::mem::take(&mut self.arena.turns[blocks.at]),
+            Kernel::Prepared(_) => Turns::default(),
+        };
         let result = {
             let mut reads: Vec<&[u8]> = recycled(rooms.0);
             reads.extend(step.reads.iter().map(|at| at.map_or(&[][..], |at| self.bytes(at))));
@@ -399,7 +439,12 @@ impl<'o, 's> Memory<'_, 'o, 's> {
                 Taken::Output(_, bytes) => &mut bytes[..at.len],
                 Taken::State(_, bytes) => &mut bytes[..at.len],
             }));
-            let result = step.kernel.run(&mut Run::new(threads, &reads, &mut writes));
+            let result = match &step.kernel {
+                Kernel::Blocks(blocks) => blocks.run(&mut turns, threads, &reads, &mut writes),
+                Kernel::Prepared(kernel) => {
+                    kernel.run(&mut Run::new(threads, &reads, &mut writes)).map_err(|f| step.diagnostic(f))
+                }
+            };
             rooms = (recycled(reads), recycled(writes));
             result
         };
@@ -412,8 +457,18 @@ impl<'o, 's> Memory<'_, 'o, 's> {
             }
         }
         self.arena.taken = recycled(taken);
-        result.map_err(|fault| step.diagnostic(fault))
+        if let Kernel::Blocks(blocks) = &step.kernel {
+            self.arena.turns[blocks.at] = turns;
+        }
+        result
     }
+}
+
+/// What is said of a loop that does not end.
+pub(crate) fn endless(turns: u64, span: Span) -> Diagnostic {
+    Diagnostic::new(&codes::RUN_LIMIT, format!("a loop has not ended after {turns} turns"))
+        .at(span, "this loop")
+        .help("if it is meant to run longer, raise `Options::turns`")
 }
 
 impl Step {

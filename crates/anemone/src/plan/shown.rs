@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Bytes, Place, Plan};
+use super::{Bytes, Kernel, Place, Plan};
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +42,12 @@ impl fmt::Display for Plan {
                 list(&mut step.reads.iter().flatten()),
                 list(&mut step.writes.iter())
             )?;
+            if let Kernel::Blocks(blocks) = &step.kernel {
+                for plan in &blocks.plans {
+                    writeln!(f, "  a block of `{}`:", step.name)?;
+                    plan.to_string().lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+                }
+            }
         }
         for (from, to) in &self.copies {
             writeln!(f, "output {to} is a copy of {from}")?;

@@ -114,8 +114,8 @@ impl Steps<'_, '_> {
         // Nobody needs it when the next value has come.
         let short = after.is_none_or(|w| last(store.value).is_none_or(|last| last <= w));
         let kernel = &self.work[p];
-        let sure = (kernel.updates || kernel.kernel.is_sure())
-            && self.work[p + 1..store.at].iter().all(|work| work.kernel.is_sure());
+        let sure = (kernel.updates || kernel.is_sure())
+            && self.work[p + 1..store.at].iter().all(|work| work.is_sure());
         in_order && over && short && sure
     }
 

@@ -1,5 +1,6 @@
 //! Plans of small programs.
 
+mod blocks;
 mod states;
 
 use crate::bundle::Weights;
@@ -9,10 +10,14 @@ use crate::types::{DType, Tensor};
 use crate::verify;
 
 fn loaded(text: &str) -> device::Loaded {
+    loaded_with(text, &Options::default())
+}
+
+fn loaded_with(text: &str, options: &Options) -> device::Loaded {
     let program = text::parse(text).unwrap_or_else(|e| panic!("{e}"));
     let report = verify::verify(&program, &Weights::none());
     let verified = report.verified.unwrap_or_else(|| panic!("{}", report.diagnostics));
-    device::load(verified.main(), Engine::Cpu, &Options::default()).unwrap()
+    device::load(verified.main(), Engine::Cpu, options).unwrap()
 }
 
 fn function(params: &str, body: &str, results: &str) -> String {

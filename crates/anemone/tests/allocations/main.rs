@@ -174,31 +174,38 @@ fn many_tensors_run_without_allocating() {
     assert_eq!(y, [4.0; 32], "one in each run");
 }
 
+/// A choice in a loop: the memory of blocks is kept, and the variables change places.
+#[test]
+fn choices_and_loops_run_without_allocating() {
+    let text = "program(1.3) { func main<ios18>(tensor<fp16, [1, 2, 1, 32]> x, tensor<int32, [1]> n) {
+        int32 times = squeeze(x = n);
+        int32 left, tensor<fp16, [1, 2, 1, 32]> y = while_loop(loop_vars = (times, x))
+        block (int32 i, tensor<fp16, [1, 2, 1, 32]> a) { bool more = greater(x = i, y = int32(0)); } -> (more)
+        block (int32 j, tensor<fp16, [1, 2, 1, 32]> b) {
+            int32 next = sub(x = j, y = int32(1));
+            bool first = equal(x = j, y = times);
+            tensor<fp16, [1, 2, 1, 32]> c = cond(pred = first)
+            block () { tensor<fp16, [1, 2, 1, 32]> d = add(x = b, y = fp16(1)); } -> (d)
+            block () { tensor<fp16, [1, 2, 1, 32]> e = mul(x = b, y = fp16(2)); } -> (e);
+        } -> (next, c); } -> (y); }";
+    let options = CompileOptions { mil_text: text.into(), threads: 1, ..CompileOptions::default() };
+    let mut model = Client::software(Chip::M4).compile(options).unwrap();
+    let mut y = [0.0; 64];
+    // One, and then its double as often as is left.
+    for (turns, result) in [(0, 0.0), (1, 1.0), (4, 8.0)] {
+        model.write_input_elements("n", &[turns]).unwrap();
+        assert_eq!(count(|| model.eval().unwrap()), 0, "{turns}");
+        model.read_output_f32("y", &mut y).unwrap();
+        assert_eq!(y, [result; 64], "{turns}");
+    }
+}
+
 /// What has no plan, as the documentation of `Executable::run_cached` lists it, allocates. What leaves this list leaves it
 /// there too.
 #[test]
 fn programs_without_a_plan_allocate() {
     let vector = "tensor<int32, [4]>";
     for (what, body) in [
-        (
-            "`cond`",
-            format!(
-                "bool p = greater(x = n, y = int32(0));
-                {vector} y = cond(pred = p)
-                block () {{ {vector} a = add(x = x, y = x); }} -> (a)
-                block () {{ {vector} b = mul(x = x, y = x); }} -> (b);"
-            ),
-        ),
-        (
-            "`while_loop`",
-            format!(
-                "int32 left, {vector} y = while_loop(loop_vars = (n, x))
-                block (int32 i, {vector} a) {{ bool more = greater(x = i, y = int32(0)); }} -> (more)
-                block (int32 j, {vector} b) {{
-                    int32 next = sub(x = j, y = int32(1));
-                    {vector} twice = add(x = b, y = b); }} -> (next, twice);"
-            ),
-        ),
         (
             "lists",
             format!(
@@ -217,8 +224,19 @@ fn programs_without_a_plan_allocate() {
                 {vector} y = add(x = x, y = most);"
             ),
         ),
+        (
+            "a block that reads a state",
+            format!(
+                "bool p = greater(x = n, y = int32(0));
+                {vector} y = cond(pred = p)
+                block () {{ {vector} a = read_state(input = s); }} -> (a)
+                block () {{ }} -> (x);"
+            ),
+        ),
     ] {
-        let text = format!("program(1.3) {{ func main<ios18>(int32 n, {vector} x) {{ {body} }} -> (y); }}");
+        let text = format!(
+            "program(1.3) {{ func main<ios18>(int32 n, {vector} x, state<{vector}> s) {{ {body} }} -> (y); }}"
+        );
         let options = CompileOptions { mil_text: text.into(), threads: 1, ..CompileOptions::default() };
         let mut model = Client::software(Chip::M4).compile(options).unwrap_or_else(|e| panic!("{what}: {e}"));
         model.write_input_elements("x", &[1, 2, 3, 4]).unwrap();

@@ -13,6 +13,8 @@ use anemone::verify::{Function, Verified};
 pub(crate) enum On {
     /// On the software ANE.
     Software(Engine),
+    /// On the fast engine of the software ANE, and there as a plan.
+    Plans,
     /// On the hardware's path.
     Ane(Framework),
 }
@@ -25,16 +27,22 @@ pub(crate) enum Ready {
 
 impl On {
     pub(crate) fn load(&self, bundle: &Bundle, verified: &Verified) -> Result<Ready, String> {
+        let software = |engine| {
+            let load = |f: &Function| {
+                let model = device::load(f, engine, &Options { threads: 2, ..Options::default() })?;
+                let states = model.new_states()?;
+                Ok((f.name.clone(), (model, states)))
+            };
+            let loaded = verified.functions().iter().map(load).collect::<Result<_, device::Error>>();
+            loaded.map_err(|e| format!("does not load: {e}"))
+        };
         let framework = match self {
             On::Ane(framework) => framework,
-            On::Software(engine) => {
-                let load = |f: &Function| {
-                    let model = device::load(f, *engine, &Options { threads: 2, ..Options::default() })?;
-                    let states = model.new_states()?;
-                    Ok((f.name.clone(), (model, states)))
-                };
-                let loaded = verified.functions().iter().map(load).collect::<Result<_, device::Error>>();
-                return loaded.map(Ready::Software).map_err(|e| format!("does not load: {e}"));
+            On::Software(engine) => return software(*engine).map(Ready::Software),
+            On::Plans => {
+                let loaded: BTreeMap<Name, (device::Loaded, States)> = software(Engine::Cpu)?;
+                let planned = loaded.values().all(|(model, _)| model.plan().is_some());
+                return planned.then_some(Ready::Software(loaded)).ok_or("has no plan".into());
             }
         };
         let source = Source::of(&bundle.program, verified, &bundle.weights).map_err(|e| e.to_string())?;

@@ -189,6 +189,12 @@ fn cpu() {
     conform(&On::Software(Engine::Cpu), &["cpu"], silent);
 }
 
+/// Every program by a plan, which allocates nothing when it runs again, but for those that have none.
+#[test]
+fn plans() {
+    conform(&On::Plans, &["plans"], silent);
+}
+
 /// One process over a stand-in for Apple's side, with the budget of compilations that a process has.
 #[test]
 fn ane() {
