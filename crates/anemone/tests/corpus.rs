@@ -407,7 +407,7 @@ fn blessing() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 
-/// Rows B13, B14, B15, B16, B17, B19, C47, T5, O10: one file for each thing that can be wrong.
+/// Rows B13, B14, B15, B16, B17, B19, C47, M6, T5, O10: one file for each thing that can be wrong.
 #[test]
 fn wrong_programs_are_refused_at_the_right_place() {
     let mut failures = Failures::default();

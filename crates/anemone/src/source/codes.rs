@@ -156,6 +156,7 @@ codes! {
         TILE_POISONS Warning "tile-poisons" "after a program with `tile` every evaluation may fail";
         MASK_IGNORED Warning "mask-ignored" "the mask of fused attention may be ignored";
         ATTENTION_SIZE Warning "attention-size" "fused attention gives wrong numbers at this size";
+        STATE_WIDTH Warning "state-width" "the width of a state is no multiple of 32";
         SLICE_SATURATES Warning "slice-saturates" "a slice within the width makes infinities of large numbers";
         SUM_OVERFLOWS Warning "sum-overflows" "sums of products can leave the range of the engine";
         PRODUCT_VANISHES Warning "product-vanishes" "products are so small that the engine drops them";

@@ -4,6 +4,7 @@ mod caches;
 mod concurrency;
 mod events;
 mod gate;
+mod metrics;
 mod pipelines;
 #[path = "../ane/software.rs"]
 mod software;

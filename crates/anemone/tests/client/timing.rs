@@ -1,10 +1,9 @@
 //! How long evaluations with events take.
 
 use anemone::telemetry::{self, Diagnostics, EvalStats, EvalTelemetry, EventTiming};
-use anemone::{
-    Client, CompileOptions, Error, MetricSink, Model, ModelType, SharedEvent, SharedEventEvalOptions,
-};
+use anemone::{Client, CompileOptions, Error, Model, ModelType, SharedEvent, SharedEventEvalOptions};
 
+use crate::metrics::{metrics, named};
 use crate::{PATIENCE, each_engine, mil, on_each_engine, package};
 
 const INCREMENT: &str = "program(1.3) { func main<ios18>(tensor<fp16, [4]> x) {
@@ -51,15 +50,6 @@ fn evaluations_with_events_are_timed() {
     });
 }
 
-#[derive(Default)]
-struct Sink(Vec<(String, f64)>);
-
-impl MetricSink for Sink {
-    fn report_metric(&mut self, value: f64, unit: &str) {
-        self.0.push((unit.into(), value));
-    }
-}
-
 /// Rows N9, N10: in a line and as metrics; what was not measured is not there.
 #[test]
 fn times_are_reported() {
@@ -69,15 +59,13 @@ fn times_are_reported() {
         diagnostics: Diagnostics { model_state: Some(3), ..Diagnostics::default() },
         timing: timing.clone(),
     };
-    let mut sink = Sink::default();
-    known.report_metrics(&mut sink);
     let expected =
         [("hw-ns/op", 900.0), ("model-state", 3.0), ("enqueue-ns/op", 1500.0), ("total-ns/op", 2e6)];
-    assert_eq!(sink.0, expected.map(|(n, v)| (n.to_string(), v)));
+    assert_eq!(metrics(|sink| known.report_metrics(sink)), named(&expected));
     assert_eq!(timing.to_string(), "enqueue 1.5µs, total 2.0ms");
     assert_eq!(known.to_string(), "engine 900.0ns, state 3, enqueue 1.5µs, total 2.0ms");
-    let mut sink = Sink::default();
-    EvalTelemetry::default().report_metrics(&mut sink);
-    assert_eq!((sink.0.len(), EvalTelemetry::default().to_string().as_str()), (0, "nothing known"));
+    let unknown = EvalTelemetry::default();
+    assert_eq!(metrics(|sink| unknown.report_metrics(sink)), []);
+    assert_eq!(unknown.to_string(), "nothing known");
     assert_eq!(EventTiming::default().to_string(), "nothing measured");
 }

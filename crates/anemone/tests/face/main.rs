@@ -6,6 +6,8 @@ mod driver;
 mod errors;
 mod executable;
 mod faults;
+#[path = "../client/metrics.rs"]
+mod metrics;
 mod parts;
 #[path = "../ane/software.rs"]
 mod software;

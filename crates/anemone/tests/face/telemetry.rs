@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anemone::device::Engine;
 use anemone::telemetry::*;
-use anemone::{Chip, Client, CompileOptions, MetricSink, Model};
+use anemone::{Chip, Client, CompileOptions, Model};
 use anemone_apple::fake::{Fake, Faults, Machine, Tables};
 use proptest::prelude::*;
 
+use crate::metrics::{metrics, named};
 use crate::{on_each_engine, software};
 
 const RELU: &str = "program(1.3) { func main<ios18>(tensor<fp16, [1, 1, 1, 4]> x) {
@@ -22,25 +23,6 @@ fn over(machine: Machine, faults: Faults, test: impl Fn(&Client)) {
     let fake = Fake::with(machine, faults);
     test(&Client::over(&fake.open().unwrap()));
     fake.finish().check();
-}
-
-#[derive(Default)]
-struct Sink(Vec<(String, f64)>);
-
-impl MetricSink for Sink {
-    fn report_metric(&mut self, value: f64, unit: &str) {
-        self.0.push((unit.into(), value));
-    }
-}
-
-fn metrics(report: impl FnOnce(&mut dyn MetricSink)) -> Vec<(String, f64)> {
-    let mut sink = Sink::default();
-    report(&mut sink);
-    sink.0
-}
-
-fn named(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
-    expected.iter().map(|(n, v)| (n.to_string(), *v)).collect()
 }
 
 /// Rows N3, N4, H15: an evaluation says how long it took, whichever engine; and its results are there.

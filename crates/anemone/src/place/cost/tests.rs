@@ -26,7 +26,7 @@ fn check(params: &str, body: &str, machine: &str, bounds: &[Bound]) {
     assert_eq!((found.as_slice(), cost.unknown), (bounds, 0), "{body}");
 }
 
-/// Row V7: the longest of what a step needs.
+/// Rows O6, V7: the longest of what a step needs; what the engine's memory does not hold is read again.
 #[test]
 fn what_a_step_waits_for() {
     use Bound::{Activations, Compute, Nothing, Rereading, Weights};

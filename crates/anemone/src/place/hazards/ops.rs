@@ -2,7 +2,7 @@
 
 use super::{Hazard, Seen};
 use crate::chip::{Chip, Evidence, Quantity};
-use crate::place::ask::Ask;
+use crate::place::ask::{Ask, known};
 use crate::range::{self, Kind, Range, Sums};
 use crate::source::codes;
 use crate::verify::{Input, ValueId};
@@ -21,6 +21,7 @@ pub(super) const ALL: &[Look] = &[
     probabilities,
     dead_output,
     large_kernel,
+    state_width,
 ];
 
 /// Where sums of products end on every chip.
@@ -241,6 +242,25 @@ fn large_kernel(ask: &Ask<'_>, _: &Seen<'_>) -> Option<Hazard> {
             "a kernel this large",
             "split the kernel into smaller ones, and `add` the results",
             Evidence::measured("the M6 study: 212 to 229 s and 11.7 GB"),
+        )
+    })
+}
+
+/// Rows of a state are so many elements, or a multiple of that.
+const STATE_ROW: u64 = 32;
+
+fn state_width(ask: &Ask<'_>, _: &Seen<'_>) -> Option<Hazard> {
+    if ask.step.op.name != "read_state" {
+        return None;
+    }
+    let width = *known(ask.result(0)?)?.last()?;
+    (!width.is_multiple_of(STATE_ROW)).then(|| {
+        Hazard::new(
+            &codes::STATE_WIDTH,
+            format!("with a state {width} wide a model may fail on the engine"),
+            "its last dimension is no multiple of 32",
+            "make the last dimension of the state a multiple of 32, and leave the rest of it unused",
+            Evidence::claimed("coremltools issue 2631, on an M4: a state 270 wide fails, one 256 wide works"),
         )
     })
 }

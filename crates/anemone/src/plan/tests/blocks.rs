@@ -1,7 +1,6 @@
 //! Plans of programs with choices and loops.
 
-use super::{X, check, function, loaded, x};
-use crate::device::Options;
+use super::{Options, X, check, function, loaded, x};
 use crate::types::{DType, Tensor};
 
 fn int(n: i64) -> Tensor {
