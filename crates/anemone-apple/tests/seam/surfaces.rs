@@ -30,3 +30,33 @@ fn a_surface_is_found_by_its_number_and_by_its_port() {
     assert!(gone.iter().all(|e| matches!(e, Err(Error::Surface(_)))), "{gone:?}");
     scene.end();
 }
+
+/// Row G30: memory of the host is mapped by another process, which finds and changes what lies there. The other process is
+/// this test once more, with the file of the surface as its standard input.
+#[cfg(target_os = "linux")]
+#[test]
+#[cfg_attr(miri, ignore = "the interpreter has no processes")]
+fn another_process_maps_the_memory_of_a_surface() {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    const OTHER: &str = "ANEMONE_OTHER_PROCESS";
+    if std::env::var_os(OTHER).is_some() {
+        let file = File::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+        // SAFETY: the first process has no guard while it waits for this one.
+        let surface = unsafe { Surface::from_file(file) }.unwrap();
+        surface.write().unwrap().iter_mut().for_each(|byte| *byte *= 2);
+        return;
+    }
+    let surface = Surface::host(100).unwrap();
+    surface.write().unwrap().iter_mut().zip(0..).for_each(|(byte, i)| *byte = i);
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
+    other
+        .args(["--exact", "surfaces::another_process_maps_the_memory_of_a_surface"])
+        .env(OTHER, "1")
+        .stdin(surface.file().unwrap().try_clone().unwrap());
+    let output = other.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let doubled: Vec<u8> = (0..100).map(|i| i * 2).collect();
+    assert_eq!(*surface.read().unwrap(), doubled[..]);
+}
