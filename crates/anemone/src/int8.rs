@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::bundle::Weights;
     use crate::device::{self, Engine, Options};
+    use crate::range::Range;
     use crate::{range, text, verify};
 
     /// A convolution of one place over 1024 channels, all of whose bytes are 127, with these scales: what it gives.
@@ -206,6 +207,63 @@ mod tests {
             nested(1024)
         );
         check(Chip::M6, &blockwise, 0, 64512.0);
+    }
+
+    /// Groups, strides, padding, scales of channels and a bias, beside a plain loop whose results halves have exactly.
+    #[test]
+    fn convolutions_of_bytes_are_those_of_numbers() {
+        let byte = |i: usize| (i * 37 % 15) as i64 - 7;
+        let (x, w): (Vec<i64>, Vec<i64>) =
+            ((0..4 * 5 * 6).map(byte).collect(), (0..6 * 2 * 9).map(|i| byte(i + 5)).collect());
+        let scale = |o: usize| 2f64.powi(o as i32 % 3 - 4);
+        let list = |numbers: &mut dyn Iterator<Item = String>| numbers.collect::<Vec<_>>().join(", ");
+        let weights = w.chunks(18).map(|o| {
+            let taps = |c: &[i64]| {
+                list(&mut c.chunks(3).map(|row| format!("[{}]", list(&mut row.iter().map(i64::to_string)))))
+            };
+            format!("[{}]", list(&mut o.chunks(9).map(|c| format!("[{}]", taps(c)))))
+        });
+        let weights = list(&mut weights.into_iter());
+        let (scales, biases) =
+            (list(&mut (0..6).map(|o| scale(o).to_string())), list(&mut (0..6).map(|o| o.to_string())));
+        let text = format!(
+            "program(1.3) {{ func main<ios18>(tensor<fp16, [1, 4, 5, 6]> x) {{
+                tensor<int8, [1, 4, 5, 6]> q = quantize(input = x, scale = fp16(0.5), output_dtype = string(\"int8\"));
+                tensor<fp16, [1, 4, 5, 6]> d = dequantize(input = q, scale = fp16(0.5));
+                tensor<fp16, [6, 2, 3, 3]> w = constexpr_affine_dequantize()[quantized_data = tensor<int8, [6, 2, 3, 3]>([{weights}]), \
+                    zero_point = int8(0), scale = tensor<fp16, [6]>([{scales}]), axis = int32(0)];
+                tensor<fp16, [1, 6, 3, 3]> y = conv(x = d, weight = w, bias = tensor<fp16, [6]>([{biases}]), \
+                    strides = tensor<int32, [2]>([2, 2]), pad_type = string(\"custom\"), pad = tensor<int32, [4]>([1, 1, 1, 0]), \
+                    groups = int32(2)); }} -> (y); }}"
+        );
+        let report = verify::verify(&text::parse(&text).unwrap_or_else(|d| panic!("{d}")), &Weights::none());
+        let verified = report.verified.unwrap_or_else(|| panic!("{}", report.diagnostics));
+        let mut expected = Vec::new();
+        for (o, row, column) in (0..6 * 9).map(|i| (i / 9, i % 9 / 3, i % 3)) {
+            let mut sum = 0;
+            for (c, ky, kx) in (0..2 * 9).map(|i| (i / 9, i % 9 / 3, i % 3)) {
+                let (y, x_) = ((2 * row + ky) as i64 - 1, (2 * column + kx) as i64 - 1);
+                if (0..5).contains(&y) && (0..6).contains(&x_) {
+                    let channel = o / 3 * 2 + c;
+                    sum += x[channel * 30 + y as usize * 6 + x_ as usize] * w[o * 18 + c * 9 + ky * 3 + kx];
+                }
+            }
+            expected.push(sum as f64 * 0.5 * scale(o) + o as f64);
+        }
+        let halves: Vec<f64> = x.iter().map(|&x| x as f64 * 0.5).collect();
+        let x = Tensor::from_f64s(DType::Fp16, &[1, 4, 5, 6], &halves).unwrap();
+        let numerics = Numerics::Chip(Chip::M5);
+        assert!(on_bytes(verified.main(), numerics).is_some());
+        let bounds = range::bounds(verified.main(), &[("x", Range::new(-3.5, 3.5))], numerics).unwrap();
+        for engine in [Engine::Reference, Engine::Cpu] {
+            let model =
+                device::load(verified.main(), engine, &Options { numerics, ..Options::default() }).unwrap();
+            let results = model.run(&[("x", x.clone())], &model.new_states().unwrap()).unwrap();
+            let found = results[0].1.as_tensor().unwrap().to_f64s();
+            assert_eq!(found, expected, "{engine}");
+            let bound = bounds.of(verified.main().body.outputs[0]);
+            assert!(bound.is_bounded() && found.iter().all(|&y| bound.contains(y)), "{bound}");
+        }
     }
 
     fn nested(n: usize) -> String {

@@ -1,6 +1,9 @@
 //! The tables of single results.
 
-use anemone::types::f16;
+use anemone::bundle::Weights;
+use anemone::chip::Numerics;
+use anemone::device::{self, Engine, Options};
+use anemone::types::{Tensor, f16};
 
 use super::{Cells, Outcome, Row, compute, half, half_of, ints, rows, same, statistics, tensor};
 
@@ -137,7 +140,7 @@ fn digits(found: f64, printed: &str) -> Result<bool, String> {
     Ok((found - expected).abs() <= 0.5001 * 10f64.powi(exponent - decimals))
 }
 
-fn bytes(cells: &Cells<'_>, _: anemone::Chip) -> Result<(String, Outcome), String> {
+fn bytes(cells: &Cells<'_>, chip: anemone::Chip) -> Result<(String, Outcome), String> {
     let number = |column: &str| cells.of(column).parse::<usize>().map_err(|e| format!("`{column}`: {e}"));
     let (channels, rows, shift) = (number("N_cin")?, number("kh")?, number("k")?);
     let mode = cells.of("mode");
@@ -146,23 +149,46 @@ fn bytes(cells: &Cells<'_>, _: anemone::Chip) -> Result<(String, Outcome), Strin
         return Ok((what, Outcome::Left("it did not run on the engine".into())));
     }
     let value: i8 = if matches!(mode, "neg" | "alt") { -128 } else { 127 };
-    let x = vec![value; channels * rows];
     let weight = |i: usize| match mode {
         "alt" if i % rows % 2 == 1 => 127,
         "cancel" if i / rows >= channels / 2 => -127,
         _ => value,
     };
-    let w: Vec<i8> = (0..channels * rows).map(weight).collect();
-    let one = [1; 3];
-    let window = anemone_kernels::Window::new([1, rows, 1], [1, rows, 1], one, one, [0; 3], [0; 3]);
-    let window = window.ok_or("the windows do not fit")?;
-    let conv =
-        anemone_kernels::conv::Conv { window, batch: 1, in_channels: channels, out_channels: 1, groups: 1 };
-    let mut y = [f16::ZERO];
-    let scale = 4f64.powi(-(shift as i32));
-    anemone_kernels::silicon::conv_int8(1, &mut y, (&x, 0), &w, &[scale], None, &conv);
+    let channel = |c: usize| {
+        let rows: Vec<String> = (0..rows).map(|r| format!("[{}]", weight(c * rows + r))).collect();
+        format!("[{}]", rows.join(", "))
+    };
+    let weights = (0..channels).map(channel).collect::<Vec<_>>().join(", ");
+    let shape = format!("[1, {channels}, {rows}, 1]");
+    let scaled = format!("scale = fp16(0x1p-{shift}), zero_point = int8(0)");
+    let program = format!(
+        "program(1.3) {{ func main<ios18>(tensor<fp16, {shape}> x) {{
+            tensor<int8, {shape}> q = quantize(input = x, {scaled}, output_dtype = string(\"int8\"));
+            tensor<fp16, {shape}> d = dequantize(input = q, {scaled});
+            tensor<fp16, {shape}> w = constexpr_affine_dequantize()[quantized_data = tensor<int8, {shape}>([[{weights}]]), \
+                {scaled}, axis = int32(0)];
+            tensor<fp16, [1, 1, 1, 1]> y = conv(x = d, weight = w); }} -> (y); }}"
+    );
+    let program = anemone::text::parse(&program).map_err(|d| d.to_string())?;
+    let report = anemone::verify::verify(&program, &Weights::none());
+    let verified = report.verified.ok_or_else(|| report.diagnostics.to_string())?;
+    let numbers = vec![f16::from_f64(f64::from(value) * 2f64.powi(-(shift as i32))); channels * rows];
+    let x = Tensor::from_slice(&[1, channels, rows, 1], &numbers).map_err(|e| e.to_string())?;
     let expected = half_of(cells.of("ane_hex"), cells.of("ane_result"))?;
-    Ok((what, same(y[0], expected, || "the rule should hold".into())))
+    let options = Options { numerics: Numerics::Chip(chip), ..Options::default() };
+    for engine in [Engine::Reference, Engine::Cpu] {
+        let run = || {
+            let model = device::load(verified.main(), engine, &options)?;
+            model.run(&[("x", x.clone())], &model.new_states()?)
+        };
+        let results = run().map_err(|e| e.to_string())?;
+        let found = results.first().and_then(|(_, y)| y.as_tensor()?.as_slice::<f16>()?.first().copied());
+        let found = found.ok_or("the program gives no halves")?;
+        if let missed @ Outcome::Missed(_) = same(found, expected, || format!("on the engine {engine}")) {
+            return Ok((what, missed));
+        }
+    }
+    Ok((what, Outcome::Reproduced))
 }
 
 fn reductions(cells: &Cells<'_>, chip: anemone::Chip) -> Result<(String, Outcome), String> {
