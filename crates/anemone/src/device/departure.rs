@@ -52,6 +52,8 @@ pub struct Departure {
     pub overflown: usize,
     /// How many are zero on the chip alone.
     pub vanished: usize,
+    /// The largest magnitude of those with IEEE's arithmetic.
+    pub lost: f64,
     /// How many are finite on the chip alone.
     pub read_as_numbers: usize,
 }
@@ -175,6 +177,7 @@ pub(super) fn departure(function: &Function, observed: &Observed<'_>, threads: u
         worst: None,
         overflown: 0,
         vanished: 0,
+        lost: 0.0,
         read_as_numbers: 0,
     };
     departure.compare(&chips, &ieee);
@@ -190,7 +193,10 @@ impl Departure {
             let both = chip.is_finite() && ieee.is_finite();
             self.overflown += usize::from(!chip.is_finite() && ieee.is_finite());
             self.read_as_numbers += usize::from(chip.is_finite() && !ieee.is_finite());
-            self.vanished += usize::from(chip == 0.0 && ieee != 0.0);
+            if chip == 0.0 && ieee != 0.0 {
+                self.vanished += 1;
+                self.lost = self.lost.max(finite(ieee));
+            }
             let difference = if both { (chip - ieee).abs() } else { 0.0 };
             // One that is finite on one side only is worse than any that is on both.
             let weight = if chip.is_finite() == ieee.is_finite() { difference } else { f64::INFINITY };
@@ -220,7 +226,8 @@ fn ieee(args: &Args<'_>, results: &[Datum], threads: usize) -> Option<Vec<f64>> 
 
 /// The largest sum of magnitudes of a row of weights, times the largest activation.
 fn bound(args: &Args<'_>) -> Option<f64> {
-    if !matches!(args.op.name, "conv" | "linear") {
+    let halves = args.ty("x").is_ok_and(|x| x.dtype == DType::Fp16);
+    if !halves || !matches!(args.op.name, "conv" | "linear") {
         return None;
     }
     let x = args.value("x")?.to_f64s();

@@ -39,6 +39,8 @@ pub struct Spread {
     pub overflown: usize,
     /// How many were 0 with the chip's arithmetic alone.
     pub vanished: usize,
+    /// The largest magnitude of those with IEEE's arithmetic.
+    pub lost: f64,
     /// How many were finite with the chip's arithmetic alone.
     pub read_as_numbers: usize,
 }
@@ -63,6 +65,7 @@ impl Spread {
             subnormal: numbers.iter().filter(|x| **x != 0.0 && x.abs() < least).count(),
             overflown: 0,
             vanished: 0,
+            lost: 0.0,
             read_as_numbers: 0,
         }
     }
@@ -84,6 +87,7 @@ impl Spread {
             subnormal: self.subnormal + other.subnormal,
             overflown: self.overflown + other.overflown,
             vanished: self.vanished + other.vanished,
+            lost: self.lost.max(other.lost),
             read_as_numbers: self.read_as_numbers + other.read_as_numbers,
         }
     }
@@ -124,8 +128,11 @@ impl Survey {
     /// let bounds = range::bounds(main, &[], numerics)?;
     /// let x = Tensor::from_f64s(DType::Fp16, &[1, 2], &[1e-6, 1e-6])?;
     /// let survey = device::survey(main, &[vec![("x", x)]], &Options { numerics, ..Options::default() })?;
-    /// let found: Vec<_> = survey.findings(&bounds).iter().map(|f| (f.kind, f.certainty)).collect();
+    /// let findings = survey.findings(&bounds);
+    /// let found: Vec<_> = findings.iter().map(|f| (f.kind, f.certainty)).collect();
     /// assert_eq!(found, [(Kind::SumOverflows, Certainty::Possible), (Kind::ProductVanishes, Certainty::Seen)]);
+    /// // What is lost is the sum of two small products.
+    /// assert!((findings[1].reaches - 2e-6).abs() < 1e-7);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn findings(&self, bounds: &Bounds) -> Vec<Finding> {
@@ -145,8 +152,8 @@ impl Survey {
             let Some((value, spread)) = step.value.and_then(|value| Some((value, self.of(value)?))) else {
                 continue;
             };
-            // A few small numbers are among those of every value.
-            let small = spread.subnormal * 2 > spread.elements - spread.zero;
+            // A few small numbers are among those of every value, and beside large ones nothing can be done for them.
+            let small = spread.subnormal * 2 > spread.elements - spread.zero && spread.range.largest() < 1.0;
             let kinds = [
                 (Kind::ProductVanishes, spread.vanished > 0 && step.sums.is_some()),
                 (Kind::Subnormal, small),
@@ -154,7 +161,11 @@ impl Survey {
             ];
             for (kind, _) in kinds.into_iter().filter(|&(_, seen)| seen) {
                 let told = all.iter().any(|f| f.value == Some(value) && f.kind == kind);
-                let reaches = if kind == Kind::ReadAsNumber { f64::INFINITY } else { spread.range.largest() };
+                let reaches = match kind {
+                    Kind::ReadAsNumber => f64::INFINITY,
+                    Kind::ProductVanishes => spread.lost,
+                    _ => spread.range.largest(),
+                };
                 all.extend(bounds.seen(value, kind, reaches).filter(|_| !told));
             }
         }
@@ -207,6 +218,7 @@ pub fn survey(
                 if let Some(departs) = departs.as_ref().filter(|_| i == 0) {
                     spread.overflown = departs.overflown;
                     spread.vanished = departs.vanished;
+                    spread.lost = departs.lost;
                     spread.read_as_numbers = departs.read_as_numbers;
                 }
                 note(output, spread);

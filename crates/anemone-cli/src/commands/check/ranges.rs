@@ -112,6 +112,7 @@ struct SpreadRow {
     subnormal: usize,
     overflown: usize,
     vanished: usize,
+    lost: f64,
     read_as_numbers: usize,
 }
 
@@ -127,6 +128,7 @@ impl From<Spread> for SpreadRow {
             subnormal: s.subnormal,
             overflown: s.overflown,
             vanished: s.vanished,
+            lost: s.lost,
             read_as_numbers: s.read_as_numbers,
         }
     }
