@@ -289,7 +289,7 @@ fn print(r: &Report<'_>, top: usize, terminal: &mut Terminal) -> Result<(), Fail
         None => writeln!(terminal)?,
     }
     if let Some(on) = &r.chip {
-        for line in on.lines() {
+        for line in on.lines(r.median_ms) {
             writeln!(terminal, "  {line}")?;
         }
     }

@@ -124,30 +124,49 @@ impl Predicted {
 }
 
 impl OnChip {
-    /// What is predicted, in words.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let energy = self.energy_mj.map_or(String::new(), |mj| format!(", {} mJ", short(mj)));
+    /// What is predicted, in words, beside what a call takes here.
+    pub(super) fn lines(&self, here_ms: f64) -> Vec<String> {
+        let parts = [
+            (self.engine_ms, "on the engine"),
+            (self.elsewhere_ms, "on other devices"),
+            (self.dispatch_ms, "dispatch"),
+            (self.copies_ms, "copies"),
+        ];
+        let parts = parts.into_iter().filter(|&(ms, _)| ms > 0.0);
+        let parts: Vec<String> = parts.map(|(ms, what)| format!("{} {what}", duration(ms))).collect();
+        let mut first = format!(
+            "predicted for {} ({}): {} a call: {}",
+            self.machine,
+            self.route,
+            duration(self.ms),
+            parts.join(", ")
+        );
+        if let Some(mj) = self.energy_mj.filter(|&mj| mj > 0.0) {
+            first += &format!("; {} mJ", short((mj * 1e3).round() / 1e3));
+        }
         let mut lines = vec![
+            first,
             format!(
-                "predicted for {} ({}): {} a call, {} of it on the engine, {} dispatch{energy}",
-                self.machine,
-                self.route,
-                duration(self.ms),
-                duration(self.engine_ms),
-                duration(self.dispatch_ms)
-            ),
-            format!(
-                "  {} GFLOP/s of {:.0}; its {} operations a byte are {} the ridge of {:.0}",
-                short(self.gflops),
+                "  {:.0} GFLOP/s of {:.0}; its {:.0} operations a byte are {} the ridge of {:.0}",
+                self.gflops,
                 self.peak_gflops,
-                short(self.intensity),
+                self.intensity,
                 if self.intensity < self.ridge { "below" } else { "above" },
                 self.ridge
             ),
         ];
+        if self.ms > 0.0 {
+            let times = here_ms / self.ms;
+            let digits = usize::from(times < 10.0);
+            lines.push(format!("  here a call takes {times:.digits$} times as long"));
+        }
+        if self.compile_ms > 0.0 {
+            let [compile, load, first] = [self.compile_ms, self.load_ms, self.first_load_ms].map(duration);
+            lines.push(format!("  compile {compile}, load {load}, at first {first}"));
+        }
         if self.refused + self.unknown > 0 {
             lines.push(format!(
-                "  {} ops are refused, and the time of {} is not known: they count as nothing; `anemone check --chip {} \
+                "  refused: {}; of no known time: {}: they count as nothing; `anemone check --chip {} \
                  --route {}` says why",
                 self.refused,
                 self.unknown.saturating_sub(self.refused),

@@ -31,7 +31,9 @@ pub(super) fn of(report: &Report<'_>) -> String {
     ]);
     if let Some(on) = &report.chip {
         page.html("<h2>Beside a chip</h2>");
-        on.lines().iter().for_each(|line| page.write(format_args!("<p>{}</p>", text(line.trim()))));
+        on.lines(report.median_ms)
+            .iter()
+            .for_each(|line| page.write(format_args!("<p>{}</p>", text(line.trim()))));
         segments::write(&on.segments, &mut page);
         page.html(&on_chip::roofline(report, on));
     }
