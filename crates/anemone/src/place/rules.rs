@@ -114,9 +114,9 @@ fn takes(op: &str, param: &str, dtype: DType, ask: &Ask<'_>) -> bool {
         ("dequantize" | "constexpr_affine_dequantize", _) => matches!(dtype, DType::Int8 | DType::UInt8),
         // Which indices an op takes is for its own rule to say.
         ("gather" | "gather_along_axis" | "gather_nd", "indices") => dtype.is_int(),
-        ("slice_by_index" | "slice_by_size" | "slice_update", "begin" | "end" | "size" | "stride") => {
-            dtype.is_int()
-        }
+        ("slice_by_index" | "slice_by_size" | "slice_update", "begin" | "end" | "size" | "stride")
+        | ("pad", "pad")
+        | ("tile", "reps") => dtype.is_int(),
         ("tensor_buffer_to_tensor" | "tensor_to_tensor_buffer", _) => core_ml,
         _ => false,
     }

@@ -5,6 +5,7 @@
 //! that the program takes, and `{C}`, `{H}`, `{W}` are its extents.
 
 mod chips;
+mod engines;
 mod forms;
 mod gate;
 mod repairs;
@@ -189,4 +190,13 @@ fn each_mutation_is_found_for_a_chip() {
     chips::RULES.iter().for_each(|r| score.try_rule(r));
     assert!(chips::RULES.len() >= 30);
     score.holds("chips", chips::RULES.len());
+}
+
+/// Rows O11, X1, X6: each limit and form of an engine, by the route on which it shows.
+#[test]
+fn each_limit_of_an_engine_is_found() {
+    let mut score = Score::default();
+    engines::RULES.iter().for_each(|r| score.try_rule(r));
+    assert!(engines::RULES.len() >= 30);
+    score.holds("engines", engines::RULES.len());
 }
