@@ -13,6 +13,7 @@ mod loom;
 mod macho;
 mod macos;
 mod miri;
+mod mutate;
 mod nightly;
 mod pages;
 mod rows;
@@ -54,6 +55,17 @@ enum Task {
         /// Only paths that contain this text.
         #[arg(long)]
         only: Option<String>,
+    },
+    /// Makes each program below a folder wrong in one way after the other, and says what is found.
+    ///
+    /// Prints for each way how many mutants have an error, and how many have exactly one, at the place that was changed. The exit
+    /// code is 1 when one has none, or when fewer than 95 % have exactly one.
+    Mutate {
+        /// The folder of models.
+        folder: PathBuf,
+        /// How many of the others to show, of each way.
+        #[arg(long, default_value_t = 0)]
+        show: usize,
     },
     /// Runs each fuzz target for some seconds (needs cargo-fuzz).
     Fuzz {
@@ -147,6 +159,7 @@ fn main() -> ExitCode {
         Task::Corpus { folder, output, only } => {
             corpus::run(&folder, output.as_deref(), only.as_deref()).map_err(Stop::from)
         }
+        Task::Mutate { folder, show } => mutate::run(&folder, show).map_err(Stop::from),
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()).map_err(Stop::from),
         Task::Golden { check, python, families } => golden::run(check, python.as_deref(), &families),
         Task::Macos => macos::run(),

@@ -157,6 +157,13 @@ impl Diagnostic {
         self
     }
 
+    /// Puts a label before the others, which makes it the primary one.
+    #[must_use]
+    pub(crate) fn first_at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.insert(0, Label { place: Place::Text(span), text: text.into() });
+        self
+    }
+
     /// Adds a label at a line of the user's Rust program.
     #[must_use]
     pub fn at_rust(mut self, location: &'static Location<'static>, text: impl Into<String>) -> Self {

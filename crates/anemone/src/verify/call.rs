@@ -244,6 +244,7 @@ impl Walk {
             let content = self.literal(value, span);
             let wrong = self.diagnostics.errors() > errors;
             let id = self.bind(output, ty.or(&output.ty), content);
+            self.written_at.insert(id, span);
             if wrong {
                 self.doubtful.insert(id);
             }
@@ -752,7 +753,24 @@ impl Walk {
         }
         let at = given.iter().find(|g| Some(edition.params[g.param].name) == fault.param);
         match at.map(|g| g.values.as_slice()) {
-            Some(&[(id, _)]) => self.fault_of(id, d),
+            Some(&[(id, _)]) => {
+                // Where the result has as many dimensions as the tensor that is given, an axis or a list that does not fit
+                // the tensor does not fit the result either, and is what is wrong.
+                let rank = |ty: &Type| ty.as_tensor().map(|t| t.rank());
+                let tensor = given
+                    .iter()
+                    .flat_map(|g| &g.values)
+                    .find(|v| !self.values[v.0.index()].content.is_constant());
+                let before = tensor.and_then(|v| rank(&self.values[v.0.index()].ty));
+                let relation = [&codes::INDEX_OUT_OF_RANGE, &codes::SHAPE_MISMATCH, &codes::WRONG_RANK]
+                    .contains(&d.code);
+                let same = before.is_some() && before == call.outputs.first().and_then(|o| rank(&o.ty));
+                let d = match self.own_value(id).filter(|_| relation && same) {
+                    Some(span) => d.first_at(span, "this value"),
+                    None => d,
+                };
+                self.fault_of(id, d);
+            }
             _ => self.diagnostics.push(d),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Body, Content, Function, Value, ValueId};
 use crate::bundle::Weights;
-use crate::mil::{self, Block, Call, Name, Opset, OpsetName, Param, Use};
+use crate::mil::{self, Block, Call, Name, Operand, Opset, OpsetName, Param, Use};
 use crate::ops;
 use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
-use crate::types::{MAX_ELEMENTS, Type};
+use crate::types::{Datum, MAX_ELEMENTS, Type};
 use std::collections::hash_map::Entry;
 
 /// Checks one function. It is given back unless its opset is unknown.
@@ -81,6 +81,15 @@ pub(super) fn unknown_op(call: &Call) -> Diagnostic {
     }
 }
 
+/// Whether a value is a short constant that says how something is done and not how much of it: an axis, a mode, a list of strides.
+pub(super) fn says_how(value: &Value) -> bool {
+    const FEW: usize = 8;
+    match &value.content {
+        Content::Constant(Datum::Tensor(t)) => t.len() <= FEW && (t.rank() == 0 || !t.dtype().is_float()),
+        _ => false,
+    }
+}
+
 /// Whether a tensor or state of this type is larger than any engine holds.
 pub(super) fn too_large(ty: &Type) -> bool {
     let tensor = match ty {
@@ -110,6 +119,10 @@ pub(crate) struct Walk {
     undo: Vec<Name>,
     /// Every name that the function binds anywhere, to tell "not yet" from "never".
     later: HashMap<Name, Span>,
+    /// How often each name is used in the whole function.
+    named: HashMap<Name, u32>,
+    /// Where the value of a constant is written that has a name.
+    pub(super) written_at: HashMap<ValueId, Span>,
     /// Where names are bound that are used too early, and so are not unused.
     early: HashSet<Span>,
     /// The results of calls that were refused, of which nothing is known but what is declared.
@@ -142,6 +155,8 @@ impl Walk {
             scope: HashMap::new(),
             undo: Vec::new(),
             later: HashMap::new(),
+            named: HashMap::new(),
+            written_at: HashMap::new(),
             early: HashSet::new(),
             refused: HashSet::new(),
             doubtful: HashSet::new(),
@@ -158,10 +173,22 @@ impl Walk {
             for o in &call.outputs {
                 self.later.entry(o.name.clone()).or_insert(o.span);
             }
+            let operands = call.arguments.iter().flat_map(|a| a.binding.operands());
+            for name in operands.filter_map(|o| if let Operand::Name(u) = o { Some(&u.name) } else { None }) {
+                *self.named.entry(name.clone()).or_default() += 1;
+            }
             for b in &call.blocks {
                 self.collect(b);
             }
         }
+    }
+
+    /// Where the value of a constant is written that only one argument takes, if it says how and not how much: there it is
+    /// wrong, and not where it is used.
+    pub(super) fn own_value(&self, id: ValueId) -> Option<Span> {
+        let value = &self.values[id.index()];
+        let once = self.named.get(&value.name) == Some(&1);
+        self.written_at.get(&id).copied().filter(|_| once && says_how(value))
     }
 
     /// Adds a value that has no name: a literal in an argument.
@@ -270,7 +297,12 @@ impl Walk {
 
     /// Reports a fault of an argument. What is wrong with a constant that several calls take is one fault, with a label for
     /// each of them.
-    pub(super) fn fault_of(&mut self, id: ValueId, d: Diagnostic) {
+    pub(super) fn fault_of(&mut self, id: ValueId, mut d: Diagnostic) {
+        let of_itself =
+            d.code == &codes::WRONG_DTYPE || d.code == &codes::WRONG_KIND || d.code == &codes::BAD_VALUE;
+        if let (true, Some(span)) = (of_itself, self.own_value(id)) {
+            d = d.first_at(span, "this value");
+        }
         let value = &self.values[id.index()];
         let at = d.span().filter(|_| !value.name.is_empty() && value.content.is_constant());
         let Some(span) = at else { return self.diagnostics.push(d) };
