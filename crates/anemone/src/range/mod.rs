@@ -59,6 +59,8 @@ const MOST_BYTES: usize = 1 << 32;
 /// let bounds = range::bounds(verified.main(), &[("x", Range::new(-2.0, 3.0))], Numerics::Ieee)?;
 /// let y = verified.main().body.outputs[0];
 /// assert_eq!((bounds.of(y), bounds.of_step(0), bounds.findings().len()), (Range::new(0.0, 3.0), Range::new(0.0, 3.0), 0));
+/// // Only with the arithmetic of a chip anything is found.
+/// assert_eq!(bounds.chip(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
