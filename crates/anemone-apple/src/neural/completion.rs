@@ -45,8 +45,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 /// assert!(pending.is_done() && pending.result().is_some());
 /// let (told, result) = std::sync::mpsc::channel();
 /// let pending = request.start_then(move |result| told.send(result).unwrap());
-/// pending.wait()?;
 /// assert!(pending.told() <= 1, "more would be a fault of the system");
+/// pending.wait()?;
 /// result.recv().unwrap()?;
 /// # Ok::<(), anemone_apple::Error>(())
 /// ```
