@@ -201,6 +201,9 @@ fn products<T: Float, X: Float, W: Float>(
 /// How many weights are widened at a time, if rows have no more of them: so many that they stay in the caches beside panels.
 const WIDENED: usize = 1 << 14;
 
+/// Elements that at most so many rows meet are sooner widened again for each tile than written as panels.
+const IN_PLACE: usize = 4 * MOST_ROWS;
+
 /// Panels of windows, met by all rows of weights.
 fn as_columns<T: Float, X: Float, W: Float>(
     threads: usize,
@@ -226,6 +229,7 @@ fn as_columns<T: Float, X: Float, W: Float>(
     let groups = count.div_ceil(group);
     let parts = enough.div_ceil(images * groups).min(channels.div_ceil(4 * MOST_ROWS));
     let part = channels.div_ceil(parts).next_multiple_of(MOST_ROWS);
+    let in_place = conv.window.is_pointwise() && channels <= IN_PLACE;
     parallel_for(threads, images * groups * parts, 1, |tasks| {
         let mut panels = floats(group * inputs * width);
         let mut wide = floats(if W::as_f32s(&[]).is_none() { rows * inputs } else { 0 });
@@ -234,13 +238,15 @@ fn as_columns<T: Float, X: Float, W: Float>(
             let (image, at) = (task / (groups * parts), task / parts % groups * group);
             let (sample, in_group) = (image / conv.groups, image % conv.groups);
             let (first, taken) = (task % parts * part, group.min(count - at));
-            if held != Some((image, at)) {
-                let x = &x[(sample * conv.in_channels + in_group * conv.group_in()) * windows.plane()..];
-                let end = outputs.min((at + taken) * width);
-                windows.fill(&mut panels[..taken * inputs * width], width, x, at * width..end);
+            let x = &x[(sample * conv.in_channels + in_group * conv.group_in()) * windows.plane()..];
+            let end = outputs.min((at + taken) * width);
+            // What windows of a single element read lies side by side already, but for the last panel.
+            let whole = if in_place { end / width - at } else { 0 };
+            if whole < taken && held != Some((image, at)) {
+                let len = (taken - whole) * inputs * width;
+                windows.fill(&mut panels[..len], width, x, (at + whole) * width..end);
                 held = Some((image, at));
             }
-            let columns = outputs.min((at + taken) * width) - at * width;
             for row in (first..channels.min(first + part)).step_by(rows) {
                 let taken = rows.min(channels.min(first + part) - row);
                 let channel = in_group * channels + row;
@@ -252,12 +258,24 @@ fn as_columns<T: Float, X: Float, W: Float>(
                     }
                     &wide[..blocks.len()]
                 });
-                let start = (sample * conv.out_channels + channel) * outputs + at * width;
                 let bias = finish.bias.map_or(Bias::None, |bias| Bias::Rows(&bias[channel..]));
                 // SAFETY: a window and a channel are in one task only.
-                let ends = unsafe { Rounded::new(y, start, outputs, columns, bias, finish.stages) };
-                let panels = Panels::written(&panels, inputs, width, columns);
-                simd::dispatch(Band { x: Blocks(blocks), rows: taken, inputs, panels, ends });
+                let ends = |from: usize, to: usize| unsafe {
+                    let start = (sample * conv.out_channels + channel) * outputs + from;
+                    Rounded::new(y, start, outputs, to - from, bias, finish.stages)
+                };
+                let (x_rows, border) = (Blocks(blocks), (at + whole) * width);
+                if whole > 0 {
+                    let panels =
+                        Panels { data: &x[at * width..], stride: outputs, distance: width, count: whole };
+                    let ends = ends(at * width, border);
+                    simd::dispatch(Band { x: x_rows, rows: taken, inputs, panels, ends });
+                }
+                if border < end {
+                    let panels = Panels::written(&panels, inputs, width, end - border);
+                    let ends = ends(border, end);
+                    simd::dispatch(Band { x: x_rows, rows: taken, inputs, panels, ends });
+                }
             }
         }
     });
@@ -349,6 +367,7 @@ mod tests {
     fn tiles_give_what_the_other_ways_give() {
         for (input, kernel, strides, dilations, before, after) in [
             ([1, 7, 9], [1, 1, 1], [1, 1, 1], [1; 3], [0; 3], [0; 3]),
+            ([1, 30, 33], [1, 1, 1], [1, 1, 1], [1; 3], [0; 3], [0; 3]),
             ([1, 7, 9], [1, 3, 3], [1, 1, 1], [1; 3], [0, 1, 1], [0, 1, 1]),
             ([1, 20, 33], [1, 3, 5], [1, 1, 1], [1; 3], [0, 0, 2], [0, 3, 1]),
             ([1, 14, 14], [1, 3, 3], [1, 2, 2], [1; 3], [0, 1, 1], [0, 1, 1]),
