@@ -67,11 +67,11 @@ const JOBS: [Job; 7] = [
         // Threads that help wait for work until the process ends.
         flags: "-Zmiri-ignore-leaks",
     },
-    // Requests of the software engine: dropped under way, and on one surface in the order of events.
+    // Requests of the software engine: dropped under way, on one surface in the order of events, and with states.
     Job {
         name: "requests",
         tests: CLIENT,
-        only: &["a_future_may_be_dropped", "evaluations_share_a_surface"],
+        only: &["a_future_may_be_dropped", "evaluations_share_a_surface", "sequences_have_their_own_states"],
         flags: "",
     },
     // Surfaces, and the guards of their bytes and numbers.

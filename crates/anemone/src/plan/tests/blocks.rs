@@ -1,6 +1,7 @@
 //! Plans of programs with choices and loops.
 
 use super::{Options, X, check, function, loaded, x};
+use crate::chip::{Chip, Numerics};
 use crate::types::{DType, Tensor};
 
 fn int(n: i64) -> Tensor {
@@ -111,6 +112,53 @@ fn blocks_stand_in_blocks() {
          } -> (next, c);",
         "y, i",
     );
+}
+
+#[test]
+fn blocks_compute_as_the_chip_does() {
+    let text = function(
+        &format!("{X}, int32 n"),
+        "int32 i, tensor<fp16, [2, 3]> y = while_loop(loop_vars = (n, x))
+         block (int32 i, tensor<fp16, [2, 3]> a) { bool more = greater(x = i, y = int32(0)); } -> (more)
+         block (int32 i, tensor<fp16, [2, 3]> a) {
+             int32 j = sub(x = i, y = int32(1));
+             tensor<fp16, [2, 3]> b = sigmoid(x = a);
+         } -> (j, b);",
+        "y",
+    );
+    let inputs = [("x", x(&[2, 3])), ("n", int(3))];
+    let run = |numerics| {
+        let model = super::loaded_with(&text, &Options { numerics, ..Options::default() });
+        assert!(model.plan().is_some());
+        let states = model.new_states().unwrap();
+        let planned = model.run(&inputs, &states).unwrap();
+        let stepwise = model.run_observed(&inputs, &states, &mut |_| {}).unwrap();
+        let bits = |outputs: &crate::types::Datum| outputs.as_tensor().unwrap().bytes().to_vec();
+        assert_eq!(bits(&planned[0].1), bits(&stepwise[0].1));
+        bits(&planned[0].1)
+    };
+    assert_ne!(run(Numerics::Ieee), run(Numerics::Chip(Chip::M4)));
+}
+
+/// As deep as the parser goes, which is what bounds all that follows a program down.
+#[test]
+fn blocks_are_planned_as_deep_as_they_are_read() {
+    let nested = |depth: usize| {
+        let open: String =
+            (1..=depth).map(|i| format!("tensor<fp16, [2, 3]> y{i} = cond(pred = p) block () {{ ")).collect();
+        let close: String = (1..=depth)
+            .rev()
+            .map(|i| match i == depth {
+                true => "tensor<fp16, [2, 3]> e = exp(x = x); } -> (e) block () { } -> (x); ".to_string(),
+                false => format!("}} -> (y{}) block () {{ }} -> (x); ", i + 1),
+            })
+            .collect();
+        function(&format!("{X}, bool p"), &(open + &close), "y1")
+    };
+    let deepest = (1..).find(|&n| crate::text::parse(&nested(n + 1)).is_err()).unwrap();
+    for yes in [true, false] {
+        check(&nested(deepest), &[("x", x(&[2, 3])), ("p", flag(yes))]);
+    }
 }
 
 /// A step with blocks reads a state as any other does; in blocks a state is not for plans.
