@@ -69,6 +69,23 @@ pub(crate) fn system() -> Arc<dyn Clock> {
 }
 
 /// Keeps compilations apart that follow a failure, and tries again what may pass.
+///
+/// ```
+/// use anemone_apple::{AFTER_FAILURE, Error, Pace};
+/// use std::time::Duration;
+/// # let fake = anemone_apple::fake::Fake::new(Default::default());
+/// let clock = fake.clock(); // time of the fake passes by itself
+/// let pace = Pace::new(clock.clone());
+/// let late = || Err(Error::TimedOut { what: "the compiler".into(), within: Duration::from_secs(1) });
+/// let begin = clock.now();
+/// assert!(pace.compile::<()>(late).is_err());
+/// // The next one waits for the compiler to be there again.
+/// pace.compile(|| Ok(()))?;
+/// assert_eq!(clock.now() - begin, AFTER_FAILURE);
+/// // What does not pass is not asked for again.
+/// assert!(pace.patiently(None, late).is_err());
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Pace {
     clock: Arc<dyn Clock>,
     /// When the next compilation may begin.

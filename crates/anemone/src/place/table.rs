@@ -47,7 +47,8 @@ enum How {
 /// assert!(!sin.instead.is_empty());
 /// let relu = place::row("relu");
 /// assert_eq!((relu.core_ml(), relu.compiles_alone()), (Some(true), Some(true)));
-/// assert!(relu.form_on(place::Target::new(Chip::M1)).is_on_engine());
+/// let on_m1 = relu.on(place::Target::new(Chip::M1));
+/// assert!(on_m1.form.is_on_engine() && relu.form_on(place::Target::new(Chip::M1)) == on_m1.form);
 /// ```
 pub struct OpRow {
     /// The op.
