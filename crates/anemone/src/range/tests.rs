@@ -90,6 +90,7 @@ fn what_can_go_wrong_is_found() {
     let slice = "tensor<fp16, [1, 3]> z = slice_by_index(x = x, begin = tensor<int32, [2]>([0, 1]), \
         end = tensor<int32, [2]>([1, 4]));";
     found(Chip::M2, [0.0, 5000.0], slice, &[(Kind::SliceSaturates, "slice_by_index", 5000.0, Possible)]);
+    found(Chip::M3, [0.0, 5000.0], slice, &[]);
     found(Chip::M4, [0.0, 5000.0], slice, &[]);
     let mask = "tensor<fp16, [1, 4]> z = add(x = x, y = tensor<fp16, [1, 4]>([[0, -inf, 0, 0]]));";
     found(Chip::M4, [0.0, 1.0], mask, &[(Kind::ReadAsNumber, "add", f64::INFINITY, Sure)]);

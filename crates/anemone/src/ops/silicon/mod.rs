@@ -24,7 +24,7 @@ pub use rules::{Knowledge, Rule, Unit, rule, rules};
 
 use super::fast::Ready;
 use super::row::*;
-use crate::chip::{Chip, Numerics};
+use crate::chip::{Chip, Numerics, Profile, Quantity};
 use crate::mil::Opset;
 
 /// Computes one op on values with the arithmetic of a chip: arguments by name, those of a tuple under the same name in order.
@@ -89,7 +89,9 @@ fn on_chip(args: &Args<'_>, types: &[Type], chip: Chip) -> Ready {
         Unit::Attention => attention::prepare(args, types),
         Unit::Elementwise => elementwise::prepare(args, types),
         Unit::Table | Unit::Alone => alone::prepare(args, types),
-        Unit::Slice if chip <= Chip::M3 => elementwise::sliced(args, types),
+        Unit::Slice if chip.limit(Quantity::SliceMagnitude, Profile::Permissive).value < u64::MAX => {
+            elementwise::sliced(args, types)
+        }
         Unit::Move | Unit::Slice => Ok(None),
         Unit::Choice | Unit::Unknown => widened::prepare(args, types),
     }

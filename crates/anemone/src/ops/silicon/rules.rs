@@ -66,7 +66,7 @@ impl Unit {
             Unit::Choice => "one of several numbers; infinity is read as 65536",
             Unit::Move => "numbers are moved as they are",
             Unit::Slice => {
-                "numbers are moved; where a slice begins within the width, on m1 to m3 those beyond 4094 become infinite"
+                "numbers are moved; where a slice begins within the width, on m1 and m2 those beyond 4094 become infinite"
             }
             Unit::Unknown => "as ieee, in single precision, and stored half away; infinity is read as 65536",
         }
@@ -331,7 +331,7 @@ static RULES: &[Rule] = &[
         "slice_by_index",
         Unit::Slice,
         [M, M, I, M, M, M],
-        "numeric cliffs of ANEForge on M1, M1 Max, M2 Pro, M2 Max, M4, M5 Pro and M6; M3 is taken for an M2",
+        "numeric cliffs of ANEForge on M1, M1 Max, M2 Pro, M2 Max, M4, M5 Pro and M6; from M3 on exact by the ANE guide",
     ),
     row("slice_by_size", Unit::Slice, [I; 6], "as `slice_by_index`"),
     near("reduce_sum", 9e-4, LONG),

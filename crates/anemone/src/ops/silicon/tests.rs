@@ -77,6 +77,7 @@ fn slices_within_the_width_saturate_on_older_chips() {
     };
     check(Numerics::Chip(Chip::M1), &x, &slice(0, 4), &[5000.0, 4094.0, 5000.0, -5000.0]);
     check(Numerics::Chip(Chip::M2), &x, &slice(1, 3), &[4094.0, INF, -INF]);
+    check(Numerics::Chip(Chip::M3), &x, &slice(1, 3), &[4094.0, 5000.0, -5000.0]);
     check(Numerics::Chip(Chip::M4), &x, &slice(1, 3), &[4094.0, 5000.0, -5000.0]);
 }
 
