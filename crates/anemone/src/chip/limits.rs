@@ -33,6 +33,8 @@ pub enum Quantity {
     KernelHeight,
     /// Depth of the kernel of a convolution.
     KernelDepth,
+    /// Output channels of a convolution.
+    OutputChannels,
     /// Width or height of the kernel of a transposed convolution along an axis with a stride.
     SmallKernel,
     /// Width of a window of `max_pool`.
@@ -53,6 +55,8 @@ pub enum Quantity {
     Depth,
     /// Bytes of weights in one program.
     WeightBytes,
+    /// Tensors in weight files in one program.
+    WeightTensors,
     /// Surfaces that one request binds.
     Surfaces,
     /// Requests in flight on one program.
@@ -113,7 +117,7 @@ impl Chip {
     }
 }
 
-use Chip::{M1, M2, M4, M5, M6};
+use Chip::{M1, M2, M3, M4, M5, M6};
 
 const GUIDE: &str = "the ANE guide";
 const FORGE: &str = "ANEForge";
@@ -199,6 +203,14 @@ pub static LIMITS: &[LimitRow] = &[
     ),
     row(Quantity::KernelDepth, "kernel depth of `conv`", [16; 6], &[M2], Evidence::read(GUIDE)),
     row(
+        Quantity::OutputChannels,
+        "output channels of `conv`",
+        [65536; 6],
+        &[M4],
+        Evidence::measured("maderix/ANE and the crate `ane`: 32000 and 50257 channels"),
+    )
+    .strict([16384; 6], Evidence::claimed("Orion: 32000 channels are refused; others tile by 16384")),
+    row(
         Quantity::SmallKernel,
         "kernel of `conv_transpose` along an axis with a stride",
         [15, 16, 16, 16, 16, 16],
@@ -263,6 +275,14 @@ pub static LIMITS: &[LimitRow] = &[
         Evidence::claimed("reports of about 2 GB a program"),
     )
     .strict([250 << 20; 6], Evidence::claimed("the ANE book: at most 250 MB a package")),
+    row(
+        Quantity::WeightTensors,
+        "tensors in weight files",
+        [NO_LIMIT; 6],
+        &[M3, M4, M5],
+        Evidence::measured("maderix/ANE: chains of 128 and 256 convolutions"),
+    )
+    .strict([16; 6], Evidence::claimed("Orion: more than 16 fail")),
     row(Quantity::Surfaces, "surfaces of one request", [128; 6], &[], Evidence::read("tmc/apple")),
     row(Quantity::Queue, "requests in flight on one program", [127; 6], &[], Evidence::measured("tmc/apple")),
     row(

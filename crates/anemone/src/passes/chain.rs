@@ -13,7 +13,8 @@ use crate::source::{Code, Span, codes};
 use crate::types::{DType, Type};
 
 /// What a program that is divided has less of.
-const TOO_MUCH: &[&Code] = &[&codes::GRAPH_DEPTH, &codes::WEIGHT_BYTES, &codes::COMPILE_BUDGET];
+const TOO_MUCH: &[&Code] =
+    &[&codes::GRAPH_DEPTH, &codes::WEIGHT_BYTES, &codes::WEIGHT_TENSORS, &codes::COMPILE_BUDGET];
 
 /// Divides a program where it is too much for one, and says where. What has several functions, states or flexible shapes
 /// stays whole.

@@ -17,6 +17,7 @@
 mod ask;
 pub mod cost;
 mod hazards;
+mod reports;
 mod rules;
 mod segment;
 mod support;

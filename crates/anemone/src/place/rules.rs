@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::ask::{Ask, known};
-use super::support::{Facts, Form, GUIDE, STUDY};
-use super::{OpRow, Phase, Route};
+use super::support::{Facts, Form, GUIDE, STUDY, is_known};
+use super::{OpRow, Phase, Route, reports};
 use crate::chip::{Chip, Evidence, Limit, Quantity};
 use crate::source::{Code, codes};
 use crate::types::{DType, TensorType};
@@ -26,10 +26,16 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The facts of the op in this form: of what is refused nothing compiles.
+    /// The facts of the op in this form: of what is refused nothing compiles, or nothing runs, if somebody saw that or the
+    /// compiler says so.
     pub(super) fn facts(&self, of_the_op: Facts) -> Facts {
         let attested = of_the_op.attested.map(|_| false);
-        Facts { attested, compiles: Some(false), runs: None, correct: None }
+        let refused = is_known(self.evidence).then_some(false);
+        let facts = Facts { attested, ..Facts::default() };
+        match self.phase {
+            Phase::Run => Facts { compiles: refused.map(|_| true), runs: refused, ..facts },
+            _ => Facts { compiles: refused, ..facts },
+        }
     }
 }
 
@@ -41,7 +47,7 @@ const OF_EVERY_OP: &[Rule] = &[rank, shape, dtype, extent];
 
 /// Why a step is not for the engine although the engine has the op.
 pub(super) fn refusal(row: &OpRow, ask: &Ask<'_>) -> Option<Refusal> {
-    OF_EVERY_OP.iter().chain(row.rules).find_map(|rule| rule(ask))
+    OF_EVERY_OP.iter().chain(row.rules).chain(reports::of(ask.target)).find_map(|rule| rule(ask))
 }
 
 fn refuse(
@@ -74,7 +80,7 @@ fn above(value: u64, limit: Limit, what: &str, change: impl Into<Cow<'static, st
     })
 }
 
-fn form(why: impl Into<String>, change: &'static str, evidence: Evidence) -> Option<Refusal> {
+pub(super) fn form(why: impl Into<String>, change: &'static str, evidence: Evidence) -> Option<Refusal> {
     Some(refuse(&codes::CHIP_FORM, why.into(), change, evidence))
 }
 
@@ -250,6 +256,10 @@ pub(super) fn conv_kernel(ask: &Ask<'_>) -> Option<Refusal> {
         let depth = rest.len().checked_sub(2).and_then(|i| rest.get(i)).copied()?;
         let change = "split the kernel along its depth, and `add` the results";
         above(depth, ask.limit(Quantity::KernelDepth), "the kernel's depth", change)
+    })
+    .or_else(|| {
+        let change = "make the channels in parts of 16384 at most, and `concat` them";
+        above(weight[0], ask.limit(Quantity::OutputChannels), "the number of output channels", change)
     })
 }
 

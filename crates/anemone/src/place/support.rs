@@ -65,9 +65,11 @@ impl Form {
 ///
 /// ```
 /// use anemone::{Chip, place::{self, Route, Target}};
-/// let on_m4 = place::row("gelu").on(Target { route: Route::Direct, ..Target::new(Chip::M4) });
-/// // It compiles and runs; nobody compared what it gives.
-/// assert_eq!((on_m4.facts.compiles, on_m4.facts.correct), (Some(true), None));
+/// let direct = |chip| place::row("gelu").on(Target { route: Route::Direct, ..Target::new(chip) });
+/// // On an M5 it compiles and runs; nobody compared what it gives.
+/// assert_eq!((direct(Chip::M5).facts.compiles, direct(Chip::M5).facts.correct), (Some(true), None));
+/// // On an M4 nobody tried: that the engine takes it is inferred of the M5.
+/// assert_eq!((direct(Chip::M4).form.is_on_engine(), direct(Chip::M4).facts.compiles), (true, None));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Support {
@@ -112,6 +114,11 @@ pub(super) fn guide(chip: Chip) -> Evidence {
     Evidence::new(GUIDE, confidence)
 }
 
+/// Whether something was seen on the chip itself, or stands in its compiler: what is inferred of kin is no fact of it.
+pub(super) fn is_known(evidence: Evidence) -> bool {
+    evidence.confidence <= Confidence::Read
+}
+
 /// Weakens evidence of one chip for another.
 fn seen_on(evidence: Evidence, seen: &[Chip], chip: Chip) -> Evidence {
     if seen.contains(&chip) { evidence } else { evidence.at_most(Confidence::Inferred) }
@@ -122,9 +129,8 @@ pub(super) fn of(row: &OpRow, target: Target) -> Support {
     if let (Profile::Strict, Some((why, source))) = (target.profile, row.strict)
         && target.route.is_whole()
     {
-        let facts = Facts { compiles: Some(false), ..Facts::default() };
         let evidence = Evidence::claimed(source);
-        return refused(Form::Refused, facts, Cow::Borrowed(why), evidence, Phase::Lower);
+        return refused(Form::Refused, Facts::default(), Cow::Borrowed(why), evidence, Phase::Lower);
     }
     match target.route {
         Route::E5rt => by_family(row, target.chip),
@@ -176,16 +182,14 @@ fn alone(row: &OpRow, chip: Chip) -> Support {
     if later {
         return by_family(row, chip);
     }
-    let sweep = |seen: &[Chip]| seen_on(SWEEP, seen, chip);
-    let of = |attested, compiles, runs, correct| Facts { attested, compiles, runs, correct };
+    // The sweep ran on an M5: of other chips nobody knows that it compiles, though it is likely.
+    let evidence = seen_on(SWEEP, &[Chip::M5], chip);
+    let tried = |yes| is_known(evidence).then_some(yes);
     match row.alone {
-        Alone::Correct => {
-            let facts = of(None, Some(true), Some(true), Some(true));
-            on_engine(Form::Native, facts, sweep(&[Chip::M5]), row.note)
-        }
-        Alone::Reachable => {
-            let facts = of(None, Some(true), Some(true), None);
-            on_engine(Form::Native, facts, sweep(&[Chip::M5]), row.note)
+        Alone::Correct | Alone::Reachable => {
+            let correct = if row.alone == Alone::Correct { tried(true) } else { None };
+            let facts = Facts { attested: None, compiles: tried(true), runs: tried(true), correct };
+            on_engine(Form::Native, facts, evidence, row.note)
         }
         Alone::Fails | Alone::Walled => {
             let walled = row.alone == Alone::Walled;
@@ -194,8 +198,8 @@ fn alone(row: &OpRow, chip: Chip) -> Support {
                 false => format!("the compiler makes nothing of `{}` for the engine alone", row.op),
             };
             let phase = if walled { Phase::Type } else { Phase::Lower };
-            let facts = of(None, Some(false), None, None);
-            refused(Form::Refused, facts, why.into(), sweep(&[Chip::M5]), phase)
+            let facts = Facts { compiles: tried(false), ..Facts::default() };
+            refused(Form::Refused, facts, why.into(), evidence, phase)
         }
         Alone::Untried => {
             let mut support = by_family(row, chip);

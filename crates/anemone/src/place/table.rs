@@ -392,7 +392,10 @@ static ROWS: &[OpRow] = &[
     // quantization
     op("quantize", N, YES, C).strict("one report says that the compiler refuses `quantize`", "Espresso"),
     op("dequantize", N, YES, C).strict("one report says that the compiler refuses `dequantize`", "Espresso"),
-    op("constexpr_affine_dequantize", STREAM, YES, R),
+    op("constexpr_affine_dequantize", STREAM, YES, R).instead("store the weights in fp16").strict(
+        "one report says that the compiler refuses `constexpr_affine_dequantize`",
+        "Espresso, before macOS 26",
+    ),
     op("constexpr_blockwise_shift_scale", STREAM, YES, C),
     op("constexpr_sparse_to_dense", N, YES, R),
     op("constexpr_sparse_blockwise_shift_scale", STREAM, YES, R),

@@ -95,3 +95,57 @@ fn core_ml_weighs_the_launch_against_the_work() {
     assert_eq!((large.ops[0].at, large.segments.len()), (Where::Ane, 1));
     assert!((large.overhead_ms() - LAUNCH_MS - OUTPUT_MS).abs() < 1e-9);
 }
+
+/// Row X19: what nobody tried on a chip is no fact of it, however likely it is.
+#[test]
+fn what_nobody_tried_is_unknown() {
+    let compiles = |op: &str, chip| row(op).on(direct(chip)).facts.compiles;
+    assert_eq!((compiles("gelu", Chip::M5), compiles("gelu", Chip::M4)), (Some(true), None));
+    assert_eq!((compiles("tan", Chip::M5), compiles("tan", Chip::M1)), (Some(false), None));
+    // A size that the compiler's own table refuses is known; one that was seen refused on a later chip is not.
+    let x = |width: usize| format!("tensor<fp16, [1, 1, 1, {width}]> x");
+    let wide = |chip, width: usize| {
+        let body = format!("tensor<fp16, [1, 1, 1, {width}]> z = relu(x = x);");
+        placed(&x(width), &body, direct(chip)).ops[0].facts.compiles
+    };
+    assert_eq!((wide(Chip::M4, 65537), wide(Chip::M5, 65537)), (Some(false), None));
+    // What compiles and fails when it runs, as one report says, is not known either.
+    let strict = Target { profile: Profile::Strict, ..direct(Chip::M5) };
+    let rows = "tensor<fp16, [1, 257]> z = softmax(x = x, axis = int32(-1));";
+    let softmax = &placed("tensor<fp16, [1, 257]> x", rows, strict).ops[0];
+    assert_eq!((softmax.phase, softmax.facts.compiles, softmax.facts.runs), (Some(Phase::Run), None, None));
+}
+
+/// Rows C20, X7, X15: what only the strict profile refuses, and takes in another form.
+#[test]
+fn reports_are_believed_by_the_strict_profile() {
+    let strict = Target { profile: Profile::Strict, ..direct(Chip::M5) };
+    let both = |params: &str, right: &str, wrong: &str| {
+        check(params, right, strict, None);
+        check(params, wrong, strict, Some("chip-form"));
+        check(params, wrong, direct(Chip::M5), None);
+    };
+    let softmax =
+        |axis: i32| format!("tensor<fp16, [1, 64, 3, 32]> z = softmax(x = x, axis = int32({axis}));");
+    both("tensor<fp16, [1, 64, 3, 32]> x", &softmax(-1), &softmax(2));
+    let conv = |bias: &str| {
+        format!(
+            "tensor<fp16, [2, 64, 1, 1]> w = const()[val = fp16(0.5)]; tensor<fp16, [2]> b = const()[val = tensor<fp16, [2]>([1, 2])];
+             tensor<fp16, [1, 2, 32, 32]> z = conv(x = x, weight = w, {bias} strides = tensor<int32, [2]>([1, 1]), pad_type = string(\"valid\"),
+                pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));"
+        )
+    };
+    both(X, &conv(""), &conv("bias = b,"));
+    let slice = |op: &str, end: &str| {
+        format!(
+            "tensor<fp16, [1, 32, 32, 32]> z = {op}(x = x, begin = tensor<int32, [4]>([0, 0, 0, 0]), {end} = tensor<int32, [4]>([1, 32, 32, 32]));"
+        )
+    };
+    both(X, &slice("slice_by_size", "size"), &slice("slice_by_index", "end"));
+    let scaled = |by: &str| {
+        format!(
+            "tensor<fp16, [1, 1, 32, 32]> s = reduce_max(x = x, axes = tensor<int32, [1]>([1]), keep_dims = bool(true)); tensor<fp16, [1, 1, 32, 32]> z = mul(x = fp16({by}), y = s);"
+        )
+    };
+    both(X, &scaled("2"), &scaled("0"));
+}

@@ -163,6 +163,14 @@ codes! {
         OUTPUT_ORDER Note "output-order" "inputs or outputs are not in the order in which the engine has them";
         UNPADDED_ROWS Note "unpadded-rows" "rows of an input or output are padded in its surface";
         SURFACE_MISMATCH Warning "surface-mismatch" "inputs or outputs have surfaces of different sizes";
+        SMALL_SURFACE Warning "small-surface" "an input or output is smaller than some reports say works";
+        INTERFACE_DTYPE Warning "interface-dtype" "an input or output has a dtype that the route does not take";
+        JOINED_SLICES Warning "joined-slices" "several slices within the width are joined, which gives wrong elements";
+        SQUARE_WIDTH Warning "square-width" "squares of rows of this length may be wrong";
+        SCALE_FOLDED Warning "scale-folded" "a product may become part of a wrong scale";
+        BATCH_BROADCAST Warning "batch-broadcast" "a tensor is repeated along the batch, which may give wrong numbers";
+        INFINITE_CONSTANT Warning "infinite-constant" "a constant holds infinities, which the engine reads as numbers";
+        SURFACE_COUNT Warning "surface-count" "the function has more inputs and outputs than one request binds";
         INT32_ISLAND Warning "int32-island" "whole numbers between ops of the engine divide the program";
     }
     Lower {
@@ -170,6 +178,7 @@ codes! {
         GRAPH_DEPTH Warning "graph-depth" "more layers depend on each other than is known to work";
     }
     Load {
+        WEIGHT_TENSORS Warning "weight-tensors" "the program has more tensors in weight files than some reports say works";
         WEIGHT_BYTES Warning "weight-bytes" "the program has more bytes of weights than is known to work";
     }
     Lower {

@@ -305,6 +305,13 @@ impl Diagnostics {
         true
     }
 
+    /// Puts a label before the others of the one at this position.
+    pub(crate) fn first_at(&mut self, i: usize, span: Span, text: &'static str) {
+        if let Some(d) = self.list.get_mut(i) {
+            d.labels.insert(0, Label { place: Place::Text(span), text: text.into() });
+        }
+    }
+
     /// How many places one fault is shown in.
     const LABELS: usize = 8;
 

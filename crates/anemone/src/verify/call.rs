@@ -507,7 +507,7 @@ impl Walk {
                 )
                 .at(span, format!("a `{}`", value.ty));
                 d.help = help;
-                self.fault_of(id, d);
+                self.fault_of(id, d, true);
                 continue;
             }
             if let (Kind::Tensor, Type::Tensor(t)) = (p.kind, &value.ty)
@@ -530,7 +530,7 @@ impl Walk {
                 )
                 .at(span, format!("a `{}`", value.ty))
                 .help(help);
-                self.fault_of(id, d);
+                self.fault_of(id, d, true);
                 continue;
             }
             if p.constant && !value.content.is_constant() {
@@ -765,11 +765,8 @@ impl Walk {
                 let relation = [&codes::INDEX_OUT_OF_RANGE, &codes::SHAPE_MISMATCH, &codes::WRONG_RANK]
                     .contains(&d.code);
                 let same = before.is_some() && before == call.outputs.first().and_then(|o| rank(&o.ty));
-                let d = match self.own_value(id).filter(|_| relation && same) {
-                    Some(span) => d.first_at(span, "this value"),
-                    None => d,
-                };
-                self.fault_of(id, d);
+                let of_itself = d.code == &codes::BAD_VALUE || relation && same;
+                self.fault_of(id, d, of_itself);
             }
             _ => self.diagnostics.push(d),
         }

@@ -8,7 +8,6 @@ use crate::mil::{self, Block, Call, Name, Operand, Opset, OpsetName, Param, Use}
 use crate::ops;
 use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{Datum, MAX_ELEMENTS, Type};
-use std::collections::hash_map::Entry;
 
 /// Checks one function. It is given back unless its opset is unknown.
 pub(super) fn check(f: &mil::Function, weights: &Weights, diagnostics: &mut Diagnostics) -> Option<Function> {
@@ -102,6 +101,17 @@ pub(super) fn too_large(ty: &Type) -> bool {
 /// How many elements one number each may fill in a function: a short text must not take gigabytes.
 pub(crate) const FILLABLE: u64 = 1 << 26;
 
+/// A fault of a constant.
+#[derive(Clone, Copy)]
+struct Faulty {
+    /// Its position in the diagnostics.
+    at: usize,
+    /// How many uses of the constant it has been found for.
+    uses: u32,
+    /// Whether for each of them the value is what is wrong, and not what it is used for.
+    of_itself: bool,
+}
+
 /// The state of the walk over one function: over a whole one here, call by call in the builder.
 pub(crate) struct Walk {
     pub(super) opset: Opset,
@@ -132,7 +142,7 @@ pub(crate) struct Walk {
     pub(super) doubtful: HashSet<ValueId>,
     /// Faults of constants, and names that nothing defines, by their positions in `diagnostics`: each is one fault,
     /// however often the constant or the name is used.
-    faulty: HashMap<(ValueId, &'static str), usize>,
+    faulty: HashMap<(ValueId, &'static str), Faulty>,
     undefined: HashMap<Name, usize>,
     /// The first op or parameter that the opset of the function does not have, by its position in `diagnostics`.
     too_new: Option<usize>,
@@ -183,12 +193,12 @@ impl Walk {
         }
     }
 
-    /// Where the value of a constant is written that only one argument takes, if it says how and not how much: there it is
-    /// wrong, and not where it is used.
-    pub(super) fn own_value(&self, id: ValueId) -> Option<Span> {
+    /// Where the value of a constant is written that says how and not how much, when it is wrong for so many uses and there
+    /// are no others: there it is wrong, and not where it is used.
+    fn own_value(&self, id: ValueId, uses: u32) -> Option<Span> {
         let value = &self.values[id.index()];
-        let once = self.named.get(&value.name) == Some(&1);
-        self.written_at.get(&id).copied().filter(|_| once && says_how(value))
+        let all = self.named.get(&value.name) == Some(&uses);
+        self.written_at.get(&id).copied().filter(|_| all && says_how(value))
     }
 
     /// Adds a value that has no name: a literal in an argument.
@@ -295,28 +305,30 @@ impl Walk {
         self.diagnostics.push(d);
     }
 
-    /// Reports a fault of an argument. What is wrong with a constant that several calls take is one fault, with a label for
-    /// each of them.
-    pub(super) fn fault_of(&mut self, id: ValueId, mut d: Diagnostic) {
-        let of_itself =
-            d.code == &codes::WRONG_DTYPE || d.code == &codes::WRONG_KIND || d.code == &codes::BAD_VALUE;
-        if let (true, Some(span)) = (of_itself, self.own_value(id)) {
+    /// Reports a fault of an argument, which may be one of the value in itself. What is wrong with a constant that several calls
+    /// take is one fault, with a label for each of them; where none of them can take it, the value is what is wrong.
+    pub(super) fn fault_of(&mut self, id: ValueId, mut d: Diagnostic, of_itself: bool) {
+        let own = |walk: &Self, fault: &Faulty| walk.own_value(id, fault.uses).filter(|_| fault.of_itself);
+        let first = Faulty { at: self.diagnostics.next(), uses: 1, of_itself };
+        if let Some(span) = own(self, &first) {
             d = d.first_at(span, "this value");
         }
         let value = &self.values[id.index()];
         let at = d.span().filter(|_| !value.name.is_empty() && value.content.is_constant());
         let Some(span) = at else { return self.diagnostics.push(d) };
-        match self.faulty.entry((id, d.code.name)) {
-            Entry::Occupied(i) if self.diagnostics.also(*i.get(), d.code, span, d.message.clone()) => {}
-            Entry::Occupied(mut i) => {
-                i.insert(self.diagnostics.next());
-                self.diagnostics.push(d);
+        let key = (id, d.code.name);
+        if let Some(mut fault) = self.faulty.get(&key).copied()
+            && self.diagnostics.also(fault.at, d.code, span, d.message.clone())
+        {
+            fault = Faulty { uses: fault.uses + 1, of_itself: fault.of_itself && of_itself, ..fault };
+            if let Some(value) = own(self, &fault) {
+                self.diagnostics.first_at(fault.at, value, "this value");
             }
-            Entry::Vacant(free) => {
-                free.insert(self.diagnostics.next());
-                self.diagnostics.push(d);
-            }
+            self.faulty.insert(key, fault);
+            return;
         }
+        self.faulty.insert(key, first);
+        self.diagnostics.push(d);
     }
 
     /// Checks the statements and results of a block whose parameters are bound.

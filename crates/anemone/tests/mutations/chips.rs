@@ -1,6 +1,7 @@
 //! What a chip refuses, and what it takes and gets wrong.
 
 use anemone::Chip;
+use anemone::chip::Profile;
 use anemone::place::{Route, Target};
 
 use super::{Rule, part, whole};
@@ -12,6 +13,7 @@ const fn direct(chip: Chip) -> Target {
 const M1: Target = direct(Chip::M1);
 const M4: Target = direct(Chip::M4);
 const M5: Target = direct(Chip::M5);
+const STRICT: Target = Target { profile: Profile::Strict, ..M4 };
 
 const RELU: &str = "{T} r = relu(x = a);";
 const WIDE: &str = ", tensor<fp16, [1, 1, 1, 16384]> l";
@@ -43,6 +45,7 @@ const CONV: &str = conv!("3, 3");
 const MAX: &str = pool!("max_pool", "3, 3");
 const AVG: &str = pool!("avg_pool", "3, 3");
 const TILE: &str = "tensor<fp16, [1, {C2}, {H}, {W}]> r = concat(values = (a, a), axis = int32(1), interleave = bool(false));";
+const BIAS: &str = "tensor<fp16, [2, {C}, 1, 1]> w = const()[val = fp16(0.5)]; tensor<fp16, [2]> b = const()[val = tensor<fp16, [2]>([0.5, 1])]; tensor<fp16, [1, 2, {H}, {W}]> s = conv(x = a, weight = w, pad_type = string(\"valid\"), strides = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1)); tensor<fp16, [1, 2, 1, 1]> c = reshape(x = b, shape = tensor<int32, [4]>([1, 2, 1, 1])); tensor<fp16, [1, 2, {H}, {W}]> r = add(x = s, y = c);";
 const ATTENTION: &str = "{T} r = scaled_dot_product_attention(query = a, key = a, value = a);";
 
 pub(super) const RULES: &[Rule] = &[
@@ -86,6 +89,13 @@ pub(super) const RULES: &[Rule] = &[
     whole("chip-form", RELU, "tensor<fp16, [1, 1, 40, 40]> r = pixel_shuffle(x = l, upscale_factor = int32(5));").with(", tensor<fp16, [1, 25, 8, 8]> l").on(M5),
     whole("chip-form", RELU, "tensor<fp16, [3, 4]> w = const()[val = fp16(1)]; tensor<fp16, [1, 2, 1, {H}, 3]> r = linear(x = l, weight = w);").with(", tensor<fp16, [1, 2, 1, {H}, 4]> l").on(M4),
     whole("chip-form", RELU, "tensor<fp16, [2, 2, 8, 32]> r = conv(x = l, weight = g, pad_type = string(\"valid\"), strides = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));").with(", tensor<fp16, [2, 4, 8, 32]> l, tensor<fp16, [2, 4, 1, 1]> g").on(M1),
+    // what single reports say is refused
+    part("chip-form", BIAS, "weight = w,", "weight = w, bias = b,").on(STRICT),
+    part("chip-form", "tensor<fp16, [1, {C}, {H}, 64]> r = softmax(x = l, axis = int32(3));", "[1, {C}, {H}, 64]> r = softmax(x = l", "[1, {C}, {H}, 63]> r = softmax(x = m").with(", tensor<fp16, [1, {C}, {H}, 64]> l, tensor<fp16, [1, {C}, {H}, 63]> m").on(STRICT),
+    part("chip-form", "tensor<fp16, [1, 1, {H}, {W}]> r = slice_by_index(x = a, begin = tensor<int32, [4]>([0, 1, 0, 0]), end = tensor<int32, [4]>([1, 2, {H}, {W}]));", "slice_by_index(x = a", "slice_by_index(x = x").on(STRICT),
+    part("chip-form", "tensor<fp16, [1, {C}, {H}, 1]> s = reduce_sum(x = a, axes = tensor<int32, [1]>([3]), keep_dims = bool(true)); tensor<fp16, [1, {C}, {H}, 1]> r = mul(x = s, y = fp16(1));", "y = fp16(1)", "y = fp16(0)").on(STRICT),
+    whole("chip-form", CONV, "tensor<fp16, [2, 4, 1, 1, 1]> w = const()[val = fp16(0.5)]; tensor<fp16, [1, 2, 2, 8, 8]> r = conv(x = l, weight = w, pad_type = string(\"valid\"), strides = tensor<int32, [3]>([1, 1, 1]), pad = tensor<int32, [6]>([0, 0, 0, 0, 0, 0]), dilations = tensor<int32, [3]>([1, 1, 1]), groups = int32(1));").with(", tensor<fp16, [1, 4, 2, 8, 8]> l").on(STRICT),
+    whole("chip-limit", "tensor<fp16, [16384, 4, 1, 1]> w = const()[val = fp16(0.5)]; tensor<fp16, [1, 16384, 1, 1]> r = conv(x = l, weight = w, pad_type = string(\"valid\"), strides = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));", "tensor<fp16, [16385, 4, 1, 1]> w = const()[val = fp16(0.5)]; tensor<fp16, [1, 16385, 1, 1]> r = conv(x = l, weight = w, pad_type = string(\"valid\"), strides = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));").with(", tensor<fp16, [1, 4, 1, 1]> l").on(STRICT),
     // what is taken, and goes wrong
     whole("tile-poisons", TILE, "tensor<fp16, [1, {C2}, {H}, {W}]> r = tile(x = a, reps = tensor<int32, [4]>([1, 2, 1, 1]));").on(M4),
     whole("mask-ignored", ATTENTION, "{T} r = scaled_dot_product_attention(query = a, key = a, value = a, attn_mask = m);").with(", tensor<fp16, [1, 1, {H}, {H}]> m").on(M5),
@@ -93,5 +103,10 @@ pub(super) const RULES: &[Rule] = &[
     whole("runtime-weights", CONV, "tensor<fp16, [1, 2, {H}, {W}]> r = conv(x = a, weight = g, pad_type = string(\"valid\"), strides = tensor<int32, [2]>([1, 1]), pad = tensor<int32, [4]>([0, 0, 0, 0]), dilations = tensor<int32, [2]>([1, 1]), groups = int32(1));").with(", tensor<fp16, [2, {C}, 1, 1]> g").on(M4),
     part("slice-saturates", "tensor<fp16, [1, {C}, {H}, 8]> r = slice_by_size(x = a, begin = tensor<int32, [4]>([0, 0, 0, 0]), size = tensor<int32, [4]>([1, {C}, {H}, 8]));", "([0, 0, 0, 0])", "([0, 0, 0, 4])").on(direct(Chip::M2)),
     part("sum-overflows", "tensor<fp16, [3, {W}]> w = const()[val = fp16(0.5)]; tensor<fp16, [1, {C}, {H}, 3]> r = linear(x = a, weight = w);", "fp16(0.5)", "fp16(4096)").on(M4),
+    part("square-width", "tensor<fp16, [1, {C}, {H}, 64]> s = square(x = l); tensor<fp16, [1, {C}, {H}, 96]> r = mul(x = m, y = m);", "mul(x = m, y = m)", "square(x = m)").with(", tensor<fp16, [1, {C}, {H}, 64]> l, tensor<fp16, [1, {C}, {H}, 96]> m").on(M5),
+    part("scale-folded", "tensor<int8, [1, {C}, {H}, {W}]> q = quantize(input = a, scale = fp16(0.125), output_dtype = string(\"int8\")); {T} d = dequantize(input = q, scale = fp16(0.125)); {T} r = add(x = a, y = d);", "r = add(", "r = mul(").on(M4),
+    part("infinite-constant", "tensor<fp16, [1, 1, 1, 1]> m = const()[val = tensor<fp16, [1, 1, 1, 1]>([[[[-30000]]]])]; {T} r = add(x = a, y = m);", "[-30000]", "[-inf]").on(M4),
+    part("batch-broadcast", "tensor<fp16, [2, {C}, {H}, {W}]> r = mul(x = l, y = l);", "y = l", "y = a").with(", tensor<fp16, [2, {C}, {H}, {W}]> l").on(STRICT),
+    part("joined-slices", "tensor<fp16, [1, {C}, {H}, 8]> s = slice_by_size(x = a, begin = tensor<int32, [4]>([0, 0, 0, 0]), size = tensor<int32, [4]>([1, {C}, {H}, 8])); tensor<fp16, [1, {C2}, {H}, 8]> r = concat(values = (s, l), axis = int32(1), interleave = bool(false));", "(s, l)", "(s, s)").with(", tensor<fp16, [1, {C}, {H}, 8]> l").on(direct(Chip::M2)),
     part("dead-output", "tensor<fp16, [1, {C}, {H}, 2]> s, tensor<fp16, [1, {C}, {H}, 2]> t = split(x = l, num_splits = int32(2), axis = int32(3)); tensor<fp16, [1, {C}, {H}, 2]> r = add(x = s, y = t);", "y = t", "y = s").with(", tensor<fp16, [1, {C}, {H}, 4]> l").on(M5),
 ];

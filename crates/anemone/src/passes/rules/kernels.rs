@@ -176,7 +176,7 @@ pub(super) fn transposed(site: &Site<'_>) -> Option<Draft> {
 }
 
 /// The bias of the call, shaped to be added to its result.
-fn bias_of(site: &Site<'_>, draft: &mut Draft, dtype: DType, dims: &[u64]) -> Option<String> {
+pub(super) fn bias_of(site: &Site<'_>, draft: &mut Draft, dtype: DType, dims: &[u64]) -> Option<String> {
     site.value("bias")?;
     let mut shape = vec![1; dims.len()];
     *shape.get_mut(1)? = *dims.get(1)?;

@@ -6,6 +6,7 @@ mod layers;
 mod moves;
 mod picks;
 mod recurrent;
+mod reports;
 
 use super::Rule;
 use super::draft::Draft;
@@ -18,6 +19,7 @@ use layers::*;
 use moves::*;
 use picks::*;
 use recurrent::*;
+use reports::*;
 
 /// The most parts into which something is divided.
 const PARTS: u64 = 256;
@@ -146,6 +148,57 @@ pub static RULES: &[Rule] = &[
         "the window is larger than the engine's",
         "`conv` of each channel by itself",
         average,
+    ),
+    rule(
+        "power-of-two",
+        &["softmax"],
+        "a report says that it takes powers of two only",
+        "`softmax` of the tensor padded and masked, and a slice",
+        power_of_two,
+    ),
+    rule(
+        "slice-of-input",
+        &["slice_by_index"],
+        "a report says that it takes no inputs; by steps of 1",
+        "`slice_by_size`",
+        slice_of_input,
+    ),
+    rule(
+        "bias",
+        &["conv", "conv_transpose"],
+        "a report says that it takes no bias",
+        "the op without it, and `add`",
+        bias,
+    ),
+    rule(
+        "zero",
+        &["mul"],
+        "a report says that the product of a reduction and 0 fails",
+        "`sub` of it and itself",
+        zero,
+    ),
+    rule(
+        "outputs",
+        &["conv"],
+        "it has more output channels than the engine's",
+        "`concat` of `conv` with parts of the weights",
+        outputs,
+    ),
+    cure(
+        &[&codes::BATCH_BROADCAST],
+        "repeat",
+        &["mul"],
+        "it repeats a tensor along the batch, 64 times at most",
+        "`mul` of the tensor and itself joined as often",
+        repeat,
+    ),
+    cure(
+        &[&codes::SQUARE_WIDTH],
+        "square",
+        &["square"],
+        "rows are of a length that was seen go wrong",
+        "`mul` of the tensor and itself",
+        square,
     ),
     cure(
         &[&codes::COMPILE_BUDGET],

@@ -5,6 +5,7 @@
 mod interface;
 mod ops;
 mod program;
+mod reported;
 
 use super::ask::{Ask, Folded};
 use super::{self as place, OpPlacement, Target};

@@ -1,5 +1,6 @@
 //! Hazards of single ops.
 
+use super::reported::{batch_broadcast, infinite_constant, joined_slices, scale_folded, square_width};
 use super::{Hazard, Seen};
 use crate::chip::{Chip, Evidence, Quantity};
 use crate::place::ask::{Ask, known};
@@ -22,6 +23,11 @@ pub(super) const ALL: &[Look] = &[
     dead_output,
     large_kernel,
     state_width,
+    joined_slices,
+    square_width,
+    scale_folded,
+    batch_broadcast,
+    infinite_constant,
 ];
 
 /// Where sums of products end on every chip.

@@ -37,6 +37,7 @@ pub(super) fn find(seen: &Seen<'_>, placed: &[OpPlacement]) -> Vec<(Hazard, Span
     let first = seen.steps.first().map_or_else(Span::default, |s| s.span);
     found.extend(depth(seen));
     found.extend(weights(seen).map(|h| (h, first)));
+    found.extend(weight_tensors(seen).map(|h| (h, first)));
     found.extend(islands(seen, placed));
     found
 }
@@ -99,6 +100,36 @@ fn weights(seen: &Seen<'_>) -> Option<Hazard> {
             ),
             "the program starts here",
             "divide the program into several, or store the weights in a compressed form",
+            limit.evidence,
+        )
+    })
+}
+
+/// Constants with so many numbers stand in weight files, as coremltools and anemone write them.
+const IN_A_FILE: u64 = 10;
+
+fn weight_tensors(seen: &Seen<'_>) -> Option<Hazard> {
+    if !seen.target.route.is_whole() {
+        return None;
+    }
+    let stored = |v: &&crate::verify::Value| {
+        let tensor =
+            v.ty.as_tensor().filter(|_| matches!(v.content, Content::Constant(_) | Content::Missing(_)));
+        tensor.is_some_and(|t| {
+            !matches!(t.dtype, DType::String | DType::Bool) && t.shape.elements() >= Some(IN_A_FILE)
+        })
+    };
+    let count = seen.function.values.iter().filter(stored).count() as u64;
+    let limit = seen.target.chip.limit(Quantity::WeightTensors, seen.target.profile);
+    (count > limit.value).then(|| {
+        Hazard::new(
+            &codes::WEIGHT_TENSORS,
+            format!(
+                "the program has {count} tensors in weight files, and one report says that more than {} fail",
+                limit.value
+            ),
+            "the program starts here",
+            "divide the program into several, or join weights that are used together",
             limit.evidence,
         )
     })

@@ -117,3 +117,54 @@ fn programs_and_surfaces_are_told_from_what_is_nearly_wrong() {
     );
     check("compile-budget", direct(Chip::M4), &kernel, "16", "15");
 }
+
+/// Rows O10, X2, X3: what only some reports saw fail, and what was seen on one chip.
+#[test]
+fn reports_are_told_from_what_is_nearly_reported() {
+    let strict = Target { profile: Profile::Strict, ..direct(Chip::M4) };
+    let e5rt = Target { route: Route::E5rt, ..direct(Chip::M5) };
+    let join = "(tensor<fp16, [1, 4, 8, 64]> x) { tensor<fp16, [1, 4, 8, 32]> a = slice_by_size(x = x, begin = tensor<int32, [4]>([0, 0, 0, 0]), size = tensor<int32, [4]>([1, 4, 8, 32])); \
+         tensor<fp16, [1, 4, 8, 32]> h, tensor<fp16, [1, 4, 8, 32]> l = split(x = x, num_splits = int32(2), axis = int32(3)); tensor<fp16, [1, 4, 8, 32]> b = relu(x = h); \
+         tensor<fp16, [1, 4, 8, 64]> z = concat(values = (a, @), axis = int32(3), interleave = bool(false)); } -> (z)";
+    check("joined-slices", direct(Chip::M2), join, "l", "b");
+    assert!(!said(&join.replace('@', "l"), direct(Chip::M1)).contains(&"joined-slices"));
+    let square = "(tensor<fp16, [1, 4, 8, @]> x) { tensor<fp16, [1, 4, 8, @]> z = square(x = x); } -> (z)";
+    check("square-width", direct(Chip::M4), square, "193", "192");
+    let quantized = format!(
+        "({X} x) {{ tensor<int8, [1, 4, 8, 32]> q = quantize(input = x, scale = fp16(0.1), output_dtype = string(\"int8\")); \
+         {X} d = dequantize(input = q, scale = fp16(0.1)); {X} z = @(x = x, y = d); }} -> (z)"
+    );
+    check("scale-folded", direct(Chip::M4), &quantized, "mul", "add");
+    let mask = format!(
+        "({X} x) {{ tensor<fp16, [1, 1, 1, 1]> m = const()[val = tensor<fp16, [1, 1, 1, 1]>([[[[@]]]])]; {X} z = add(x = x, y = m); }} -> (z)"
+    );
+    check("infinite-constant", Target::new(Chip::M4), &mask, "-inf", "-30000");
+    let batch = "(tensor<fp16, [2, 4, 8, 64]> x, tensor<fp16, [@, 4, 8, 64]> y) { tensor<fp16, [2, 4, 8, 64]> r = relu(x = x); tensor<fp16, [2, 4, 8, 64]> z = mul(x = r, y = y); } -> (z)";
+    check("batch-broadcast", strict, batch, "1", "2");
+    let narrow = "(tensor<fp16, [1, 64, 16, @]> x) { tensor<fp16, [1, 64, 16, @]> z = relu(x = x); } -> (z)";
+    check("small-surface", strict, narrow, "63", "64");
+    let small = "(tensor<fp16, [1, @, 1, 64]> x) { tensor<fp16, [1, @, 1, 64]> z = relu(x = x); } -> (z)";
+    check("small-surface", strict, small, "383", "384");
+    assert!(!said(&small.replace('@', "1"), direct(Chip::M4)).contains(&"small-surface"));
+    let dtype = "(tensor<@, [1, 4, 8, 64]> x) { tensor<fp16, [1, 4, 8, 64]> z = cast(x = x, dtype = string(\"fp16\")); } -> (z)";
+    check("interface-dtype", e5rt, dtype, "fp32", "fp16");
+    let params =
+        |n: usize| (0..n).map(|i| format!("tensor<fp16, [1, 64]> p{i}")).collect::<Vec<_>>().join(", ");
+    let names = |n: usize| (0..n).map(|i| format!("p{i}")).collect::<Vec<_>>().join(", ");
+    let many = |n: usize| {
+        let call = format!("concat(values = ({}), axis = int32(0), interleave = bool(false))", names(n));
+        format!("({}) {{ tensor<fp16, [{n}, 64]> z = {call}; }} -> (z)", params(n))
+    };
+    check("surface-count", direct(Chip::M4), "@", &many(128), &many(127));
+    let tensors = |n: usize| {
+        let add = |i: usize| {
+            let from = if i == 0 { "x".to_string() } else { format!("v{}", i - 1) };
+            format!(
+                "tensor<fp16, [12]> w{i} = const()[val = fp16(1)]; tensor<fp16, [1, 12]> v{i} = add(x = {from}, y = w{i}); "
+            )
+        };
+        format!("(tensor<fp16, [1, 12]> x) {{ {} }} -> (v{})", (0..n).map(add).collect::<String>(), n - 1)
+    };
+    check("weight-tensors", strict, "@", &tensors(17), &tensors(16));
+    assert!(!said(&tensors(17), direct(Chip::M4)).contains(&"weight-tensors"));
+}
