@@ -229,8 +229,7 @@ mod tests {
         for (machine, s) in summaries(&judged).iter().filter(|(_, s)| s.rows >= 3) {
             held += 1;
             assert!(s.median <= 0.15, "{machine}: {:.3}", s.median);
-            // A single row far off costs one machine a hundredth.
-            assert!(s.rank.is_none_or(|r| r >= 0.935), "{machine}: {:?}", s.rank);
+            assert!(s.rank.is_none_or(|r| r >= 0.95), "{machine}: {:?}", s.rank);
         }
         assert!(held >= 7 && judged.len() >= 150, "{held} machines, {} rows", judged.len());
     }

@@ -166,7 +166,6 @@ codes! {
         SMALL_SURFACE Warning "small-surface" "an input or output is smaller than some reports say works";
         INTERFACE_DTYPE Warning "interface-dtype" "an input or output has a dtype that the route does not take";
         JOINED_SLICES Warning "joined-slices" "several slices within the width are joined, which gives wrong elements";
-        SQUARE_WIDTH Warning "square-width" "squares of rows of this length may be wrong";
         SCALE_FOLDED Warning "scale-folded" "a product may become part of a wrong scale";
         BATCH_BROADCAST Warning "batch-broadcast" "a tensor is repeated along the batch, which may give wrong numbers";
         INFINITE_CONSTANT Warning "infinite-constant" "a constant holds infinities, which the engine reads as numbers";
@@ -175,6 +174,7 @@ codes! {
     }
     Lower {
         DEAD_OUTPUT Warning "dead-output" "nothing reads one of the results of an op";
+        SQUARE_WIDTH Warning "square-width" "squares of rows of this length may not compile";
         GRAPH_DEPTH Warning "graph-depth" "more layers depend on each other than is known to work";
     }
     Load {

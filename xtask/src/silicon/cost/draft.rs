@@ -98,6 +98,18 @@ impl Draft {
         self
     }
 
+    /// The same numbers in this shape.
+    pub(super) fn reshaped(self, shape: &[u64]) -> Self {
+        self.to(shape, "reshape", &format!(", shape = tensor<int32, [{}]>({shape:?})", shape.len()))
+    }
+
+    /// The first input, of this shape, divided by the last result.
+    pub(super) fn under(mut self, shape: &[u64]) -> Self {
+        let call = format!("real_div(x = x0, y = {})", self.last);
+        self.step(shape, &call);
+        self
+    }
+
     /// An op of the last result and another input.
     pub(super) fn with_input(mut self, op: &str) -> Self {
         let (other, shape) = (self.input(), self.shape.clone());

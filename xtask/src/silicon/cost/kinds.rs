@@ -173,17 +173,23 @@ fn unary(row: &Row, shape: &[f64]) -> Option<Draft> {
         "log" | "rsqrt" | "inverse" => draft.same(&row.op, ", epsilon = fp16(0.001)"),
         "softmax" => draft.same("softmax", ", axis = int32(-1)"),
         "layer_norm" => draft.same("layer_norm", &format!("{axis}, epsilon = fp16(0.001)")),
+        // As ANEForge writes it: by the norm of each row.
         "l2_norm" => {
-            // MIL's normalises all but the batch, of three dimensions at least.
-            let [rows, columns] = shape[..] else { return None };
-            Draft::of(&[rows, columns, 1]).same("l2_norm", ", epsilon = fp16(0.001)")
+            let one = of_each_row(&shape);
+            draft
+                .to(&one, "reduce_l2_norm", &format!("{axis}, keep_dims = bool(true)"))
+                .same("maximum", ", y = fp16(0.001)")
+                .under(&shape)
         }
+        // As ANEForge wrote it when it was timed: the sums are those of channels, of which each element is one.
         "rms_norm" => {
-            let rows = &shape[..shape.len() - 1];
-            let one: Vec<u64> = rows.iter().copied().chain([1]).collect();
+            let [rows, columns] = shape[..] else { return None };
+            let channels = "axes = tensor<int32, [1]>([1]), keep_dims = bool(true)";
             draft
                 .same("square", "")
-                .to(&one, "reduce_mean", &format!("{axis}, keep_dims = bool(true)"))
+                .reshaped(&[rows, columns, 1, 1])
+                .to(&[rows, 1, 1, 1], "reduce_sum", &format!(", {channels}"))
+                .reshaped(&[rows, 1])
                 .same("rsqrt", ", epsilon = fp16(0.001)")
                 .to(&shape, "mul", ", y = x0")
                 .same("mul", ", y = fp16(0.5)")
@@ -214,6 +220,11 @@ fn unary(row: &Row, shape: &[f64]) -> Option<Draft> {
         }
         _ => return None,
     })
+}
+
+/// The shape of one number for each row.
+fn of_each_row(shape: &[u64]) -> Vec<u64> {
+    shape[..shape.len() - 1].iter().copied().chain([1]).collect()
 }
 
 fn whole_but_last(shape: &[u64]) -> Vec<u64> {

@@ -79,6 +79,9 @@ pub(super) fn zero(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let is_zero = |param| site.constant(param).is_some_and(|t| t.rank() == 0 && t.to_f64s() == [0.0]);
     let other = ["x", "y"].into_iter().zip(["y", "x"]).find_map(|(a, b)| is_zero(a).then_some(b))?;
+    if !is_strict(site) {
+        return None;
+    }
     Some(Draft::default().result(dtype, &dims, &format!("sub(x = arg_{other}, y = arg_{other})")))
 }
 
@@ -111,10 +114,12 @@ pub(super) fn repeat(site: &Site<'_>) -> Option<Draft> {
     /// The most copies of a tensor.
     const COPIES: u64 = 64;
     let (dtype, dims) = floats(site)?;
-    let &batch = dims.first()?;
-    let small = ["x", "y"]
-        .into_iter()
-        .find(|p| site.dims(p).is_some_and(|d| d.len() < dims.len() || d[0] < batch))?;
+    let &batch = dims.first().filter(|_| is_strict(site) && dims.len() >= 4)?;
+    let repeats = |p: &&str| {
+        let own = site.dims(p).filter(|d| !d.is_empty() && site.constant(p).is_none());
+        own.is_some_and(|d| d.len() < dims.len() || d[0] < batch)
+    };
+    let small = ["x", "y"].into_iter().find(repeats)?;
     let other = if small == "x" { "y" } else { "x" };
     let mut shape = vec![1; dims.len()];
     let own = site.dims(small)?;

@@ -32,6 +32,9 @@ const STREAMED: [(&str, Chip); 6] = [
     ("dequantize", Chip::M2),
 ];
 
+/// The bytes of which rows are multiples (measured: tmc/apple and the notes on the M3 Ultra, of surfaces).
+const ROW: u64 = crate::surface::ROW_ALIGNMENT as u64;
+
 /// What passes over its input a second time.
 const TWICE: [&str; 6] =
     ["softmax", "layer_norm", "instance_norm", "l2_norm", "local_response_norm", "reduce_log_sum_exp"];
@@ -92,6 +95,7 @@ impl<'f> Model<'f> {
         let multiply_adds = work::of_step(self.function, step)?;
         Some(match (step.op.fast, at) {
             (_, Where::Refused) => return None,
+            (Fast::Alias, Where::Ane) if self.repacks(step) => self.other(step),
             (Fast::Alias | Fast::Meaning | Fast::State(Access::Read), _) => {
                 StepCost::nothing(self.function, step, at)
             }
@@ -258,6 +262,18 @@ impl<'f> Model<'f> {
             && ones("dilations")
     }
 
+    /// Whether a step that renames its tensor has to move it all the same, since its rows are, or become, so short that each is
+    /// filled up: an element that is a row of its own takes as much as 32.
+    fn repacks(&self, step: &Step) -> bool {
+        let short = |v: ValueId| in_rows(self.function, v) != bytes(self.function, v);
+        let (_, moving) = self.operands(step);
+        let [x] = moving[..] else { return false };
+        step.outputs.first().is_some_and(|&y| {
+            let width = |v: ValueId| last(&self.function.value(v).ty);
+            width(x) != width(y) && (short(x) || short(y))
+        })
+    }
+
     /// A step that moves tensors, and computes with their elements as they pass.
     fn other(&mut self, step: &Step) -> StepCost {
         let (cost, _, moving) = self.cost(step);
@@ -275,7 +291,8 @@ impl<'f> Model<'f> {
             step.outputs.iter().for_each(|o| self.fresh[o.index()] = true);
             return StepCost { bound: Bound::Nothing, ..cost };
         }
-        let moved = cost.activations.saturating_add(cost.weights) as f64;
+        let rows = moving.iter().chain(&step.outputs).map(|&v| in_rows(self.function, v));
+        let moved = rows.fold(cost.weights, u64::saturating_add) as f64;
         let way = if moved < 2.0 * WORKING_SET.value { ON_CHIP.value } else { 2.0 };
         let mut seconds = moved / (way * self.rates.activations.value);
         if SHUFFLES.contains(&step.op.name) {
@@ -309,6 +326,15 @@ pub(super) fn bytes(function: &Function, value: ValueId) -> u64 {
         ty => ty,
     };
     ty.as_tensor().map_or(0, |t| elements(ty).saturating_mul(t.dtype.bits() as u64).div_ceil(8))
+}
+
+/// The bytes that a value takes on its way, with each of its rows filled up as in a surface.
+fn in_rows(function: &Function, value: ValueId) -> u64 {
+    let all = bytes(function, value);
+    let Some(tensor) = function.value(value).ty.as_tensor().filter(|t| t.rank() > 1) else { return all };
+    let width = last(&function.value(value).ty).unwrap_or(0);
+    let row = width.saturating_mul(tensor.dtype.bits() as u64).div_ceil(8);
+    if row == 0 { all } else { (all / row).saturating_mul(row.next_multiple_of(ROW)) }
 }
 
 /// The elements of a tensor, 0 when they are not known.

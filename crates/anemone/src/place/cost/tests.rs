@@ -91,3 +91,26 @@ fn more_work_never_takes_less_time() {
         assert!(times.is_sorted(), "{}: {times:?}", rates.name);
     }
 }
+
+/// Row V7: rows are filled up to 64 bytes, so that a tensor whose elements are rows takes as long to move as one 32 times as large.
+#[test]
+fn short_rows_are_filled_up() {
+    let reshape = |to: &str| {
+        let shape = format!("tensor<int32, [{}]>([{to}])", to.split(',').count());
+        let body = format!("tensor<fp16, [{to}]> y = reshape(x = x, shape = {shape});");
+        cost("tensor<fp16, [256, 1024]> x", &body, "m5").engine
+    };
+    assert_eq!(reshape("1, 256, 16, 64"), 0.0, "rows of 64 numbers need nothing");
+    let (halves, ones) = (reshape("256, 64, 16"), reshape("256, 1024, 1, 1"));
+    assert!(halves > 0.0 && ones > 5.0 * halves, "{halves} {ones}");
+    let relu = |shape: &str| {
+        cost(
+            &format!("tensor<fp16, [{shape}]> x"),
+            &format!("tensor<fp16, [{shape}]> y = relu(x = x);"),
+            "m5",
+        )
+        .engine
+    };
+    let ratio = relu("65536, 1") / relu("65536, 32");
+    assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
+}

@@ -45,7 +45,7 @@ pub(super) fn joined_slices(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> {
     })
 }
 
-/// Where a row ends within two blocks of 64 elements, native squares were seen wrong in the second.
+/// Where rows end in the second of two blocks of 64 elements, native squares were seen fail.
 const BLOCK: u64 = 64;
 
 pub(super) fn square_width(ask: &Ask<'_>, _: &Seen<'_>) -> Option<Hazard> {
@@ -56,10 +56,10 @@ pub(super) fn square_width(ask: &Ask<'_>, _: &Seen<'_>) -> Option<Hazard> {
     (width % (2 * BLOCK) > BLOCK).then(|| {
         Hazard::new(
             &codes::SQUARE_WIDTH,
-            format!("`square` of rows of {width} elements may be wrong: {width} modulo 128 is above 64"),
+            format!("`square` of rows of {width} elements may not compile with what follows it: {width} modulo 128 is above 64"),
             "squares rows of such a length",
             "write it as `mul` of the tensor and itself",
-            Evidence::claimed("ANEForge"),
+            Evidence::claimed("ANEForge, which writes `mul` instead"),
         )
     })
 }
@@ -89,11 +89,15 @@ pub(super) fn batch_broadcast(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> 
     if ask.step.op.name != "mul" || !strict || seen.steps.len() < 2 {
         return None;
     }
+    // A number repeats itself everywhere, and a constant is laid out by the compiler.
+    if ["x", "y"].into_iter().any(|p| !ask.at_run_time(p)) {
+        return None;
+    }
     let (x, y) = (ask.dims("x")?, ask.dims("y")?);
     let rank = x.len().max(y.len());
     let first = |d: &[u64]| if d.len() == rank { d.first().copied() } else { Some(1) };
     let (a, b) = (first(&x)?, first(&y)?);
-    let full = rank >= 4 && a.min(b) == 1 && a.max(b) > 1;
+    let full = rank >= 4 && a.min(b) == 1 && a.max(b) > 1 && !x.is_empty() && !y.is_empty();
     full.then(|| {
         Hazard::new(
             &codes::BATCH_BROADCAST,
