@@ -334,7 +334,7 @@ fn in_rows(function: &Function, value: ValueId) -> u64 {
     let Some(tensor) = function.value(value).ty.as_tensor().filter(|t| t.rank() > 1) else { return all };
     let width = last(&function.value(value).ty).unwrap_or(0);
     let row = width.saturating_mul(tensor.dtype.bits() as u64).div_ceil(8);
-    if row == 0 { all } else { (all / row).saturating_mul(row.next_multiple_of(ROW)) }
+    all.checked_div(row).map_or(all, |rows| rows.saturating_mul(row.next_multiple_of(ROW)))
 }
 
 /// The elements of a tensor, 0 when they are not known.
