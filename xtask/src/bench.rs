@@ -16,7 +16,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "ort:f32,openvino:f32")]
     engines: String,
     /// The workloads.
-    #[arg(long, default_value = "W1,W2-stories,W3-resnet50,W3-mobilenetv2,W3-mobilenetv3,W4")]
+    #[arg(long, default_value = "W1,W2-stories,W2-qwen,W3-resnet50,W3-mobilenetv2,W3-mobilenetv3,W4")]
     workloads: String,
     /// How many rounds: in each, every engine runs once for a while, in another order.
     #[arg(long, default_value_t = 5)]
