@@ -21,6 +21,7 @@ pub mod binary;
 pub mod conv;
 pub mod finish;
 mod float;
+pub mod fours;
 pub mod fp16;
 pub mod gemm;
 pub mod image;

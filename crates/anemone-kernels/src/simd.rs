@@ -20,6 +20,8 @@ pub trait Simd: Copy + crate::silicon::Grid {
     const FUSED: bool;
     /// A vector.
     type V: Copy;
+    /// Sixteen numbers in registers, to be looked up in.
+    type Table: Copy;
 
     /// The same number in every lane.
     fn splat(self, v: f32) -> Self::V;
@@ -43,6 +45,12 @@ pub trait Simd: Copy + crate::silicon::Grid {
     }
     /// The first `LANES` bytes as numbers, the bits of `mask` turned over.
     fn load_u8(self, from: &[u8], mask: u8) -> Self::V;
+    /// Takes 16 numbers into registers.
+    fn table(self, numbers: &[f32; 16]) -> Self::Table;
+    /// Each number plus `b`, times `c`, rounded to halves if that is asked for.
+    fn scaled(self, table: Self::Table, b: f32, c: f32, halved: bool) -> Self::Table;
+    /// The numbers that the first `LANES` codes of four bits have, the first in the lowest bits.
+    fn look_up_fours(self, table: Self::Table, codes: &[u8]) -> Self::V;
     /// Writes for each of 16 codes below 16 the number that it has in a table, whose low and high bytes are apart.
     fn look_up(self, to: &mut [u16; 16], codes: &[u8; 16], table: &[[u8; 16]; 2]);
     /// Writes the first `LANES` floats.
@@ -214,6 +222,31 @@ impl Simd for Portable {
     // Where a fused instruction may be missing, asking for one calls a slow function.
     const FUSED: bool = cfg!(target_arch = "aarch64");
     type V = [f32; 8];
+    type Table = [f32; 16];
+
+    #[inline(always)]
+    fn table(self, numbers: &[f32; 16]) -> Self::Table {
+        *numbers
+    }
+
+    #[inline(always)]
+    fn scaled(self, table: Self::Table, b: f32, c: f32, halved: bool) -> Self::Table {
+        let [mut low, mut high] = [[0.0; 8]; 2];
+        low.copy_from_slice(&table[..8]);
+        high.copy_from_slice(&table[8..]);
+        let mut scaled = table;
+        for (to, v) in scaled.chunks_exact_mut(8).zip([low, high]) {
+            let v = self.mul(self.add(v, self.splat(b)), self.splat(c));
+            to.copy_from_slice(&if halved { self.round_f16(v) } else { v });
+        }
+        scaled
+    }
+
+    #[inline(always)]
+    fn look_up_fours(self, table: Self::Table, codes: &[u8]) -> Self::V {
+        let codes = &codes[..4];
+        std::array::from_fn(|i| table[usize::from(codes[i / 2] >> (i % 2 * 4) & 15)])
+    }
 
     #[inline(always)]
     fn splat(self, v: f32) -> Self::V {

@@ -168,6 +168,36 @@ impl Blocks {
         Self { run: elements, line: 1, outer: Vec::new(), count: 1 }
     }
 
+    /// How many blocks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many neighbours in memory are of one block at least.
+    #[inline(always)]
+    pub(crate) fn run(&self) -> usize {
+        self.run
+    }
+
+    /// How many elements there are.
+    pub(crate) fn reach(&self) -> usize {
+        self.outer.iter().map(|&[length, ..]| length).product::<usize>() * self.line * self.run
+    }
+
+    /// Whether each row of `row` elements lies in one block, or is made of whole runs of blocks that follow each other; and
+    /// whether runs are multiples of `step`.
+    pub(crate) fn cut_rows(&self, row: usize, step: usize) -> bool {
+        let Self { run, line, .. } = *self;
+        let whole = |a: usize, b: usize| b > 0 && a.is_multiple_of(b);
+        whole(run, step) && (whole(run, row) || whole(row, run) && whole(line, row / run))
+    }
+
+    /// The block of an element.
+    #[inline(always)]
+    pub(crate) fn block_at(&self, element: usize) -> usize {
+        self.pieces(element, 1).next().map_or(0, |(.., block)| block)
+    }
+
     /// The start, the length and the first block of runs, or of parts of them, that together are `count` elements from
     /// `start` on. Runs of one element that follow each other are handed over as one.
     #[inline(always)]
@@ -306,7 +336,7 @@ impl Kernel for Number<'_> {
 
 /// The number of a code in two's complement, whose sign is this bit; of one without a sign that is 0.
 #[inline(always)]
-fn number(code: u8, sign: u8) -> f32 {
+pub(crate) fn number(code: u8, sign: u8) -> f32 {
     f32::from(code ^ sign) - f32::from(sign)
 }
 

@@ -29,6 +29,50 @@ impl Simd for Neon {
     const LANES: usize = 8;
     const FUSED: bool = true;
     type V = [float32x4_t; 2];
+    type Table = uint8x16x4_t;
+
+    #[inline(always)]
+    fn table(self, numbers: &[f32; 16]) -> Self::Table {
+        let [a, b] = [self.load(numbers), self.load(&numbers[8..])];
+        // SAFETY: as in `splat`.
+        let bytes = |v| unsafe { vreinterpretq_u8_f32(v) };
+        uint8x16x4_t(bytes(a[0]), bytes(a[1]), bytes(b[0]), bytes(b[1]))
+    }
+
+    #[inline(always)]
+    fn scaled(self, table: Self::Table, b: f32, c: f32, halved: bool) -> Self::Table {
+        let (b, c) = (self.splat(b), self.splat(c));
+        let half = |low, high| {
+            // SAFETY: as in `splat`.
+            let v = unsafe { [vreinterpretq_f32_u8(low), vreinterpretq_f32_u8(high)] };
+            let v = self.mul(self.add(v, b), c);
+            // SAFETY: as in `splat`.
+            (if halved { self.round_f16(v) } else { v }).map(|v| unsafe { vreinterpretq_u8_f32(v) })
+        };
+        let ([a, b], [c, d]) = (half(table.0, table.1), half(table.2, table.3));
+        uint8x16x4_t(a, b, c, d)
+    }
+
+    #[inline(always)]
+    fn look_up_fours(self, table: Self::Table, codes: &[u8]) -> Self::V {
+        let Some(&codes) = codes.first_chunk::<4>() else { unreachable!("a vector has eight codes") };
+        // The bytes of a number that follow each other, behind the four times of its code.
+        const LOW: [u8; 16] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3];
+        const BYTES: [u8; 16] = [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3];
+        // SAFETY: as in `load`: constant arrays of 16 bytes are read.
+        unsafe {
+            let pairs = vreinterpret_u8_u32(vdup_n_u32(u32::from_le_bytes(codes)));
+            let codes = vzip1_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8::<4>(pairs));
+            let codes = vshl_n_u8::<2>(codes);
+            let (codes, low) = (vcombine_u8(codes, codes), vld1q_u8(LOW.as_ptr()));
+            let bytes = vld1q_u8(BYTES.as_ptr());
+            let number = |which| {
+                let places = vorrq_u8(vqtbl1q_u8(codes, which), bytes);
+                vreinterpretq_f32_u8(vqtbl4q_u8(table, places))
+            };
+            [number(low), number(vaddq_u8(low, vdupq_n_u8(4)))]
+        }
+    }
 
     #[inline(always)]
     fn splat(self, v: f32) -> Self::V {

@@ -78,6 +78,34 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const FUSED: bool = true;
     type V = __m256;
+    type Table = [__m256; 2];
+
+    #[inline(always)]
+    fn table(self, numbers: &[f32; 16]) -> Self::Table {
+        [self.load(numbers), self.load(&numbers[8..])]
+    }
+
+    #[inline(always)]
+    fn scaled(self, table: Self::Table, b: f32, c: f32, halved: bool) -> Self::Table {
+        let (b, c) = (self.splat(b), self.splat(c));
+        let [low, high] = [self.mul(self.add(table[0], b), c), self.mul(self.add(table[1], b), c)];
+        if halved { [self.round_f16(low), self.round_f16(high)] } else { [low, high] }
+    }
+
+    #[inline(always)]
+    fn look_up_fours(self, table: Self::Table, codes: &[u8]) -> Self::V {
+        let Some(&codes) = codes.first_chunk::<4>() else { unreachable!("a vector has eight codes") };
+        // SAFETY: as in `splat`.
+        unsafe {
+            // Each lane has its code in its lowest bits; of these the fourth becomes the sign, by which a half is chosen.
+            let shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+            let codes = _mm256_srlv_epi32(_mm256_set1_epi32(i32::from_le_bytes(codes)), shifts);
+            let high = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes));
+            let (a, b) =
+                (_mm256_permutevar8x32_ps(table[0], codes), _mm256_permutevar8x32_ps(table[1], codes));
+            _mm256_blendv_ps(a, b, high)
+        }
+    }
 
     #[inline(always)]
     fn splat(self, v: f32) -> Self::V {
@@ -269,6 +297,30 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const FUSED: bool = true;
     type V = __m512;
+    type Table = __m512;
+
+    #[inline(always)]
+    fn table(self, numbers: &[f32; 16]) -> Self::Table {
+        self.load(numbers)
+    }
+
+    #[inline(always)]
+    fn scaled(self, table: Self::Table, b: f32, c: f32, halved: bool) -> Self::Table {
+        let scaled = self.mul(self.add(table, self.splat(b)), self.splat(c));
+        if halved { self.round_f16(scaled) } else { scaled }
+    }
+
+    #[inline(always)]
+    fn look_up_fours(self, table: Self::Table, codes: &[u8]) -> Self::V {
+        let codes = &codes[..8];
+        // SAFETY: as in `load`; eight bytes are read.
+        unsafe {
+            // Each lane has its code in its lowest bits, and whatever follows above: the instruction looks at four.
+            let pairs = _mm512_cvtepu8_epi64(_mm_loadl_epi64(codes.as_ptr().cast()));
+            let codes = _mm512_or_si512(pairs, _mm512_slli_epi64::<28>(pairs));
+            _mm512_permutexvar_ps(codes, table)
+        }
+    }
 
     #[inline(always)]
     fn splat(self, v: f32) -> Self::V {

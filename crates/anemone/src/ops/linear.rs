@@ -8,6 +8,7 @@ mod whole;
 
 use anemone_kernels::Float;
 use anemone_kernels::finish::Finish;
+use anemone_kernels::fours;
 use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
 use anemone_kernels::layout;
 use anemone_kernels::packed::{self, Packed};
@@ -172,10 +173,14 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         && outputs.saturating_mul(inputs) >= IN_PLACE / 2
         && let Some(parts) = args.parts("weight")?
     {
+        let looked_up = parts.fours(inputs);
         return ready(move |run| {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
             let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            if let Some((codes, weights)) = &looked_up {
+                return fours::row(run.threads, run.write(0), x, codes.bytes(), weights, finish);
+            }
             let make = |start: usize, to: &mut [W]| parts.make(start, bytemuck::cast_slice_mut(to));
             packed::row_made(run.threads, run.write(0), x, make, finish);
         });

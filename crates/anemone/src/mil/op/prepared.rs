@@ -1,5 +1,7 @@
 //! Prepared kernels: what a step is when its shapes and constants are known.
 
+use anemone_kernels::fours::{Fours, Numbers};
+use anemone_kernels::weights::Blocks;
 use smallvec::SmallVec;
 
 use super::Fault;
@@ -101,19 +103,35 @@ impl std::fmt::Debug for Prepared {
 /// squares.make(8, bytemuck::cast_slice_mut::<u32, u8>(&mut some));
 /// assert_eq!(some, [64, 81]);
 /// ```
-pub struct Parts(Box<Makes>);
+pub struct Parts {
+    make: Box<Makes>,
+    fours: Option<(Tensor, Blocks, Numbers)>,
+}
 
 type Makes = dyn Fn(usize, &mut [u8]) + Send + Sync;
 
 impl Parts {
     /// Wraps what writes the elements from a place on, which is a multiple of 8.
     pub fn new<T: bytemuck::Pod>(make: impl Fn(usize, &mut [T]) + Send + Sync + 'static) -> Self {
-        Self(Box::new(move |start, to| make(start, bytemuck::cast_slice_mut(to))))
+        let make: Box<Makes> = Box::new(move |start, to| make(start, bytemuck::cast_slice_mut(to)));
+        Self { make, fours: None }
+    }
+
+    /// The same elements, told as what codes of four bits stand for, so that a kernel can look them up in registers.
+    pub(crate) fn of_fours(self, codes: Tensor, blocks: Blocks, numbers: Numbers) -> Self {
+        Self { fours: Some((codes, blocks, numbers)), ..self }
+    }
+
+    /// The codes, and how rows of `inputs` weights are looked up, where they are of four bits and lie as
+    /// [`fours::row`](anemone_kernels::fours::row) takes them.
+    pub(crate) fn fours(&self, inputs: usize) -> Option<(Tensor, Fours)> {
+        let (codes, blocks, numbers) = self.fours.clone()?;
+        Some((codes, Fours::new(blocks, numbers, inputs)?))
     }
 
     /// Writes the elements from `start` on, a multiple of 8, to memory that is aligned for them.
     pub fn make(&self, start: usize, to: &mut [u8]) {
-        (self.0)(start, to);
+        (self.make)(start, to);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The decompression of weights with the kernels: it runs once for each weight when a program is loaded.
 
 use anemone_kernels::Float;
+use anemone_kernels::fours::Numbers;
 use anemone_kernels::scratch::scratch;
 use anemone_kernels::threads::parallel_chunks;
 use anemone_kernels::weights::{Blocks, Codes, compress, expand, ones, shift_scale, shift_scale_from};
@@ -164,9 +165,19 @@ pub(super) fn blockwise_parts(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
     if args.opt_ty("offset").is_some_and(|offset| offset.dtype.is_float()) {
         return Ok(None);
     }
-    for_float!(args.ty("scale")?.dtype, T => Ok(Some(Parts::new(move |start, to: &mut [T]| {
+    let dtype = args.ty("scale")?.dtype;
+    let fours = matches!(codes.0.dtype(), Int4 | UInt4).then(|| {
+        let signed = codes.0.dtype() == Int4;
+        let (scale, shift) = (scales.clone(), shifts.clone());
+        (codes.0.clone(), blocks.clone(), Numbers::Scaled { scale, shift, signed, halved: dtype == Fp16 })
+    });
+    let parts = for_float!(dtype, T => Parts::new(move |start, to: &mut [T]| {
         shift_scale_from(to, start, codes.codes(), &blocks, &scales, shifts.as_deref(), false);
-    }))))
+    }));
+    Ok(Some(match fours {
+        Some((codes, blocks, numbers)) => parts.of_fours(codes, blocks, numbers),
+        None => parts,
+    }))
 }
 
 /// `constexpr_sparse_blockwise_shift_scale`.

@@ -1,12 +1,13 @@
 //! Palettes with the kernels.
 
+use anemone_kernels::fours::Numbers;
 use anemone_kernels::scratch::scratch;
 use anemone_kernels::weights::{
     Blocks, compress, expand, look_up, look_up_from, look_up_vectors, ones, unpack,
 };
 
 use super::{Palette, dense_count, palette};
-use crate::ops::fast::{Ready, bits as bits_of, dims, for_bits, ready};
+use crate::ops::fast::{Ready, bits as bits_of, dims, for_bits, ready, singles};
 use crate::ops::loops::shape_of;
 use crate::ops::row::*;
 
@@ -75,9 +76,15 @@ pub(super) fn to_dense_parts(args: &Args<'_>) -> Result<Option<Parts>, Fault> {
     if bits > 4 {
         return Ok(None);
     }
-    for_bits!(lut.dtype(), E => Ok(Some(Parts::new(move |start, to: &mut [E]| {
+    let fours = (bits == 4 && lut.dtype().is_float())
+        .then(|| (indices.clone(), blocks.clone(), Numbers::Tables(singles(&lut).into_owned())));
+    let parts = for_bits!(lut.dtype(), E => Parts::new(move |start, to: &mut [E]| {
         look_up_from(to, start, indices.bytes(), bits, &blocks, bits_of(&lut));
-    }))))
+    }));
+    Ok(Some(match fours {
+        Some((codes, blocks, numbers)) => parts.of_fours(codes, blocks, numbers),
+        None => parts,
+    }))
 }
 
 /// `constexpr_lut_to_sparse`.
