@@ -16,6 +16,8 @@
 //! assert_eq!(y, [4.0, 10.0]);
 //! ```
 
+mod shared;
+
 use std::ops::Range;
 
 use crate::Float;
@@ -61,17 +63,12 @@ impl<W: Float> Packed<W> {
         let width = panel_width();
         let mut panels = Buffer::zeroed(outputs.next_multiple_of(width) * inputs * size_of::<W>());
         let all: &mut [W] = bytemuck::cast_slice_mut(panels.bytes_mut());
-        for (panel, rows) in
-            all.chunks_exact_mut((inputs * width).max(1)).zip(weights.chunks(width * inputs.max(1)))
-        {
-            for (column, row) in rows.chunks_exact(inputs.max(1)).enumerate() {
-                for (to, &w) in panel[column..].iter_mut().step_by(width).zip(row) {
-                    *to = w;
-                }
-            }
+        let panel = (inputs * width).max(1);
+        for (panel, rows) in all.chunks_exact_mut(panel).zip(weights.chunks(panel)) {
+            write_panel(panel, rows, inputs);
         }
         let count = outputs.div_ceil(width);
-        let group = (GROUP / (inputs * width).max(1)).clamp(1, count.max(1));
+        let group = (GROUP / panel).clamp(1, count.max(1));
         Self { panels, inputs, outputs, width, count, group, weights: std::marker::PhantomData }
     }
 
@@ -94,6 +91,16 @@ impl<W: Float> Packed<W> {
     pub(crate) fn panels(&self, range: Range<usize>) -> &[W] {
         let (all, len): (&[W], _) = (bytemuck::cast_slice(self.panels.bytes()), self.inputs * self.width);
         &all[range.start * len..range.end * len]
+    }
+}
+
+/// Writes rows of weights side by side into a panel.
+fn write_panel<W: Float>(panel: &mut [W], rows: &[W], inputs: usize) {
+    let width = panel.len() / inputs.max(1);
+    for (column, row) in rows.chunks_exact(inputs.max(1)).enumerate() {
+        for (to, &w) in panel[column..].iter_mut().step_by(width).zip(row) {
+            *to = w;
+        }
     }
 }
 

@@ -187,7 +187,7 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     }
     if let Reader::Constant(constant) = &weight {
         let packed = (rows > 1 || constant.bytes().len() < IN_PLACE)
-            .then(|| Packed::new(elements::<W>(constant), outputs));
+            .then(|| Packed::shared(elements::<W>(constant), outputs));
         return ready(move |run| {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
