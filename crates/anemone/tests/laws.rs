@@ -322,3 +322,80 @@ fn a_program_is_the_same_as_text_as_a_package_and_compiled() {
     assert!(packed > 40 || !faults.0.is_empty(), "only {packed} programs have a package");
     faults.finish();
 }
+
+/// A norm or a softmax of primitives, with the numbers that it is given.
+fn normed(
+    rows: usize,
+    columns: usize,
+    way: usize,
+    epsilon: f64,
+    numbers: &[f64],
+) -> Result<(Verified, Tensor), String> {
+    let ty = format!("tensor<fp16, [{rows}, {columns}]>");
+    let one = format!("tensor<fp16, [{rows}, 1]>");
+    let along = "axes = tensor<int32, [1]>([1]), keep_dims = bool(true)";
+    let centred = format!("{one} c = reduce_mean(x = x, {along}); {ty} a = sub(x = x, y = c);");
+    let kept = format!("{ty} a = mul(x = x, y = fp16(1));");
+    let mean = format!(
+        "{ty} s = mul(x = a, y = a); {one} m = reduce_mean(x = s, {along}); {one} t = add(x = m, y = fp16({epsilon:?}));"
+    );
+    let sum = format!(
+        "{ty} s = square(x = a); {one} m = reduce_sum(x = s, {along}); {one} t = maximum(x = m, y = fp16({epsilon:?}));"
+    );
+    let root = format!("{one} r = rsqrt(x = t, epsilon = fp16({epsilon:?})); {ty} z = mul(x = a, y = r);");
+    let power = format!("{one} r = pow(x = t, y = fp16(-0.5)); {ty} z = mul(x = r, y = a);");
+    let over = format!("{one} r = sqrt(x = t); {ty} z = real_div(x = a, y = r);");
+    let length = format!(
+        "{one} n = reduce_l2_norm(x = x, {along}); {one} r = maximum(x = n, y = fp16({epsilon:?})); {ty} z = real_div(x = x, y = r);"
+    );
+    let softmax = format!(
+        "{one} m = reduce_max(x = x, {along}); {ty} d = sub(x = x, y = m); {ty} e = exp(x = d); {one} t = reduce_sum(x = e, {along}); {ty} z = real_div(x = e, y = t);"
+    );
+    let bodies = [
+        format!("{kept} {mean} {root}"),
+        format!("{centred} {mean} {over}"),
+        format!("{kept} {sum} {power}"),
+        format!("{centred} {sum} {root}"),
+        length,
+        softmax,
+    ];
+    let text =
+        format!("program(1.3) {{ func main<ios18>({ty} x) {{ {} }} -> (z); }}", bodies[way % bodies.len()]);
+    let program = text::parse(&text).map_err(|d| format!("{d}\n{text}"))?;
+    let x = Tensor::from_f64s(DType::Fp16, &[rows, columns], numbers).map_err(|e| e.to_string())?;
+    Ok((verified(&program, &Weights::none())?, x))
+}
+
+/// What is bounded by a relation between values stays within: large numbers, small ones, and one among zeros.
+#[test]
+fn norms_of_primitives_stay_within_their_bounds() {
+    let arithmetics =
+        [Numerics::Ieee, Numerics::Chip(Chip::M1), Numerics::Chip(Chip::M4), Numerics::Chip(Chip::M6)];
+    let mut state = 7u64;
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as f64 / f64::from(1u32 << 31)
+    };
+    for i in 0..600 {
+        let (rows, columns) = (1 + i % 3, [1, 2, 3, 7, 64, 300][i / 3 % 6]);
+        let size = [1e-7, 1e-4, 1e-2, 1.0, 100.0, 250.0, 3000.0, 60000.0][i / 7 % 8];
+        let epsilon = [0.0, 2f64.powi(-24), 1e-5, 1e-3][i / 5 % 4];
+        let sparse = i % 4 == 0;
+        let numbers: Vec<f64> = (0..rows * columns)
+            .map(|k| if sparse && k % columns != 0 { 0.0 } else { size * (2.0 * random() - 1.0) })
+            .collect();
+        let (verified, x) = normed(rows, columns, i, epsilon, &numbers).unwrap();
+        let numerics = arithmetics[i % arithmetics.len()];
+        let bounds = range::bounds(verified.main(), &[("x", Range::of(&x))], numerics).unwrap();
+        let model =
+            device::load(verified.main(), Engine::Cpu, &Options { numerics, ..Options::default() }).unwrap();
+        let outputs = model.run(&[("x", x)], &model.new_states().unwrap()).unwrap();
+        let found = outputs[0].1.as_tensor().unwrap().to_f64s();
+        let bound = bounds.of(verified.main().body.outputs[0]);
+        let wrong = found.into_iter().find(|&z| !bound.contains(z));
+        assert!(
+            wrong.is_none(),
+            "{wrong:?} is outside of {bound} with {numerics}: {rows} x {columns} of {size}, {epsilon}, {i}"
+        );
+    }
+}

@@ -108,7 +108,13 @@ fn judge(folder: &Path) -> Result<(Vec<Judged>, BTreeMap<String, usize>), String
         let table = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         for row in rows(&table) {
             match kinds::timed(&row) {
-                Ok((timed, measured)) => judged.push(predict(row, timed, measured)?),
+                Ok((timed, measured)) if measured > 0.0 && measured.is_finite() => {
+                    match predict(row, timed, measured) {
+                        Ok(row) => judged.push(row),
+                        Err(reason) => *apart.entry(reason).or_default() += 1,
+                    }
+                }
+                Ok(_) => *apart.entry("not a time".to_string()).or_default() += 1,
                 Err(reason) => *apart.entry(reason.to_string()).or_default() += 1,
             }
         }
@@ -160,9 +166,13 @@ fn rates(name: &str) -> Option<&'static Rates> {
 }
 
 fn cost(draft: &Draft, rates: &'static Rates, boundary: Boundary) -> Result<Cost, String> {
-    let program = text::parse(&draft.text()).map_err(|e| format!("{e}\n{}", draft.text()))?;
+    let refused = |all: &anemone::source::Diagnostics| {
+        let first = all.iter().next().map_or("nothing is said", |d| &d.message);
+        format!("a program that is refused: {first}")
+    };
+    let program = text::parse(&draft.text()).map_err(|e| refused(&e))?;
     let report = verify::verify(&program, &Weights::none());
-    let verified = report.verified.ok_or_else(|| format!("{}\n{}", report.diagnostics, draft.text()))?;
+    let verified = report.verified.ok_or_else(|| refused(&report.diagnostics))?;
     Ok(Cost::of(verified.main(), rates, boundary))
 }
 

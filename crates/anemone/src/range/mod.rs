@@ -21,6 +21,7 @@
 mod finding;
 mod interval;
 mod one;
+mod relations;
 mod rounding;
 mod rules;
 mod sums;
@@ -42,6 +43,7 @@ use crate::source::{Diagnostic, Diagnostics, Span, codes, suggest};
 use crate::types::{DType, Datum, Tensor, Type};
 use crate::verify::{Body, Content, Function, Input, Step, ValueId};
 use one::Tables;
+use relations::Givers;
 use rules::Outcome;
 
 /// Beyond this a slice that begins within the width saturates on older chips.
@@ -143,6 +145,7 @@ pub fn bounds(
         types: HashMap::new(),
         bytes: 0,
         tables: Tables::default(),
+        givers: Givers::of(&function.body),
         steps: Vec::new(),
     };
     walk.begin(given)?;
@@ -254,6 +257,7 @@ struct Walk<'a> {
     /// How large they are.
     bytes: usize,
     tables: Tables,
+    givers: Givers<'a>,
     steps: Vec<StepBounds>,
 }
 
@@ -361,7 +365,10 @@ impl Walk<'_> {
             let spans: Vec<Vec<Range>> = step.inputs.iter().map(span).collect();
             let is_square = is_square(step);
             let call = Call { args, types: &types, chip, by_winograd, spans, is_square };
-            let outcome = on_chip.and_then(|_| rules::outcome(&call, &mut tables)).unwrap_or_default();
+            let mut outcome = on_chip.and_then(|_| rules::outcome(&call, &mut tables)).unwrap_or_default();
+            if let Some(related) = self.related(step) {
+                outcome.held = Some(outcome.held.map_or(related, |held| held.within(related)));
+            }
             let results = results(&call, &outcome);
             let infinite = |arg: &Arg<'_>| arg.value.and_then(Datum::as_tensor).is_some_and(is_infinite);
             let bounds = StepBounds {

@@ -116,3 +116,47 @@ fn changes_are_powers_of_two() {
     let bounds = of(M4, Range::new(0.0, 50000.0), linear);
     assert!(bounds.findings()[0].change().contains("2^-3"), "200000 / 8 is 25000");
 }
+
+/// Norms and softmax as they are written where no op stands for them.
+const ROOT_MEAN: &str = "tensor<fp16, [1, 4]> s = @; tensor<fp16, [1, 1]> m = reduce_mean(x = s, axes = tensor<int32, [1]>([-1]), keep_dims = bool(true)); \
+    tensor<fp16, [1, 1]> e = add(x = m, y = fp16(0x1p-10));";
+
+#[test]
+fn what_is_divided_by_its_own_size_is_bounded() {
+    let ty = "tensor<fp16, [1, 4]>";
+    for numerics in [Numerics::Ieee, Numerics::Chip(Chip::M1), M4, Numerics::Chip(Chip::M6)] {
+        let near = |x: f64, body: String, expected: [f64; 2]| {
+            let found = of(numerics, Range::new(-x, x), &body).steps.last().unwrap().result;
+            let close = |a: f64, b: f64| (a - b).abs() <= 0.1 * b.abs().max(0.1);
+            assert!(
+                close(found.lo, expected[0]) && close(found.hi, expected[1]) && !found.nan,
+                "{numerics}: {body}: {found}"
+            );
+        };
+        for square in ["square(x = x)", "mul(x = x, y = x)", "pow(x = x, y = fp16(2))"] {
+            let mean = ROOT_MEAN.replace('@', square);
+            // Four numbers, of which each is at most twice the root of the mean of their squares.
+            let by = |last: &str| format!("{mean} {last}");
+            let root = "tensor<fp16, [1, 1]> r = rsqrt(x = e, epsilon = fp16(0));";
+            near(200.0, by(&format!("{root} {ty} z = mul(x = x, y = r);")), [-2.0, 2.0]);
+            near(200.0, by(&format!("{root} {ty} z = mul(x = r, y = x);")), [-2.0, 2.0]);
+            let divided = format!("tensor<fp16, [1, 1]> r = sqrt(x = e); {ty} z = real_div(x = x, y = r);");
+            near(200.0, by(&divided), [-2.0, 2.0]);
+        }
+        let centred = format!(
+            "tensor<fp16, [1, 1]> c = reduce_mean(x = x, axes = tensor<int32, [1]>([1]), keep_dims = bool(true)); {ty} d = sub(x = x, y = c); {} \
+             tensor<fp16, [1, 1]> r = sqrt(x = e); {ty} z = real_div(x = d, y = r);",
+            ROOT_MEAN.replace('@', "mul(x = d, y = d)")
+        );
+        near(60.0, centred, [-2.0, 2.0]);
+        let axes = "axes = tensor<int32, [1]>([1]), keep_dims = bool(true)";
+        let softmax = format!(
+            "tensor<fp16, [1, 1]> m = reduce_max(x = x, {axes}); {ty} d = sub(x = x, y = m); {ty} e = exp(x = d); \
+             tensor<fp16, [1, 1]> s = reduce_sum(x = e, {axes}); {ty} z = real_div(x = e, y = s);"
+        );
+        near(1000.0, softmax, [0.0, 1.0]);
+    }
+    // Nothing is known of one that is divided by the size of others.
+    let other = format!("{} {ty} o = add(x = x, y = fp16(1)); {ty} r = rsqrt(x = e, epsilon = fp16(0)); {ty} z = mul(x = o, y = r);", ROOT_MEAN.replace('@', "square(x = x)")).replace(&format!("{ty} r"), "tensor<fp16, [1, 1]> r");
+    assert!(of(Numerics::Ieee, Range::new(-200.0, 200.0), &other).steps.last().unwrap().result.hi > 1000.0);
+}

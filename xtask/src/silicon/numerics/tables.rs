@@ -8,7 +8,7 @@ use anemone::types::{Tensor, f16};
 use super::{Cells, Outcome, Row, compute, half, half_of, ints, rows, same, statistics, tensor};
 
 /// How a table is compared.
-type Compare = fn(&str) -> Result<Vec<Row>, String>;
+pub(super) type Compare = fn(&str) -> Result<Vec<Row>, String>;
 
 /// Each table with what compares it.
 pub(super) const TABLES: [(&str, Compare); 6] = [
@@ -28,9 +28,13 @@ fn each(
     compare: impl Fn(&Cells<'_>, anemone::Chip) -> Result<(String, Outcome), String>,
 ) -> Result<Vec<Row>, String> {
     rows(text, |cells| {
-        let Some(chip) = cells.chip() else { return Ok(None) };
-        let (what, outcome) = compare(cells, chip)?;
-        Ok(Some(Row { chip, what, outcome }))
+        let Some(chip) = cells.chip() else {
+            let outcome = Outcome::Left("an engine that is none of m1 to m6".into());
+            return Ok(Some(Row { chip: None, what: cells.line(), outcome }));
+        };
+        // What cannot be read, or has no program, is a row like the others.
+        let (what, outcome) = compare(cells, chip).unwrap_or_else(|why| (cells.line(), Outcome::Left(why)));
+        Ok(Some(Row { chip: Some(chip), what, outcome }))
     })
 }
 
@@ -57,7 +61,7 @@ fn products(cells: &Cells<'_>, chip: anemone::Chip) -> Result<(String, Outcome),
     let count = x.len().max(w.len());
     x.resize(count, f16::ZERO);
     w.resize(count, f16::ZERO);
-    let found = if op.starts_with("conv") {
+    let found = if op.starts_with("conv1x1") {
         let mut arguments =
             vec![("x", tensor(&[1, count, 1, 1], &x)?), ("weight", tensor(&[1, count, 1, 1], &w)?)];
         if !cells.of("bias").is_empty() {
@@ -66,8 +70,10 @@ fn products(cells: &Cells<'_>, chip: anemone::Chip) -> Result<(String, Outcome),
         compute(chip, "conv", &arguments)?
     } else if op == "linear" {
         compute(chip, "linear", &[("x", tensor(&[1, count], &x)?), ("weight", tensor(&[1, count], &w)?)])?
-    } else {
+    } else if op.starts_with("matmul") {
         compute(chip, "matmul", &[("x", tensor(&[1, count], &x)?), ("y", tensor(&[count, 1], &w)?)])?
+    } else {
+        return Err(format!("no program is made of `{op}`"));
     };
     let expected = half_of(cells.of("ane_hex"), cells.of("ane_result"))?;
     let why = || match op.starts_with("matmul") {

@@ -16,6 +16,7 @@ mod elementwise;
 mod halves;
 mod products;
 mod rules;
+mod sums;
 mod widened;
 
 pub(crate) use bytes::CONV as CONV_OF_BYTES;
@@ -93,6 +94,8 @@ fn on_chip(args: &Args<'_>, types: &[Type], chip: Chip) -> Ready {
             elementwise::sliced(args, types)
         }
         Unit::Move | Unit::Slice => Ok(None),
+        // Of the M2 no point is known; its reductions were the same bits as those of the M1.
+        Unit::Unknown if args.op.name == "reduce_sum" && chip <= Chip::M2 => sums::reduce(args),
         Unit::Choice | Unit::Unknown => widened::prepare(args, types),
     }
 }

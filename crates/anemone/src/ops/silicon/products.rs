@@ -6,8 +6,8 @@ use anemone_kernels::silicon::{
     self as unit, Bias, conv, conv_transpose, conv_winograd, product, product_batched,
 };
 
-use super::bytes;
 use super::halves::{Halves, narrow};
+use super::{bytes, sums};
 use crate::chip::Chip;
 use crate::ops::conv::{dequantized, for_engines};
 use crate::ops::fast::{Ready, dims, idle, nothing, ready};
@@ -22,7 +22,10 @@ pub(super) fn prepare(args: &Args<'_>, types: &[Type], chip: Chip) -> Ready {
     }
     match args.op.name {
         "linear" => linear(args, types),
-        "matmul" => matmul(args),
+        "matmul" => match chip {
+            Chip::M1 | Chip::M2 => Ok(sums::dot(args, types)?.or(matmul(args)?)),
+            _ => matmul(args),
+        },
         "einsum" => einsum(args, types),
         "conv_quantized" => {
             let weight = Tensor::from_f64s(Fp32, &dims(args, "weight")?, &dequantized(args)?)?;

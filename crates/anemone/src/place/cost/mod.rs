@@ -251,13 +251,15 @@ impl Cost {
         let (engine, elsewhere) = (seconds(&there), seconds(&elsewhere));
         let on_engine = segments.iter().any(|s| s.at == Where::Ane);
         let moved = |values: &[ValueId]| values.iter().map(|&v| bytes(function, v)).sum::<u64>() as f64;
+        // A runtime that takes arrays binds them in each call, whatever computes; only the engine needs them in surfaces.
         let copies = match boundary {
             Boundary::Arrays if on_engine => {
                 ARRAYS.value
                     + moved(&function.params) / rates.copy_in.value
                     + moved(&function.body.outputs) / rates.copy_out.value
             }
-            _ => 0.0,
+            Boundary::Arrays => ARRAYS.value,
+            Boundary::Surfaces => 0.0,
         };
         let once = |f: Figure| if on_engine { f.value } else { 0.0 };
         Self {
