@@ -16,6 +16,9 @@ pub(super) fn compare(cells: &Cells<'_>, chip: Chip) -> Result<(String, Outcome)
         power.or_else(|| text.parse().ok()).ok_or_else(|| format!("`{column}` is `{text}`"))
     };
     let (low, high) = (bound("lo")?, bound("hi")?);
+    if exact(name, 1.0).is_none() {
+        return Err(format!("there is no function `{name}`"));
+    }
     let points = grid(low, high);
     let count = points.len().to_string();
     if count != cells.of("n_points") {

@@ -15,6 +15,11 @@ use super::condition::Condition;
 ///
 /// Why there is none: the gate refuses it, or nothing is known of how the op is called.
 pub(super) fn program(c: &Condition) -> Result<Built, String> {
+    let shapes = [&c.x, &c.y, &c.to, &c.weight, &c.kernel];
+    let sizes = shapes.into_iter().flatten().flatten().chain(&c.factor).chain(&c.stride).chain(&c.groups);
+    if sizes.into_iter().any(|&size| size > LARGEST) {
+        return Err("a size that is none of a program".to_string());
+    }
     let mut g = Graph::with_opset(Opset::Ios18);
     let mut call = Call { g: &mut g, c };
     let results = call.write()?;
@@ -23,6 +28,12 @@ pub(super) fn program(c: &Condition) -> Result<Built, String> {
     }
     g.build().map_err(|d| d.iter().next().map_or_else(String::new, ToString::to_string))
 }
+
+/// The largest size of an axis that a program is made of.
+const LARGEST: usize = 1 << 24;
+
+/// The most numbers of a constant that is made.
+const NUMBERS: usize = 1 << 26;
 
 /// Ops that give a tensor of one number, whose dtype is that of the number.
 fn op_fills(op: &str) -> bool {
@@ -74,7 +85,8 @@ impl Call<'_> {
 
     /// A constant of ones.
     fn ones(&self, dims: &[usize]) -> Result<Arg, String> {
-        let count = dims.iter().product::<usize>();
+        let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= NUMBERS);
+        let count = count.ok_or("a constant that is none of a program")?;
         let ones = types::Tensor::from_f64s(self.dtype(), dims, &vec![1.0; count]);
         ones.map(Into::into).map_err(|e| e.to_string())
     }
@@ -295,7 +307,8 @@ impl Call<'_> {
             d
         };
         let resized = |axis: usize| {
-            c.to.as_ref().map_or(n(rank - 2 + axis) * factor, |t| t.get(axis).copied().unwrap_or(48))
+            c.to.as_ref()
+                .map_or(n((rank + axis).saturating_sub(2)) * factor, |t| t.get(axis).copied().unwrap_or(48))
         };
         Ok(match p.name {
             "x" | "data" | "input" | "ref_tensor" if op.starts_with("logical") => {
@@ -345,11 +358,13 @@ impl Call<'_> {
             "mean" | "variance" | "gamma" => self.ones(&[n(1)])?,
             "size" if op == "local_response_norm" => int(3),
             "size" if op == "sliding_windows" => int(4),
-            "weight" => self.ones(&[64, n(rank - 1)])?,
+            "weight" => self.ones(&[64, n(rank.saturating_sub(1))])?,
             "shape" if op == "resize" => Arg::from(vec![resized(0) as i32, resized(1) as i32]),
             "resized_dims" => Arg::from(types::Tensor::scalar(DType::UInt32, 2.0)),
-            "shape" => ints(c.to.clone().unwrap_or_else(|| vec![n(0), n(1), dims[2..].iter().product()])),
-            "perm" => ints((0..rank).map(|i| if i + 2 >= rank { 2 * rank - 3 - i } else { i }).collect()),
+            "shape" => ints(c.to.clone().unwrap_or_else(|| vec![n(0), n(1), dims.iter().skip(2).product()])),
+            "perm" => ints(
+                (0..rank).map(|i| if i + 2 >= rank { (2 * rank).saturating_sub(3 + i) } else { i }).collect(),
+            ),
             "lengths" => Arg::from(vec![2; n(1)]),
             "block_size" | "upscale_factor" | "downscale_factor" => int(factor),
             "block_shape" => ints(vec![factor, factor]),
@@ -364,16 +379,16 @@ impl Call<'_> {
             "one_hot_vector_size" => int(c.depth.unwrap_or(128) as usize),
             "begin" if op == "slice_update" => ints(vec![0; rank]),
             "begin" => ints(
-                with_axis(rank - 1, 4)
+                with_axis(rank.saturating_sub(1), 4)
                     .iter()
                     .enumerate()
                     .map(|(i, &d)| if i + 1 == rank { d } else { 0 })
                     .collect(),
             ),
-            "end" if op == "slice_update" => ints(with_axis(rank - 1, 4)),
+            "end" if op == "slice_update" => ints(with_axis(rank.saturating_sub(1), 4)),
             "end" => ints(dims.clone()),
-            "size" => ints(with_axis(rank - 1, 16)),
-            "update" => self.g.input("update", DType::Fp16, &with_axis(rank - 1, 4)).into(),
+            "size" => ints(with_axis(rank.saturating_sub(1), 16)),
+            "update" => self.g.input("update", DType::Fp16, &with_axis(rank.saturating_sub(1), 4)).into(),
             "crop_height" | "crop_width" => Arg::from(vec![1, 1]),
             "pad" => Arg::from(vec![2, 2, 2, 2]),
             "indices" if op == "gather_along_axis" && !c.at_run_time => {
@@ -391,14 +406,19 @@ impl Call<'_> {
             "indices" => Arg::from(vec![0; 16]),
             "updates" => match op {
                 "scatter_along_axis" => self.input("updates", &dims).into(),
-                "scatter_nd" => self.input("updates", &[&[4], &dims[1..]].concat()).into(),
-                _ => {
-                    self.input("updates", &with_axis(c.axes.as_ref().map_or(0, |a| a[0] as usize), 4)).into()
+                "scatter_nd" => {
+                    self.input("updates", &[&[4], dims.get(1..).unwrap_or_default()].concat()).into()
                 }
+                _ => self
+                    .input(
+                        "updates",
+                        &with_axis(c.axes.as_ref().and_then(|a| a.first()).map_or(0, |&a| a as usize), 4),
+                    )
+                    .into(),
             },
             "boxes" if op == "crop_resize" => self.input("boxes", &[1, 4]).into(),
             "boxes" | "scores" => {
-                let boxes = c.x.as_ref().map_or(100, |x| x[1]);
+                let boxes = c.x.as_ref().and_then(|x| x.get(1)).copied().unwrap_or(100);
                 self.input(p.name, &[1, 4, boxes]).into()
             }
             "iou_threshold" => Arg::from(0.5),
