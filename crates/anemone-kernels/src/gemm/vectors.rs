@@ -15,10 +15,13 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
     bias: Bias<'_>,
 ) {
     let (k, n) = (a.columns, b.columns);
-    // A task reads about 64 Ki weights, of whole cache lines: lines of rows are the longer the better, up to what
-    // sums the first-level cache holds.
-    let least = if b.row_stride == 1 || k == 1 { 64 } else { 512 };
-    let columns = ((1 << 16) / k.max(1)).clamp(least, 2048).min(n);
+    let dots = b.row_stride == 1 || k == 1;
+    // A task reads whole cache lines: of rows that lie one after the other so many that each of the four streams in which
+    // they are read is long, of lines of rows as many as sums fit into the first-level cache.
+    let (task, least) = if dots { (1 << 18, 64) } else { (1 << 16, 512) };
+    // Each of several threads gets a few of them.
+    let most = if dots && threads > 1 { n.div_ceil(4 * threads).next_multiple_of(4) } else { n };
+    let columns = (task / k.max(1)).min(most).clamp(least, 2048).min(n);
     let (items, across) = (c.len() / n, n.div_ceil(columns));
     let c = Shared::new(c);
     parallel_for(threads, items * across, 1, |tasks| {
@@ -40,7 +43,7 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
                 *sum = bias.at(0, column);
             }
             let b = b.at(item_at(item).1).block(0..k, columns.clone());
-            if b.row_stride == 1 || k == 1 {
+            if dots {
                 simd::dispatch(Dots { y: sums, x: &x, b: b.data, stride: b.column_stride });
             } else {
                 simd::dispatch(Rows { y: sums, x: &x, b: b.data, stride: b.row_stride });
@@ -83,13 +86,17 @@ impl<T: Float> Kernel for Dots<'_, T> {
         let Self { y, x, b, stride } = self;
         let column = |j: usize| &b[j * stride..][..x.len()];
         let far = size_of_val(b) >= FAR;
-        let fours = y.len() / 4 * 4;
-        for j in (0..fours).step_by(4) {
-            let sums = dots(simd, x, [column(j), column(j + 1), column(j + 2), column(j + 3)], far);
-            for (y, sum) in y[j..j + 4].iter_mut().zip(sums) {
-                *y += sum;
+        // Four rows at a time, which lie far apart: memory that is read in several places is read faster.
+        let apart = y.len() / 4;
+        for j in 0..apart {
+            let places = [j, j + apart, j + 2 * apart, j + 3 * apart];
+            let [p, q, r, s] = places;
+            let sums = dots(simd, x, [column(p), column(q), column(r), column(s)], far);
+            for (at, sum) in places.into_iter().zip(sums) {
+                y[at] += sum;
             }
         }
+        let fours = 4 * apart;
         for (y, j) in y[fours..].iter_mut().zip(fours..) {
             *y += dots(simd, x, [column(j)], far)[0];
         }
