@@ -113,23 +113,11 @@ pub(super) fn batch_broadcast(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> 
 }
 
 /// Constants with more numbers than this are not looked through.
-const READABLE: usize = 1 << 18;
+const READABLE: usize = 1 << 16;
 
-/// Ops that compute with the numbers of a constant; a bound of `clip` or `maximum` may as well be infinite.
-const COMPUTES: &[&str] = &[
-    "add",
-    "sub",
-    "mul",
-    "real_div",
-    "select",
-    "concat",
-    "stack",
-    "matmul",
-    "linear",
-    "conv",
-    "conv_transpose",
-    "scaled_dot_product_attention",
-];
+/// Ops that compute with the numbers of a constant; a bound of `clip` or `maximum` may as well be infinite, and weights are not.
+const COMPUTES: &[&str] =
+    &["add", "sub", "mul", "real_div", "select", "concat", "stack", "scaled_dot_product_attention"];
 
 pub(super) fn infinite_constant(ask: &Ask<'_>, seen: &Seen<'_>) -> Option<Hazard> {
     if !COMPUTES.contains(&ask.step.op.name) {
