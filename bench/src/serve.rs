@@ -1,6 +1,6 @@
 //! A model that is loaded once, and run as often as it is told.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use anemone::plan::{Arena, Plan};
 use anemone::types::Tensor;
 use serde_json::json;
 
-use crate::Failure;
 use crate::models::Case;
+use crate::{Failure, say};
 
 /// A model with the memory that a run needs.
 struct Model {
@@ -128,10 +128,4 @@ fn memory(line: &str) -> f64 {
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn say(event: &serde_json::Value) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{event}")?;
-    Ok(out.flush()?)
 }
