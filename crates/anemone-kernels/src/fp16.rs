@@ -78,6 +78,9 @@ pub fn cast_f16_f32(to: &mut [f32], from: &[u16]) {
 /// Results from so many bytes on are written past the caches, which would not hold them anyway.
 const STREAMED: usize = 32 << 20;
 
+/// How many pages of `from` are read in turn then: the processor looks ahead within each, and not beyond it.
+const PAGES: usize = 4;
+
 /// How many elements of `to` lie before the first border of 64 bytes.
 fn before_border<T>(to: &[T]) -> usize {
     (to.as_ptr().addr().wrapping_neg() % 64 / size_of::<T>()).min(to.len())
@@ -98,16 +101,22 @@ impl Kernel for Narrow<'_> {
             let start = before_border(to);
             narrow(simd, &mut to[..start], &from[..start]);
             (to, from) = (&mut to[start..], &from[start..]);
-            let lines = to.len() / (2 * S::LANES) * (2 * S::LANES);
-            let (streamed, rest) = to.split_at_mut(lines);
-            for (to, from) in streamed.chunks_exact_mut(2 * S::LANES).zip(from.chunks_exact(2 * S::LANES)) {
-                simd::prefetch(from, simd::AHEAD);
-                simd::prefetch(&from[S::LANES..], simd::AHEAD);
-                simd.stream_f16(to, simd.load(from));
-                simd.stream_f16(&mut to[S::LANES..], simd.load(&from[S::LANES..]));
+            const PAGE: usize = 4096 / size_of::<f32>();
+            let mut blocks = to.chunks_exact_mut(PAGES * PAGE);
+            let read = from.chunks_exact(PAGES * PAGE);
+            from = read.remainder();
+            for (to, from) in blocks.by_ref().zip(read) {
+                for i in (0..PAGE).step_by(2 * S::LANES) {
+                    for at in (0..PAGES).map(|page| i + page * PAGE) {
+                        // A whole line.
+                        let (to, from) = (&mut to[at..][..2 * S::LANES], &from[at..][..2 * S::LANES]);
+                        simd.stream_f16(to, simd.load(from));
+                        simd.stream_f16(&mut to[S::LANES..], simd.load(&from[S::LANES..]));
+                    }
+                }
             }
             simd::fence();
-            (to, from) = (rest, &from[lines..]);
+            to = blocks.into_remainder();
         }
         narrow(simd, to, from);
     }
@@ -143,15 +152,19 @@ impl Kernel for Widen<'_> {
             let start = before_border(to);
             widen(simd, &mut to[..start], &from[..start]);
             (to, from) = (&mut to[start..], &from[start..]);
-            let lines = to.len() / (2 * S::LANES) * (2 * S::LANES);
-            let (streamed, rest) = to.split_at_mut(lines);
-            for (to, from) in streamed.chunks_exact_mut(2 * S::LANES).zip(from.chunks_exact(2 * S::LANES)) {
-                simd::prefetch(from, simd::AHEAD);
-                simd.stream(to, simd.load_f16(from));
-                simd.stream(&mut to[S::LANES..], simd.load_f16(&from[S::LANES..]));
+            const PAGE: usize = 4096 / size_of::<f16>();
+            let mut blocks = to.chunks_exact_mut(PAGES * PAGE);
+            let read = from.chunks_exact(PAGES * PAGE);
+            from = read.remainder();
+            for (to, from) in blocks.by_ref().zip(read) {
+                for i in (0..PAGE).step_by(S::LANES) {
+                    for at in (0..PAGES).map(|page| i + page * PAGE) {
+                        simd.stream(&mut to[at..], simd.load_f16(&from[at..]));
+                    }
+                }
             }
             simd::fence();
-            (to, from) = (rest, &from[lines..]);
+            to = blocks.into_remainder();
         }
         widen(simd, to, from);
     }
