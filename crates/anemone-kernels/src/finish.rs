@@ -14,6 +14,7 @@ use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
 use crate::simd::{self, Simd};
 use crate::threads::parallel_chunks;
+use crate::tile::MOST_ROWS;
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
 /// would give.
@@ -79,6 +80,9 @@ pub(crate) struct Place {
 /// How many results are put through stages at a time.
 const BLOCK: usize = 256;
 
+/// The most sums of a tile.
+const ASIDE: usize = 2 * MOST_ROWS * simd::MAX_LANES;
+
 /// Writes vectors side by side, rounded, as much of them as there is room for.
 #[inline(always)]
 pub(crate) fn write<S: Simd, T: Float, const N: usize>(simd: S, y: &mut [T], vectors: [S::V; N]) {
@@ -125,13 +129,22 @@ impl<'a, T: Float> Finish<'a, T> {
         })
     }
 
+    /// As [`Finish::split`], for a kernel whose tiles are so large that to write one down for a function that needs the
+    /// registers for itself, and to read it again, costs little: at most [`ASIDE`] numbers.
+    pub(crate) fn split_of_tiles(self) -> (Self, bool) {
+        let is_aside = |stage: &Stage<'_, T>| {
+            matches!(stage, Stage::Unary(_) | Stage::Gate(_) | Stage::Binary { f: Binary::Add, .. })
+        };
+        if self.stages.iter().all(is_aside) { (self, false) } else { (Self { stages: &[], ..self }, true) }
+    }
+
     /// A kernel's part of the work: what is done in its registers, and whether stages are left for
     /// [`after`](Finish::after).
     pub(crate) fn split(self) -> (Self, bool) {
         if self.in_registers() { (self, false) } else { (Self { stages: &[], ..self }, true) }
     }
 
-    /// Puts sums through stages that are [done in registers](Finish::in_registers). The first `count` rows are results, each
+    /// Puts sums through stages that [`Finish::split`] gave. The first `count` rows are results, each
     /// of `len` elements; they lie from `at` on among all results, `stride` apart.
     ///
     /// No closure here takes or gives a vector: one that is not inlined would not be compiled for this processor.
@@ -207,7 +220,43 @@ impl<'a, T: Float> Finish<'a, T> {
                     }
                     *sums = some;
                 }
-                _ => unreachable!("kernels are given the stages that are done in registers"),
+                Stage::Unary(f) => self.aside(simd, f, sums, count),
+                Stage::Gate(f) => {
+                    let mut gate = *sums;
+                    self.aside(simd, f, &mut gate, count);
+                    for (sums, gate) in sums.iter_mut().zip(gate) {
+                        for (sum, gate) in sums.iter_mut().zip(gate) {
+                            *sum = simd.mul(T::round(simd, *sum), T::round(simd, gate));
+                        }
+                    }
+                }
+                Stage::Binary { .. } => {
+                    unreachable!("kernels are given the stages that are done beside registers")
+                }
+            }
+        }
+    }
+
+    /// Puts `count` rows of sums through a function that needs the registers for itself.
+    #[inline(always)]
+    fn aside<S: Simd, const N: usize, const R: usize>(
+        &self,
+        simd: S,
+        f: Unary,
+        sums: &mut [[S::V; N]; R],
+        count: usize,
+    ) {
+        let mut numbers = [0.0; ASIDE];
+        for (sums, numbers) in sums.iter().zip(numbers.chunks_exact_mut(N * S::LANES)) {
+            for (sum, to) in sums.iter().zip(numbers.chunks_exact_mut(S::LANES)) {
+                simd.store(to, T::round(simd, *sum));
+            }
+        }
+        let halves = T::as_f32s(&[]).is_none();
+        simd::dispatch(math::Apply { block: &mut numbers[..count * N * S::LANES], f, halves });
+        for (sums, numbers) in sums.iter_mut().zip(numbers.chunks_exact(N * S::LANES)) {
+            for (sum, from) in sums.iter_mut().zip(numbers.chunks_exact(S::LANES)) {
+                *sum = simd.load(from);
             }
         }
     }
@@ -357,18 +406,22 @@ mod tests {
             Stage::Unary(Unary::Clip { low: -0.3, high: 0.7 }),
             Stage::Unary(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
             Stage::Gate(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
+            Stage::Unary(Unary::Gelu),
+            Stage::Gate(Unary::Sigmoid),
             Stage::Binary { f: Binary::Add, other: &other, swapped: false },
         ] {
             let stages = [stage, Stage::Unary(Unary::SigmoidHard { alpha: -0.7, beta: 1e-3 })];
             let finish = Finish { bias: None, stages: &stages };
-            assert!(finish.in_registers());
+            assert!(!finish.split_of_tiles().1);
             let mut given = [(); 3].map(|()| vec![T::from_f32(9.0); sums.len()]);
             let [apart, best, portable] = &mut given;
             finish.write(apart, &mut sums.clone(), 0);
             simd::dispatch(InRegisters { y: best, sums: &sums, finish });
             InRegisters { y: portable, sums: &sums, finish }.run(simd::Portable);
             for (i, sum) in sums.iter().enumerate() {
-                let [apart, best, portable] = [0, 1, 2].map(|k| given[k][i].to_f32().to_bits());
+                // Which of two NaN is handed on is the processor's choice.
+                let bits = |x: f32| if x.is_nan() { u32::MAX } else { x.to_bits() };
+                let [apart, best, portable] = [0, 1, 2].map(|k| bits(given[k][i].to_f32()));
                 assert_eq!([best, portable], [apart; 2], "{stage:?} of {sum:e}");
             }
         }

@@ -135,7 +135,7 @@ pub fn linear<T: Float, W: Float>(
     }
     finish.check(y.len());
     let whole = finish;
-    let (finish, left) = whole.split();
+    let (finish, left) = whole.split_of_tiles();
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
     let results = Shared::new(&mut *y);
