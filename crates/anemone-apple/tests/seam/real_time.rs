@@ -77,6 +77,7 @@ fn a_task_that_was_not_begun_is_not_ended_and_evaluation_works_without() {
 
 /// Row L2: begin and end are counted.
 #[test]
+#[cfg_attr(miri, ignore = "what is left on purpose is memory that the interpreter misses")]
 fn a_task_that_is_never_ended_is_noticed_by_the_fake() {
     let fake = Fake::new(entitled());
     let framework = fake.open().unwrap();
