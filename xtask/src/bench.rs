@@ -97,7 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
     build.args(["build", "--release", "--locked", "--package", "anemone-bench"]).current_dir(tools::root());
     succeed(&mut build)?;
     let engine = tools::root().join("target/release/anemone-bench");
-    let workloads = if args.workloads.is_empty() { WORKLOADS.iter().collect() } else { args.workloads.clone() };
+    let workloads =
+        if args.workloads.is_empty() { WORKLOADS.iter().collect() } else { args.workloads.clone() };
     for workload in &workloads {
         let folder = args.models.join(workload.name);
         if !folder.join("model.mlpackage").is_dir() {

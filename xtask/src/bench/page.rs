@@ -177,7 +177,8 @@ mod tests {
             r#"{"workload": "W4", "threads": 2, "engine": "litert:f32", "ms": 1.0}"#,
         );
         let table = Measured::read(&lines).unwrap().to_string();
-        let rows: Vec<&str> = table.lines().skip_while(|l| !l.contains("of the limit")).skip(2).take(2).collect();
+        let rows: Vec<&str> =
+            table.lines().skip_while(|l| !l.contains("of the limit")).skip(2).take(2).collect();
         let own = "| W4 | **anemone** | 0.000614 | 12 % |  | – | – |  | 1.15 | – | – |  |";
         assert_eq!(rows, [own, "|  | onnxruntime f32 | – | – |  | – | – |  | – | – | – |  |"]);
     }
