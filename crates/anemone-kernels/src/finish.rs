@@ -161,20 +161,19 @@ impl<'a, T: Float> Finish<'a, T> {
                 // What keeps the order of numbers, and has bounds that are rounded, may come before the rounding. Of two
                 // zeros the bound counts, which is the positive one.
                 Stage::Unary(Unary::Relu) => {
-                    let zero = simd.splat(0.0);
                     for sums in sums.iter_mut() {
                         for sum in sums {
-                            *sum = simd.add(simd.at_least(*sum, zero), zero);
+                            *sum = simd.relu(*sum);
                         }
                     }
                 }
                 Stage::Unary(Unary::Clip { low, high })
                     if low.to_bits() == 0 && high > 0.0 && T::holds(high) =>
                 {
-                    let (low, high) = (simd.splat(0.0), simd.splat(high));
+                    let high = simd.splat(high);
                     for sums in sums.iter_mut() {
                         for sum in sums {
-                            *sum = simd.at_most(simd.add(simd.at_least(*sum, low), low), high);
+                            *sum = simd.at_most(simd.relu(*sum), high);
                         }
                     }
                 }
@@ -320,8 +319,7 @@ impl<'a, T: Float> Finish<'a, T> {
 /// [`Unary::SigmoidHard`]. Of two zeros the bound counts, as everywhere.
 #[inline(always)]
 fn sigmoid_hard<S: Simd>(simd: S, v: S::V, alpha: f32, beta: f32) -> S::V {
-    let zero = simd.splat(0.0);
-    simd.at_most(simd.add(simd.at_least(simd.linear(v, alpha, beta), zero), zero), simd.splat(1.0))
+    simd.at_most(simd.relu(simd.linear(v, alpha, beta)), simd.splat(1.0))
 }
 
 /// Rounds numbers to the type of the results, of which `y` has room for as many.
@@ -398,7 +396,8 @@ mod tests {
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum *= [1e-4, 1.0, 9.0, 1e5][i % 4];
         }
-        sums.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, 1e-40, -3.0, 3.0]);
+        sums.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN, f32::MAX]);
+        sums.extend([1e-40, -1e-40, 1.0, -1.0, -3.0, 3.0]);
         let other = floats::<T>(sums.len(), 4);
         for stage in [
             Stage::Unary(Unary::Relu),

@@ -290,7 +290,13 @@ fn tiles_batched<A: Float, B: Float, C: Float>(
             // A few rows read panels where they are, as soon as they would write them.
             if m <= FEW_ROWS && b.column_stride == 1 && columns.len().is_multiple_of(width) {
                 let count = columns.len() / width;
-                let panels = Panels { data: b.data, stride: b.row_stride, distance: width, count };
+                let panels = Panels {
+                    data: b.data,
+                    stride: b.row_stride,
+                    distance: width,
+                    columns: count * width,
+                    next: &[],
+                };
                 simd::dispatch(Band { x, rows: taken, inputs: k, panels, ends });
                 continue;
             }

@@ -231,6 +231,9 @@ pub fn row_made<T: Float, W: Float>(
     finish.after(threads, y);
 }
 
+/// So many numbers of panels are widened at a time.
+const WIDENED: usize = 1 << 15;
+
 /// The sums of rows, which lie in [`Blocks`], with all columns: some panels after the others, met by one band of rows after
 /// the other, so that both stay in the second-level cache. `ends` says what becomes of the rows from one on, in these columns.
 pub(crate) fn tiles<W: Float, E: Ends>(
@@ -242,14 +245,17 @@ pub(crate) fn tiles<W: Float, E: Ends>(
 ) {
     let (inputs, outputs, width) = (weights.inputs, weights.outputs, weights.width);
     let panels = weights.count;
-    // A few groups for each of several threads, also of a small layer.
-    let group = if threads > 1 { weights.group.min(panels.div_ceil(8)) } else { weights.group };
-    // A division is a part of what the smallest layers take.
-    let parts = |whole: usize, part: usize| if whole <= part { 1 } else { whole.div_ceil(part) };
-    let band = rows.min(8 * MOST_ROWS);
-    let (groups, bands) = (parts(panels, group), parts(rows, band));
     // Halves that many rows meet are widened once for all of them.
     let widens = W::as_f32s(&[]).is_none() && rows > 2 * MOST_ROWS;
+    let band = rows.min(8 * MOST_ROWS);
+    // What a single band meets is widened little by little: the more of it comes from memory while others are multiplied.
+    let group = if widens && rows == band { WIDENED / (inputs * width).max(1) } else { weights.group };
+    let group = group.clamp(1, weights.group);
+    // A few groups for each of several threads, also of a small layer.
+    let group = if threads > 1 { group.min(panels.div_ceil(8)) } else { group };
+    // A division is a part of what the smallest layers take.
+    let parts = |whole: usize, part: usize| if whole <= part { 1 } else { whole.div_ceil(part) };
+    let (groups, bands) = (parts(panels, group), parts(rows, band));
     // A task is a group of panels with a band of rows; bands of one group follow each other.
     let grain = parts(1 << 16, band * group * width * inputs.max(1));
     parallel_for(threads, groups * bands, grain, |tasks| {
@@ -267,7 +273,11 @@ pub(crate) fn tiles<W: Float, E: Ends>(
                     held = Some(at);
                     W::widen(&mut wide[..part.len()], part);
                 }
-                let panels = Panels::written(&wide, inputs, width, count);
+                // The first band asks for what is widened after these.
+                let after = |groups: usize| panels.min(at + groups * group);
+                let next = if first == 0 { weights.panels(after(1)..after(2)) } else { &[] };
+                let written = Panels::written(&wide, inputs, width, count);
+                let panels = Panels { next: bytemuck::cast_slice(next), ..written };
                 simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
             } else {
                 let panels = Panels::written(part, inputs, width, count);

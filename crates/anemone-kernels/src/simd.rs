@@ -113,6 +113,12 @@ pub trait Simd: Copy + crate::silicon::Grid {
     fn at_least(self, v: Self::V, low: Self::V) -> Self::V;
     /// `high` where it is smaller than `v`, else `v`, which may be NaN.
     fn at_most(self, v: Self::V, high: Self::V) -> Self::V;
+    /// `v` where it is positive or NaN, else the positive zero.
+    #[inline(always)]
+    fn relu(self, v: Self::V) -> Self::V {
+        let zero = self.splat(0.0);
+        self.add(self.at_least(v, zero), zero)
+    }
     /// Of the lanes of `a` and then of `b` the first of each pair, and the second of each pair.
     fn pairs(self, a: Self::V, b: Self::V) -> [Self::V; 2];
     /// The sum of the lanes, halves first.

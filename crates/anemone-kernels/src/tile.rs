@@ -415,13 +415,16 @@ pub(crate) struct Panels<'a, W> {
     pub(crate) stride: usize,
     /// From a panel to the next.
     pub(crate) distance: usize,
-    pub(crate) count: usize,
+    /// The columns of all of them; the last one may have less than it has room for.
+    pub(crate) columns: usize,
+    /// What is met after these, and is asked for while they are: it may come from far.
+    pub(crate) next: &'a [u8],
 }
 
 impl<'a, W> Panels<'a, W> {
     /// Panels that were written one after the other, of columns with so many elements.
     pub(crate) fn written(data: &'a [W], inputs: usize, width: usize, columns: usize) -> Self {
-        Self { data, stride: width, distance: inputs * width, count: columns.div_ceil(width) }
+        Self { data, stride: width, distance: inputs * width, columns, next: &[] }
     }
 }
 
@@ -458,82 +461,127 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
     /// Computes so many rows from this one on, with all panels; gives their number.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
-        for panel in 0..self.panels.count {
-            let mut sums = self.part::<S, R>(simd, row, panel, 0);
-            // Most layers have one block: sums that wait for others would lie in memory.
-            for from in (DEPTH..self.inputs).step_by(DEPTH) {
-                for (sums, found) in sums.iter_mut().zip(self.part::<S, R>(simd, row, panel, from)) {
-                    sums[0] = simd.add(sums[0], found[0]);
-                    sums[1] = simd.add(sums[1], found[1]);
+        let count = self.panels.columns.div_ceil(2 * S::LANES);
+        for panel in 0..count {
+            // A single vector of columns takes half of the time.
+            let narrow = R > 1 && self.panels.columns - panel * 2 * S::LANES <= S::LANES;
+            let next = row.div_ceil(R) * count + panel;
+            let sums = if narrow {
+                let zero = simd.splat(0.0);
+                let mut wide = [[zero; 2]; R];
+                for (wide, [sum]) in wide.iter_mut().zip(self.all::<S, R, 1>(simd, row, panel, next)) {
+                    *wide = [sum, zero];
                 }
-            }
+                wide
+            } else {
+                self.all::<S, R, 2>(simd, row, panel, next)
+            };
             self.ends.tile(simd, row, panel, sums);
         }
         R
     }
 
+    /// The sums of rows with so many vectors of a panel. Of what comes next the part of this number is asked for.
+    #[inline(always)]
+    fn all<S: Simd, const R: usize, const N: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        next: usize,
+    ) -> [[S::V; N]; R] {
+        let mut sums = self.part::<S, R, N>(simd, row, panel, 0, next);
+        // Most layers have one block: sums that wait for others would lie in memory.
+        for from in (DEPTH..self.inputs).step_by(DEPTH) {
+            let found = self.part::<S, R, N>(simd, row, panel, from, next);
+            for (sums, found) in sums.iter_mut().zip(found) {
+                for (sum, found) in sums.iter_mut().zip(found) {
+                    *sum = simd.add(*sum, found);
+                }
+            }
+        }
+        sums
+    }
+
     /// The sums of rows over a block of their elements.
     #[inline(always)]
-    fn part<S: Simd, const R: usize>(
+    fn part<S: Simd, const R: usize, const N: usize>(
         &self,
         simd: S,
         row: usize,
         panel: usize,
         from: usize,
-    ) -> [[S::V; 2]; R] {
-        let (width, depth) = (2 * S::LANES, DEPTH.min(self.inputs - from));
+        next: usize,
+    ) -> [[S::V; N]; R] {
+        let (width, depth) = (N * S::LANES, DEPTH.min(self.inputs - from));
         if depth == 0 {
-            return [[simd.splat(0.0); 2]; R];
+            return [[simd.splat(0.0); N]; R];
         }
-        let Panels { data, stride, distance, .. } = self.panels;
+        let Panels { data, stride, distance, next: coming, .. } = self.panels;
         let x = self.x.part::<R>(row, self.inputs, from..from + depth);
         let panel = &data[panel * distance + from * stride..][..(depth - 1) * stride + width];
         if R == 1 {
-            let [one] = single(simd, x, panel, stride);
-            return [one; R];
+            return [single(simd, x, panel, stride); R];
         }
-        block::<S, W, R>(simd, x, self.x.steps::<R>(), panel, stride)
+        let coming = coming.get((next * self.inputs + from) / 2 * LINE..).unwrap_or_default();
+        block::<S, W, R, N>(simd, x, self.x.steps::<R>(), panel, stride, coming)
     }
 }
 
-/// The sums of `R` rows of `x`, whose first elements meet the rows of the panel.
+/// The bytes that memory is asked for at a time.
+const LINE: usize = 64;
+
+/// The sums of `R` rows of `x`, whose first elements meet the rows of the panel. With each two of them a line of what is
+/// coming is asked for.
 #[inline(always)]
-fn block<S: Simd, W: Float, const R: usize>(
+fn block<S: Simd, W: Float, const R: usize, const N: usize>(
     simd: S,
     x: &[f32],
     [next_row, next]: [usize; 2],
     panel: &[W],
     stride: usize,
-) -> [[S::V; 2]; R] {
-    let width = 2 * S::LANES;
+    coming: &[u8],
+) -> [[S::V; N]; R] {
+    let width = N * S::LANES;
     let depth = (panel.len() - width) / stride.max(1) + 1;
     assert!(x.len() > (R - 1) * next_row + (depth - 1) * next, "the rows have as many elements as the panel");
     assert!(panel.len() >= (depth - 1) * stride + width, "the panel has all of its columns");
-    let mut sums = [[simd.splat(0.0); 2]; R];
+    let mut sums = [[simd.splat(0.0); N]; R];
     // SAFETY: `k < depth`, so that the second assertion holds these numbers within the panel.
     let weights = |k: usize| unsafe { panel.get_unchecked(k * stride..k * stride + width) };
-    let load = |k: usize| [W::load(simd, weights(k)), W::load(simd, &weights(k)[S::LANES..])];
     // SAFETY: `r < R` and `k < depth`, so that the first assertion holds the element within the rows.
     let number = |r: usize, k: usize| simd.splat(unsafe { *x.get_unchecked(r * next_row + k * next) });
     // Where there are registers for it, two elements of a row are read at a time, which halves the computing of places.
     let twos = if S::LANES == simd::MAX_LANES { depth / 2 * 2 } else { 0 };
+    let line = if coming.is_empty() { 0 } else { LINE };
     for k in (0..twos).step_by(2) {
-        let (one, two) = (load(k), load(k + 1));
+        let (mut one, mut two) = ([simd.splat(0.0); N], [simd.splat(0.0); N]);
+        for (n, (one, two)) in one.iter_mut().zip(&mut two).enumerate() {
+            *one = W::load(simd, &weights(k)[n * S::LANES..]);
+            *two = W::load(simd, &weights(k + 1)[n * S::LANES..]);
+        }
+        simd::prefetch(coming, k / 2 * line);
         for (r, sums) in sums.iter_mut().enumerate() {
             let x = number(r, k);
-            sums[0] = simd.mul_add(x, one[0], sums[0]);
-            sums[1] = simd.mul_add(x, one[1], sums[1]);
+            for n in 0..N {
+                sums[n] = simd.mul_add(x, one[n], sums[n]);
+            }
             let x = number(r, k + 1);
-            sums[0] = simd.mul_add(x, two[0], sums[0]);
-            sums[1] = simd.mul_add(x, two[1], sums[1]);
+            for n in 0..N {
+                sums[n] = simd.mul_add(x, two[n], sums[n]);
+            }
         }
     }
     for k in twos..depth {
-        let one = load(k);
+        let mut one = [simd.splat(0.0); N];
+        for (n, one) in one.iter_mut().enumerate() {
+            *one = W::load(simd, &weights(k)[n * S::LANES..]);
+        }
         for (r, sums) in sums.iter_mut().enumerate() {
             let x = number(r, k);
-            sums[0] = simd.mul_add(x, one[0], sums[0]);
-            sums[1] = simd.mul_add(x, one[1], sums[1]);
+            for n in 0..N {
+                sums[n] = simd.mul_add(x, one[n], sums[n]);
+            }
         }
     }
     sums
@@ -544,10 +592,10 @@ const FAR: usize = 1 << 14;
 
 /// The sums of one row, in four parts, since one alone would wait for each addition.
 #[inline(always)]
-fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W], stride: usize) -> [[S::V; 2]; 1] {
-    let width = 2 * S::LANES;
+fn single<S: Simd, W: Float, const N: usize>(simd: S, x: &[f32], panel: &[W], stride: usize) -> [S::V; N] {
+    let width = N * S::LANES;
     assert!(panel.len() >= (x.len() - 1) * stride + width, "the panel has all of its columns");
-    let mut parts = [[simd.splat(0.0); 2]; 4];
+    let mut parts = [[simd.splat(0.0); N]; 4];
     let (fours, ones) = x.as_chunks::<4>();
     let far = size_of_val(panel) >= FAR;
     for (k, x) in fours.iter().enumerate() {
@@ -557,8 +605,8 @@ fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W], stride: usize) -> 
             let weights = unsafe { panel.get_unchecked(first..first + width) };
             if far {
                 simd::prefetch(weights, simd::AHEAD);
-                if size_of_val(weights) > 64 {
-                    simd::prefetch(weights, simd::AHEAD + 64);
+                if size_of_val(weights) > LINE {
+                    simd::prefetch(weights, simd::AHEAD + LINE);
                 }
             }
             step(simd, parts, x[i], weights);
@@ -568,16 +616,20 @@ fn single<S: Simd, W: Float>(simd: S, x: &[f32], panel: &[W], stride: usize) -> 
         step(simd, &mut parts[0], x, &panel[(4 * fours.len() + k) * stride..][..width]);
     }
     let [p, q, r, s] = parts;
-    let add = |i: usize| simd.add(simd.add(p[i], q[i]), simd.add(r[i], s[i]));
-    [[add(0), add(1)]]
+    let mut sums = p;
+    for n in 0..N {
+        sums[n] = simd.add(simd.add(p[n], q[n]), simd.add(r[n], s[n]));
+    }
+    sums
 }
 
 /// Adds the numbers of one element of a panel, times `x`.
 #[inline(always)]
-fn step<S: Simd, W: Float>(simd: S, sums: &mut [S::V; 2], x: f32, weights: &[W]) {
+fn step<S: Simd, W: Float, const N: usize>(simd: S, sums: &mut [S::V; N], x: f32, weights: &[W]) {
     let x = simd.splat(x);
-    sums[0] = simd.mul_add(x, W::load(simd, &weights[..S::LANES]), sums[0]);
-    sums[1] = simd.mul_add(x, W::load(simd, &weights[S::LANES..]), sums[1]);
+    for (n, sum) in sums.iter_mut().enumerate() {
+        *sum = simd.mul_add(x, W::load(simd, &weights[n * S::LANES..][..S::LANES]), *sum);
+    }
 }
 
 #[cfg(test)]

@@ -266,8 +266,9 @@ fn as_columns<T: Float, X: Float, W: Float>(
                 };
                 let (x_rows, border) = (Blocks(blocks), (at + whole) * width);
                 if whole > 0 {
+                    let data = &x[at * width..];
                     let panels =
-                        Panels { data: &x[at * width..], stride: outputs, distance: width, count: whole };
+                        Panels { data, stride: outputs, distance: width, columns: whole * width, next: &[] };
                     let ends = ends(at * width, border);
                     simd::dispatch(Band { x: x_rows, rows: taken, inputs, panels, ends });
                 }

@@ -482,6 +482,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn relu(self, v: Self::V) -> Self::V {
+        // For each kind of number, from quiet NaNs on, what becomes of it: 1 is the number, 8 the positive zero. Kinds are NaNs,
+        // quiet and not, zeros, ones, the infinities, negative numbers and positive ones.
+        const KINDS: i32 = 0x1818_1811;
+        // SAFETY: as in `splat`.
+        unsafe { _mm512_fixupimm_ps::<0>(v, v, _mm512_set1_epi32(KINDS)) }
+    }
+
+    #[inline(always)]
     fn pairs(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
         // SAFETY: as in `splat`.
         unsafe {
