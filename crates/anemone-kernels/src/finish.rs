@@ -144,7 +144,7 @@ impl<'a, T: Float> Finish<'a, T> {
         if self.in_registers() { (self, false) } else { (Self { stages: &[], ..self }, true) }
     }
 
-    /// Puts sums through stages that [`Finish::split`] gave. The first `count` rows are results, each
+    /// Puts sums through stages that are [done in registers](Finish::in_registers). The first `count` rows are results, each
     /// of `len` elements; they lie from `at` on among all results, `stride` apart.
     ///
     /// No closure here takes or gives a vector: one that is not inlined would not be compiled for this processor.
@@ -219,19 +219,32 @@ impl<'a, T: Float> Finish<'a, T> {
                     }
                     *sums = some;
                 }
-                Stage::Unary(f) => self.aside(simd, f, sums, count),
+                _ => unreachable!("kernels are given the stages that are done in registers"),
+            }
+        }
+    }
+
+    /// As [`Finish::vectors`], for the stages that [`Finish::split_of_tiles`] gave.
+    #[inline(always)]
+    pub(crate) fn tile<S: Simd, const N: usize, const R: usize>(
+        &self,
+        simd: S,
+        sums: &mut [[S::V; N]; R],
+        place: Place,
+    ) {
+        for stage in self.stages {
+            match *stage {
+                Stage::Unary(f) => self.aside(simd, f, sums, place.count),
                 Stage::Gate(f) => {
                     let mut gate = *sums;
-                    self.aside(simd, f, &mut gate, count);
+                    self.aside(simd, f, &mut gate, place.count);
                     for (sums, gate) in sums.iter_mut().zip(gate) {
                         for (sum, gate) in sums.iter_mut().zip(gate) {
                             *sum = simd.mul(T::round(simd, *sum), T::round(simd, gate));
                         }
                     }
                 }
-                Stage::Binary { .. } => {
-                    unreachable!("kernels are given the stages that are done beside registers")
-                }
+                Stage::Binary { .. } => Finish { bias: None, stages: &[*stage] }.vectors(simd, sums, place),
             }
         }
     }
@@ -371,21 +384,26 @@ mod tests {
         assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&expected), "{len}");
     }
 
-    /// Puts numbers through stages in registers.
-    struct InRegisters<'a, T> {
+    /// Puts numbers through stages as kernels do: in registers if all can be done there.
+    struct OfTiles<'a, T> {
         y: &'a mut [T],
         sums: &'a [f32],
         finish: Finish<'a, T>,
     }
 
-    impl<T: Float> Kernel for InRegisters<'_, T> {
+    impl<T: Float> Kernel for OfTiles<'_, T> {
         type Output = ();
 
         fn run<S: Simd>(self, simd: S) {
             for (i, sums) in self.sums.chunks(2 * S::LANES).enumerate() {
                 let (at, len) = (i * 2 * S::LANES, sums.len());
                 let mut vectors = [loaded(simd, sums)];
-                self.finish.vectors(simd, &mut vectors, Place { at, stride: 0, count: 1, len });
+                let place = Place { at, stride: 0, count: 1, len };
+                if self.finish.in_registers() {
+                    self.finish.vectors(simd, &mut vectors, place);
+                } else {
+                    self.finish.tile(simd, &mut vectors, place);
+                }
                 write(simd, &mut self.y[at..at + len], vectors[0]);
             }
         }
@@ -415,8 +433,8 @@ mod tests {
             let mut given = [(); 3].map(|()| vec![T::from_f32(9.0); sums.len()]);
             let [apart, best, portable] = &mut given;
             finish.write(apart, &mut sums.clone(), 0);
-            simd::dispatch(InRegisters { y: best, sums: &sums, finish });
-            InRegisters { y: portable, sums: &sums, finish }.run(simd::Portable);
+            simd::dispatch(OfTiles { y: best, sums: &sums, finish });
+            OfTiles { y: portable, sums: &sums, finish }.run(simd::Portable);
             for (i, sum) in sums.iter().enumerate() {
                 // Which of two NaN is handed on is the processor's choice.
                 let bits = |x: f32| if x.is_nan() { u32::MAX } else { x.to_bits() };

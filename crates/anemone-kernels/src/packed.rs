@@ -27,7 +27,7 @@ use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Band, Blocks, Ends, GROUP, MOST_ROWS, Panels, Rounded, panel_width, write_blocks};
+use crate::tile::{Aside, Band, Blocks, Ends, GROUP, MOST_ROWS, Panels, Rounded, panel_width, write_blocks};
 
 /// The weights of a layer, packed.
 ///
@@ -145,16 +145,23 @@ pub fn linear<T: Float, W: Float>(
         // SAFETY: rows of a band and columns of a group are in one task only.
         unsafe { Rounded::new(&results, start, outputs, count, bias, finish.stages) }
     };
-    if let (1, Some(x)) = (rows, T::as_f32s(x)) {
+    let mut blocks;
+    let x = match T::as_f32s(x) {
+        Some(x) if rows == 1 => x,
+        _ => {
+            blocks = scratch::floats(x.len());
+            let part = MOST_ROWS * inputs.max(1);
+            parallel_chunks(threads, &mut blocks, part, (1 << 15) / part + 1, |i, blocks| {
+                let x = &x[i * part..][..blocks.len()];
+                write_blocks(blocks, x, blocks.len() / inputs);
+            });
+            &blocks
+        }
+    };
+    if finish.in_registers() {
         tiles(threads, x, rows, weights, ends);
     } else {
-        let mut blocks = scratch::floats(x.len());
-        let part = MOST_ROWS * inputs.max(1);
-        parallel_chunks(threads, &mut blocks, part, (1 << 15) / part + 1, |i, blocks| {
-            let x = &x[i * part..][..blocks.len()];
-            write_blocks(blocks, x, blocks.len() / inputs);
-        });
-        tiles(threads, &blocks, rows, weights, ends);
+        tiles(threads, x, rows, weights, |first, columns| Aside(ends(first, columns)));
     }
     if left {
         whole.after(threads, y);

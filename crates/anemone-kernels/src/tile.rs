@@ -284,9 +284,16 @@ impl<'a, T> Rounded<'a, T> {
     }
 }
 
-impl<T: Float> Ends for Rounded<'_, T> {
+impl<T: Float> Rounded<'_, T> {
+    /// Writes a tile; `ASIDE` when its stages are not all done in registers.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, mut sums: [[S::V; 2]; R]) {
+    fn end<S: Simd, const R: usize, const ASIDE: bool>(
+        &mut self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        mut sums: [[S::V; 2]; R],
+    ) {
         let first = panel * 2 * S::LANES;
         match self.bias {
             Bias::None => {}
@@ -305,7 +312,12 @@ impl<T: Float> Ends for Rounded<'_, T> {
         }
         let len = (self.columns - first).min(2 * S::LANES);
         let place = Place { at: self.start + row * self.stride + first, stride: self.stride, count: R, len };
-        Finish { bias: None, stages: self.stages }.vectors(simd, &mut sums, place);
+        let finish = Finish { bias: None, stages: self.stages };
+        if ASIDE {
+            finish.tile(simd, &mut sums, place);
+        } else {
+            finish.vectors(simd, &mut sums, place);
+        }
         if len == 2 * S::LANES {
             for (r, sums) in sums.into_iter().enumerate() {
                 let at = place.at + r * place.stride;
@@ -322,6 +334,23 @@ impl<T: Float> Ends for Rounded<'_, T> {
             // SAFETY: as above.
             finish::write(simd, unsafe { self.y.slice(at..at + len) }, sums);
         }
+    }
+}
+
+impl<T: Float> Ends for Rounded<'_, T> {
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
+        self.end::<S, R, false>(simd, row, panel, sums);
+    }
+}
+
+/// As [`Rounded`], with stages of which some need the registers for themselves.
+pub(crate) struct Aside<'a, T>(pub(crate) Rounded<'a, T>);
+
+impl<T: Float> Ends for Aside<'_, T> {
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
+        self.0.end::<S, R, true>(simd, row, panel, sums);
     }
 }
 
