@@ -30,8 +30,8 @@ impl Model {
     fn step(&mut self) -> Result<(), Failure> {
         let plan = self.loaded.plan().expect("it was asked for when the model was loaded");
         // A call with nothing kept from the last one but the memory.
-        let inputs: smallvec::SmallVec<[&[u8]; 64]> = self.inputs.iter().map(Tensor::bytes).collect();
-        let mut outputs: smallvec::SmallVec<[&mut [u8]; 64]> =
+        let inputs: smallvec::SmallVec<[&[u8]; 8]> = self.inputs.iter().map(Tensor::bytes).collect();
+        let mut outputs: smallvec::SmallVec<[&mut [u8]; 8]> =
             self.outputs.iter_mut().map(|t| t.bytes_mut().expect("nobody shares an output")).collect();
         Ok(plan
             .run(&mut self.arena, &inputs, &mut outputs, &mut [], self.threads)

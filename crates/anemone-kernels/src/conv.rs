@@ -55,6 +55,10 @@ pub struct Conv {
     pub groups: usize,
 }
 
+/// Planes of so many windows and less are small: they stay in the second-level cache as rows of windows, and threads divide
+/// them by channels; larger ones are divided by lines.
+const SMALL_PLANE: usize = 512;
+
 impl Conv {
     pub(crate) fn group_in(&self) -> usize {
         self.in_channels / self.groups

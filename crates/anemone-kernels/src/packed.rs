@@ -104,6 +104,9 @@ fn write_panel<W: Float>(panel: &mut [W], rows: &[W], inputs: usize) {
     }
 }
 
+/// A row of so many inputs is widened on the stack.
+const SHORT: usize = 256;
+
 /// Computes a row of outputs for each row of inputs.
 ///
 /// ```
@@ -145,9 +148,14 @@ pub fn linear<T: Float, W: Float>(
         // SAFETY: rows of a band and columns of a group are in one task only.
         unsafe { Rounded::new(&results, start, outputs, count, bias, finish.stages) }
     };
-    let mut blocks;
+    let (mut wide, mut blocks);
     let x = match T::as_f32s(x) {
         Some(x) if rows == 1 => x,
+        None if rows == 1 && inputs <= SHORT => {
+            wide = [0.0; SHORT];
+            T::widen(&mut wide[..inputs], x);
+            &wide[..inputs]
+        }
         _ => {
             blocks = scratch::floats(x.len());
             let part = MOST_ROWS * inputs.max(1);
@@ -254,15 +262,19 @@ pub(crate) fn tiles<W: Float, E: Ends>(
     let panels = weights.count;
     // Halves that many rows meet are widened once for all of them.
     let widens = W::as_f32s(&[]).is_none() && rows > 2 * MOST_ROWS;
-    let band = rows.min(8 * MOST_ROWS);
+    let most = 8 * MOST_ROWS;
     // What a single band meets is widened little by little: the more of it comes from memory while others are multiplied.
-    let group = if widens && rows == band { WIDENED / (inputs * width).max(1) } else { weights.group };
+    let group = if widens && rows <= most { WIDENED / (inputs * width).max(1) } else { weights.group };
     let group = group.clamp(1, weights.group);
     // A few groups for each of several threads, also of a small layer.
     let group = if threads > 1 { group.min(panels.div_ceil(8)) } else { group };
     // A division is a part of what the smallest layers take.
     let parts = |whole: usize, part: usize| if whole <= part { 1 } else { whole.div_ceil(part) };
-    let (groups, bands) = (parts(panels, group), parts(rows, band));
+    let groups = parts(panels, group);
+    // Few groups are shared by several threads: bands of whole tiles, so that the same rows are summed together.
+    let few = threads > 1 && groups / 4 < threads && rows > 2 * MOST_ROWS;
+    let band = rows.min(if few { 2 * MOST_ROWS } else { most });
+    let bands = parts(rows, band);
     // A task is a group of panels with a band of rows; bands of one group follow each other.
     let grain = parts(1 << 16, band * group * width * inputs.max(1));
     parallel_for(threads, groups * bands, grain, |tasks| {

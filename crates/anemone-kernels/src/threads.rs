@@ -1,12 +1,15 @@
 //! Work on several threads.
 //!
 //! Threads belong to one pool of the process, which starts when the first kernel asks for more than one. The calling
-//! thread works too. Which thread gets which items is a matter of chance, so that a kernel must compute each item
-//! alone: then its bits are the same for every number of threads.
+//! thread works too. Items fall into as many parts as threads, one behind the other, and each thread begins with the part
+//! of its number, so that where kernels divide alike it reads what it wrote itself, from a cache of its own. Who is done
+//! takes from the ends of what others have left. Which thread gets which items is so a matter of chance, and a kernel must
+//! compute each item alone: then its bits are the same for every number of threads.
 //!
-//! Handing over costs a few microseconds at most and allocates nothing: helpers that have just worked look for more work
-//! for a while before they sleep. One kernel has the helpers at a time; another one that wants them meanwhile, or one
-//! that is called by the work of the first, works alone, which gives the same bits.
+//! Handing over costs about a microsecond and allocates nothing: a helper that has just worked looks for more for a while
+//! before it sleeps, and lets other threads run meanwhile. Nobody waits for one that does not come: what it has not begun
+//! is taken back, and the next time another one is asked. One kernel has the helpers at a time; another one that wants
+//! them meanwhile, or one that is called by the work of the first, works alone, which gives the same bits.
 //!
 //! ```
 //! use anemone_kernels::threads::parallel_chunks;
@@ -17,11 +20,13 @@
 //! assert_eq!(squares[99], 99 * 99);
 //! ```
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 /// How many threads this machine runs at the same time.
 ///
@@ -32,34 +37,59 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// How often a helper that has just worked looks for more before it sleeps: some tens of microseconds.
-const LOOKS: u32 = if cfg!(miri) { 5 } else { 2_000 };
+/// How long a helper that has just worked looks for more before it sleeps: longer than what a model does on one thread at a
+/// time, since a helper that must be woken comes tens of microseconds later.
+const LOOKS: Duration = if cfg!(miri) { Duration::ZERO } else { Duration::from_millis(1) };
+
+/// How often who waits looks, which takes some microseconds, before it lets other threads run.
+const AT_ONCE: u32 = if cfg!(miri) { 2 } else { 1 << 10 };
+
+/// How often it looks from then on, before it lets others run again.
+const AGAIN: u32 = AT_ONCE.div_ceil(16);
+
+/// After so many works in a row to which a helper does not come, another one is asked. A single one may have been too small.
+const PATIENCE: usize = 3;
 
 /// The most helpers; more threads than this are not of use to any kernel.
 const MOST_HELPERS: usize = 63;
 
-/// What the helpers do: a function that outlives the work, since its caller waits for all of them.
-#[derive(Clone, Copy)]
-struct Work(*const (dyn Fn() + Sync));
+/// A function of the number of the thread that works.
+type Work<'a> = &'a (dyn Fn(usize) + Sync);
 
-// SAFETY: the function is `Sync`, and the caller keeps it alive until every helper has ended.
-unsafe impl Send for Work {}
+/// What a helper does.
+mod state {
+    /// It looks whether there is work, or is about to.
+    pub(super) const LOOKING: u8 = 0;
+    /// It sleeps, and must be woken.
+    pub(super) const ASLEEP: u8 = 1;
+    /// It has been given work that it has not begun, and that may be taken back.
+    pub(super) const GIVEN: u8 = 2;
+    /// It works.
+    pub(super) const WORKING: u8 = 3;
+}
 
-/// The helpers, and what they are told.
+/// A helper, so far from others that what is said to one disturbs no other.
+#[repr(align(128))]
+struct Helper {
+    state: AtomicU8,
+    /// Its work, and its number there. Written by who has the pool while the helper looks or sleeps, read while it works.
+    work: UnsafeCell<Option<(Work<'static>, usize)>>,
+    thread: OnceLock<Thread>,
+}
+
+// SAFETY: all but `work` is `Sync`. That is written and read at different times, as is said there, which `state` tells
+// apart and orders; what it holds is `Sync`, and so may be sent.
+unsafe impl Sync for Helper {}
+
+/// The helpers, and what is left of the part of each thread that works.
 struct Pool {
-    helpers: usize,
+    helpers: Box<[Helper]>,
+    left: Box<[Left]>,
+    /// The helper that is asked first, and how often in a row not all that were asked have come.
+    first: AtomicUsize,
+    missed: AtomicUsize,
     /// Whether a kernel has the helpers.
     taken: AtomicBool,
-    /// Counts the works; a helper that sees another number than its last has work.
-    round: AtomicU32,
-    work: Mutex<Option<Work>>,
-    /// How many helpers may still join the work of this round, and how many have not ended.
-    join: AtomicUsize,
-    running: AtomicUsize,
-    /// How many helpers look for work at the moment.
-    looking: AtomicUsize,
-    asleep: Mutex<()>,
-    wake: Condvar,
     panicked: AtomicBool,
 }
 
@@ -71,109 +101,140 @@ thread_local! {
 fn pool() -> &'static Pool {
     static POOL: OnceLock<&'static Pool> = OnceLock::new();
     POOL.get_or_init(|| {
-        // At least three, so that tests meet several threads also on a small machine; those that are not asked sleep.
+        // At least three, so that tests meet several threads also on a small machine, and that one can stand in for another.
         let wanted = available().saturating_sub(1).clamp(3, MOST_HELPERS);
+        let helper = |_| Helper {
+            state: AtomicU8::new(state::LOOKING),
+            work: UnsafeCell::new(None),
+            thread: OnceLock::new(),
+        };
         let pool: &'static Pool = Box::leak(Box::new(Pool {
-            helpers: wanted,
+            helpers: (0..wanted).map(helper).collect(),
+            left: (0..=wanted).map(|_| Left::default()).collect(),
+            first: AtomicUsize::new(0),
+            missed: AtomicUsize::new(0),
             taken: AtomicBool::new(false),
-            round: AtomicU32::new(0),
-            work: Mutex::new(None),
-            join: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
-            looking: AtomicUsize::new(0),
-            asleep: Mutex::new(()),
-            wake: Condvar::new(),
             panicked: AtomicBool::new(false),
         }));
-        for i in 0..wanted {
-            // Fewer threads than wanted are no fault: who does not come is not waited for.
-            let _ = std::thread::Builder::new().name(format!("anemone-{i}")).spawn(move || pool.help());
+        for (i, helper) in pool.helpers.iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("anemone-{i}"));
+            // Fewer threads than wanted are no fault: what a helper does not begin is done by others.
+            if let Ok(thread) = thread.spawn(move || helper.help(&pool.panicked)) {
+                let _ = helper.thread.set(thread.thread().clone());
+            }
         }
         pool
     })
 }
 
-impl Pool {
+impl Helper {
     /// What a helper does, for ever.
-    fn help(&self) {
+    fn help(&self, panicked: &AtomicBool) {
         WORKS.set(true);
-        let (mut seen, mut looks) = (0, 0);
+        // One that has not worked yet sleeps at once; and where threads take turns, one that looks keeps others from work.
+        let longest = if available() > 1 { LOOKS } else { Duration::ZERO };
+        let mut looks = Duration::ZERO;
         loop {
-            seen = self.next_round(seen, looks);
-            looks = 0;
-            // A helper that comes too late, or that one too many is, finds no place, and sleeps again.
-            if self.join.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| n.checked_sub(1)).is_err() {
-                continue;
+            self.wait(looks);
+            looks = longest;
+            // SAFETY: this helper works, so that nobody writes; and who gave the work waits for its end.
+            if let Some((work, number)) = unsafe { *self.work.get() }
+                && catch_unwind(AssertUnwindSafe(|| work(number))).is_err()
+            {
+                panicked.store(true, Ordering::Relaxed);
             }
-            looks = LOOKS;
-            let work = *self.work.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Work(work)) = work {
-                // SAFETY: this helper has a place, and the caller waits until those that have one have ended.
-                let work = unsafe { &*work };
-                if catch_unwind(AssertUnwindSafe(work)).is_err() {
-                    self.panicked.store(true, Ordering::Relaxed);
-                }
-            }
-            self.running.fetch_sub(1, Ordering::Release);
+            self.state.store(state::LOOKING, Ordering::Release);
         }
     }
 
-    /// Waits for another round than this one: looks for it so often, and then sleeps.
-    fn next_round(&self, seen: u32, looks: u32) -> u32 {
-        self.looking.fetch_add(1, Ordering::SeqCst);
-        for _ in 0..looks {
-            let round = self.round.load(Ordering::Acquire);
-            if round != seen {
-                self.looking.fetch_sub(1, Ordering::Relaxed);
-                return round;
+    /// Waits for work, and begins it: looks for it so long, and then sleeps.
+    fn wait(&self, looks: Duration) {
+        loop {
+            let begin = Instant::now();
+            let given = || {
+                self.state.load(Ordering::Relaxed) == state::GIVEN
+                    && self.change(state::GIVEN, state::WORKING)
+            };
+            if until(given, || begin.elapsed() >= looks) {
+                return;
+            }
+            if self.change(state::LOOKING, state::ASLEEP) {
+                while self.state.load(Ordering::Relaxed) == state::ASLEEP {
+                    std::thread::park();
+                }
+            }
+        }
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives it work.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the pool, the helper has no work, and `work` lives until [`end`](Self::end) has returned.
+    unsafe fn begin(&self, work: Work<'static>, number: usize) {
+        // SAFETY: a helper that looks or sleeps does not read it, and nobody else has the pool.
+        unsafe { *self.work.get() = Some((work, number)) };
+        if self.state.swap(state::GIVEN, Ordering::AcqRel) == state::ASLEEP
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Takes back what it has not begun, or else waits for the end; says whether it had begun.
+    fn end(&self) -> bool {
+        if self.change(state::GIVEN, state::LOOKING) {
+            return false;
+        }
+        until(|| self.state.load(Ordering::Acquire) != state::WORKING, || false)
+    }
+}
+
+/// Looks whether something is so, until it is or has been waited for enough; says which.
+fn until(so: impl Fn() -> bool, enough: impl Fn() -> bool) -> bool {
+    let mut times = AT_ONCE;
+    loop {
+        for _ in 0..times {
+            if so() {
+                return true;
             }
             std::hint::spin_loop();
         }
-        let mut asleep = self.asleep.lock().unwrap_or_else(PoisonError::into_inner);
-        // From here on whoever has work sees that this helper must be woken, or this helper sees the work.
-        self.looking.fetch_sub(1, Ordering::SeqCst);
-        loop {
-            let round = self.round.load(Ordering::SeqCst);
-            if round != seen {
-                return round;
-            }
-            asleep = self.wake.wait(asleep).unwrap_or_else(PoisonError::into_inner);
+        if enough() {
+            return false;
         }
+        // Who is waited for may be waiting for this processor.
+        std::thread::yield_now();
+        times = AGAIN;
     }
+}
 
-    /// Has `work` done by this thread and by up to so many helpers; returns when all of them have ended.
-    fn together(&self, helpers: usize, work: &(dyn Fn() + Sync)) {
-        let free = !WORKS.get()
-            && self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        if !free {
-            work();
-            return;
-        }
-        let helpers = helpers.min(self.helpers);
+impl Pool {
+    /// Has `work` done with the number 0 by this thread, and with the next numbers by so many helpers, each of which may come
+    /// or not; returns when all that have come have ended. The caller has the pool, and gives it back so.
+    fn together(&self, helpers: usize, work: Work<'_>) {
         // SAFETY: only the lifetime is left out; `end` below waits until no helper has the function any more.
-        let erased = unsafe {
-            std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync + 'static)>(work)
-        };
-        *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(Work(erased));
-        self.running.store(helpers, Ordering::Relaxed);
-        self.join.store(helpers, Ordering::Release);
-        self.round.fetch_add(1, Ordering::SeqCst);
-        let asleep = helpers.saturating_sub(self.looking.load(Ordering::SeqCst));
-        if asleep > 0 {
-            // A helper that is about to sleep holds the lock until it waits.
-            drop(self.asleep.lock().unwrap_or_else(PoisonError::into_inner));
-            (0..asleep).for_each(|_| self.wake.notify_one());
+        let erased = unsafe { std::mem::transmute::<Work<'_>, Work<'static>>(work) };
+        let first = self.first.load(Ordering::Relaxed);
+        let asked = || (0..helpers).map(|i| &self.helpers[(first + i) % self.helpers.len()]);
+        for (helper, number) in asked().zip(1..) {
+            // SAFETY: this thread has the pool, whose helpers had all ended when it was given back; what `work` borrows
+            // outlives this call, which neither returns nor unwinds before `end`.
+            unsafe { helper.begin(erased, number) };
         }
         WORKS.set(true);
-        let own = catch_unwind(AssertUnwindSafe(work));
+        let own = catch_unwind(AssertUnwindSafe(|| work(0)));
         WORKS.set(false);
-        // Who has not come by now need not come: the work is done.
-        let absent = self.join.swap(0, Ordering::AcqRel);
-        self.running.fetch_sub(absent, Ordering::AcqRel);
-        let mut looks = 0;
-        while self.running.load(Ordering::Acquire) > 0 {
-            looks += 1;
-            if looks < LOOKS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        let came = asked().fold(true, |all, helper| helper.end() && all);
+        let missed = if came { 0 } else { self.missed.load(Ordering::Relaxed) + 1 };
+        self.missed.store(missed % PATIENCE, Ordering::Relaxed);
+        if missed == PATIENCE {
+            // It may wait for a processor that others have, even this thread, while another helper would be put elsewhere.
+            self.first.store((first + 1) % self.helpers.len(), Ordering::Relaxed);
         }
         let panicked = self.panicked.swap(false, Ordering::Relaxed);
         self.taken.store(false, Ordering::Release);
@@ -181,6 +242,31 @@ impl Pool {
             Err(panic) => resume_unwind(panic),
             Ok(()) => assert!(!panicked, "a kernel has panicked on another thread"),
         }
+    }
+}
+
+/// What is left of a part: its first unit and its end, in the halves of a number.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Left(AtomicU64);
+
+impl Left {
+    fn set(&self, units: Range<u32>) {
+        self.0.store(u64::from(units.start) | u64::from(units.end) << 32, Ordering::Relaxed);
+    }
+
+    /// Takes half of it, or the last unit, from the front or from the end.
+    fn take(&self, front: bool) -> Option<Range<u32>> {
+        let mut taken = 0..0;
+        let after = |left: u64| {
+            let (start, end) = (left as u32, (left >> 32) as u32);
+            let count = end.checked_sub(start)?.div_ceil(2);
+            taken = if front { start..start + count } else { end - count..end };
+            let left = if front { start + count..end } else { start..end - count };
+            (count > 0).then_some(u64::from(left.start) | u64::from(left.end) << 32)
+        };
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after).ok()?;
+        Some(taken)
     }
 }
 
@@ -198,26 +284,48 @@ impl Pool {
 /// assert_eq!(sum.into_inner(), 999 * 1000 / 2);
 /// ```
 pub fn parallel_for(threads: usize, items: usize, grain: usize, work: impl Fn(Range<usize>) + Sync) {
-    let grain = grain.max(1);
-    let workers = if threads <= 1 { 1 } else { threads.min(items.div_ceil(grain)) };
-    if workers <= 1 {
-        if items > 0 {
-            work(0..items);
-        }
-        return;
+    parallel_ranges(threads, items, grain, |ranges| ranges.for_each(&work));
+}
+
+/// As [`parallel_for`] with a grain of 1, and calls `work` once on each thread with the items that come to it, so that what
+/// it has made for one item is at hand for those that follow.
+pub(crate) fn parallel_tasks(
+    threads: usize,
+    items: usize,
+    work: impl Fn(&mut dyn Iterator<Item = usize>) + Sync,
+) {
+    parallel_ranges(threads, items, 1, |ranges| work(&mut ranges.flatten()));
+}
+
+/// Calls `work` on each thread with the ranges that come to it.
+fn parallel_ranges(
+    threads: usize,
+    items: usize,
+    grain: usize,
+    work: impl Fn(&mut dyn Iterator<Item = Range<usize>>) + Sync,
+) {
+    let alone = || work(&mut std::iter::once(0..items).filter(|all| !all.is_empty()));
+    // What is divided are units of a grain, which are not more than 32 bits can count.
+    let grain = grain.max(1).max(items.div_ceil(u32::MAX as usize));
+    let units = items.div_ceil(grain);
+    if threads <= 1 || units <= 1 || WORKS.get() {
+        return alone();
     }
-    // Large ranges first and small ones last: these even out threads of different speed, and those keep them few.
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let end = |start: usize| start + ((items - start) / (workers * 2)).max(grain).min(items - start);
-        let taken = |start| (start < items).then(|| end(start));
-        let start = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok()?;
-        Some(start..end(start))
-    };
-    pool().together(workers - 1, &|| {
-        while let Some(range) = take() {
-            work(range);
-        }
+    let pool = pool();
+    if pool.taken.swap(true, Ordering::Acquire) {
+        return alone();
+    }
+    let workers = threads.min(units).min(pool.left.len());
+    let left = &pool.left[..workers];
+    // The first parts are the larger ones: their threads need not be told.
+    let border = |part: usize| (part as u64 * units as u64).div_ceil(workers as u64) as u32;
+    left.iter().enumerate().for_each(|(part, left)| left.set(border(part)..border(part + 1)));
+    pool.together(workers - 1, &|number| {
+        let own = std::iter::from_fn(|| left[number].take(true));
+        let others = left[number + 1..].iter().chain(&left[..number]);
+        let others = others.flat_map(|other| std::iter::from_fn(|| other.take(false)));
+        let items = |units: Range<u32>| units.start as usize * grain..items.min(units.end as usize * grain);
+        work(&mut own.chain(others).map(items));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Conv;
+use super::{Conv, SMALL_PLANE};
 use crate::finish::{self, Finish, Place};
 use crate::scratch::floats;
 use crate::simd::{self, Kernel, Simd};
@@ -38,16 +38,27 @@ pub(super) fn planes<T: Float, W: Float>(
 ) {
     let window = &conv.window;
     let y = &Shared::new(y);
-    let grain = (1usize << 14).div_ceil(window.output_len().saturating_mul(window.kernel_len()));
-    parallel_for(threads, conv.batch * conv.out_channels, grain, |planes| {
-        match (window.kernel[1], window.strides[1]) {
-            (3, 1) => simd::dispatch(Sum::<T, W, 3, 1> { y, x, weights, finish, conv, planes }),
-            (3, _) => simd::dispatch(Sum::<T, W, 3, 2> { y, x, weights, finish, conv, planes }),
-            (_, 1) => simd::dispatch(Sum::<T, W, 5, 1> { y, x, weights, finish, conv, planes }),
-            _ => simd::dispatch(Sum::<T, W, 5, 2> { y, x, weights, finish, conv, planes }),
+    // Large planes are divided as the convolutions before and after divide them, by lines, and small ones by channels.
+    let (count, all) = (conv.batch * conv.out_channels, window.output[1]);
+    let bands = if window.output_len() > SMALL_PLANE { threads.min(all / BAND).max(1) } else { 1 };
+    let grain = (bands << 14).div_ceil(window.output_len().saturating_mul(window.kernel_len()));
+    parallel_for(threads, bands * count, grain, |tasks| {
+        for band in tasks.start / count..tasks.end.div_ceil(count) {
+            let planes = tasks.start.max(band * count)..tasks.end.min((band + 1) * count);
+            let planes = planes.start - band * count..planes.end - band * count;
+            let lines = band * all / bands..(band + 1) * all / bands;
+            match (window.kernel[1], window.strides[1]) {
+                (3, 1) => simd::dispatch(Sum::<T, W, 3, 1> { y, x, weights, finish, conv, planes, lines }),
+                (3, _) => simd::dispatch(Sum::<T, W, 3, 2> { y, x, weights, finish, conv, planes, lines }),
+                (_, 1) => simd::dispatch(Sum::<T, W, 5, 1> { y, x, weights, finish, conv, planes, lines }),
+                _ => simd::dispatch(Sum::<T, W, 5, 2> { y, x, weights, finish, conv, planes, lines }),
+            }
         }
     });
 }
+
+/// The fewest lines of a plane that are a thread's own: what lies between two threads is laid out twice.
+const BAND: usize = 8;
 
 struct Sum<'a, T, W, const K: usize, const STRIDE: usize> {
     y: &'a Shared<'a, T>,
@@ -56,6 +67,8 @@ struct Sum<'a, T, W, const K: usize, const STRIDE: usize> {
     finish: Finish<'a, T>,
     conv: &'a Conv,
     planes: Range<usize>,
+    /// Of each plane these.
+    lines: Range<usize>,
 }
 
 impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_, T, W, K, STRIDE> {
@@ -63,28 +76,28 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { y, x, weights, finish, conv, planes } = self;
+        let Self { y, x, weights, finish, conv, planes, lines } = self;
         let (inputs, outputs) = (conv.window.input_len(), conv.window.output_len());
-        let [_, lines, width] = conv.window.output;
+        let [_, all, width] = conv.window.output;
         let layout = Layout::<STRIDE>::of(simd, &conv.window);
         // A large plane is laid out some lines at a time, so that they stay in the first-level cache, and small ones some
         // at a time, since what has just been written cannot be read at once.
         let strip = (LAID_OUT / layout.line).saturating_sub(K) / STRIDE;
-        let strip = strip.clamp(4, lines.max(4)).min(lines);
+        let strip = strip.clamp(4, lines.len().max(4)).min(lines.len());
         let rows = (strip - 1) * STRIDE + K;
         let plane_len = rows * layout.line;
-        let together = if strip < lines { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
+        let together = if strip < lines.len() { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
         // Vectors may read past the last line.
         let mut laid_out = floats(together * plane_len + 2 * simd::MAX_LANES);
         laid_out.fill(0.0);
         for first in planes.clone().step_by(together) {
             let planes = first..planes.end.min(first + together);
-            for from in (0..lines).step_by(strip) {
-                let taken = strip.min(lines - from);
+            for from in lines.clone().step_by(strip) {
+                let taken = strip.min(lines.end - from);
                 for (plane, to) in planes.clone().zip(laid_out.chunks_exact_mut(plane_len)) {
                     let (sample, channel) = (plane / conv.out_channels, plane % conv.out_channels);
                     let source = sample * conv.in_channels + channel / conv.group_out();
-                    layout.write(simd, to, &x[source * inputs..][..inputs], from * STRIDE, strip < lines);
+                    layout.write(simd, to, &x[source * inputs..][..inputs], from * STRIDE, strip < all);
                 }
                 for (i, plane) in planes.clone().enumerate() {
                     let channel = plane % conv.out_channels;
@@ -98,7 +111,7 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
                         *wide = simd.splat(taps[i]);
                     }
                     let at = plane * outputs + from * width;
-                    // SAFETY: a plane is in one task only.
+                    // SAFETY: a line of a plane is in one task only.
                     let y = unsafe { y.slice(at..at + taken * width) };
                     let bias = simd.splat(finish.bias.map_or(0.0, |b| b[channel]));
                     let x = &laid_out[i * plane_len..];

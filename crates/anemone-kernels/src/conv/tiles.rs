@@ -5,17 +5,19 @@
 //! those are then read once, and no column is empty. Sums are the same either way, but for a single row. Kernels of 3 x 3
 //! may have a way of their own, with fewer products: `winograd`.
 
+use std::ops::Range;
+
 use crate::Float;
 use crate::finish::Finish;
 use crate::gemm::Bias;
 use crate::packed::{self, Packed};
 use crate::scratch::floats;
 use crate::simd;
-use crate::threads::{Shared, parallel_for};
+use crate::threads::{Shared, parallel_for, parallel_tasks};
 use crate::tile::{Band, Blocks, GROUP, MOST_ROWS, Panels, Rounded, Transposed, panel_width, tile_rows};
 
 use super::windows::Windows;
-use super::{Conv, winograd};
+use super::{Conv, SMALL_PLANE, winograd};
 
 /// The weights of a convolution, as they are read.
 ///
@@ -93,8 +95,7 @@ fn windows_are_rows(conv: &Conv) -> bool {
     let passes = windows.div_ceil(width).div_ceil((GROUP / (inputs * width).max(1)).max(1));
     let widened = |passes: usize| (passes * channels * inputs) as f64 / 10.0;
     let as_columns = tiles(channels, windows, 60) + widened(passes);
-    // More windows than these would not stay in the second-level cache.
-    windows <= 512 && tiles(windows, channels, 300) + widened(1) < as_columns
+    windows <= SMALL_PLANE && tiles(windows, channels, 300) + widened(1) < as_columns
 }
 
 /// Whether [`conv_tiles`] computes it: a convolution of planes, with enough output channels in each group for a panel to
@@ -223,21 +224,27 @@ fn as_columns<T: Float, X: Float, W: Float>(
         (WIDENED / inputs / MOST_ROWS * MOST_ROWS).clamp(MOST_ROWS, channels.next_multiple_of(MOST_ROWS));
     let held = if rows >= channels { GROUP / 4 } else { GROUP };
     let group = (held / (inputs * width)).max(1);
-    // Several threads have several tasks each; few panels are shared by several of them.
-    let enough = if threads > 1 { 4 * threads } else { 1 };
-    let group = group.min((images * count).div_ceil(enough)).min(count);
+    // Several threads have a few tasks each. Of a small plane each writes its windows anew, and has channels of its own if there
+    // are enough: their weights it then widens once. Of a large one it has windows of its own.
+    let enough = if threads > 1 { threads.saturating_mul(2) } else { 1 };
+    let by_channels = outputs <= SMALL_PLANE && channels / (4 * MOST_ROWS) >= threads;
+    let across = if by_channels { 1 } else { enough };
+    let group = group.min((images * count).div_ceil(across)).min(count);
     let groups = count.div_ceil(group);
+    let groups = if by_channels { groups } else { groups.next_multiple_of(threads.max(1)).min(count) };
+    // Groups differ by one panel at most, so that threads have as much to do.
+    let (group, border) = (count.div_ceil(groups), |group: usize| group * count / groups);
     let parts = enough.div_ceil(images * groups).min(channels.div_ceil(4 * MOST_ROWS));
     let part = channels.div_ceil(parts).next_multiple_of(MOST_ROWS);
     let in_place = conv.window.is_pointwise() && channels <= IN_PLACE;
-    parallel_for(threads, images * groups * parts, 1, |tasks| {
+    parallel_tasks(threads, images * groups * parts, |tasks| {
         let mut panels = floats(group * inputs * width);
         let mut wide = floats(if W::as_f32s(&[]).is_none() { rows * inputs } else { 0 });
         let (mut held, mut widened) = (None, None);
         for task in tasks {
-            let (image, at) = (task / (groups * parts), task / parts % groups * group);
+            let (image, at) = (task / (groups * parts), task / parts % groups);
             let (sample, in_group) = (image / conv.groups, image % conv.groups);
-            let (first, taken) = (task % parts * part, group.min(count - at));
+            let (first, at, taken) = (task % parts * part, border(at), border(at + 1) - border(at));
             let x = &x[(sample * conv.in_channels + in_group * conv.group_in()) * windows.plane()..];
             let end = outputs.min((at + taken) * width);
             // What windows of a single element read lies side by side already, but for the last panel.
@@ -294,30 +301,41 @@ fn as_rows<T: Float, X: Float, W: Float>(
 ) {
     let (outputs, inputs) = (conv.window.output_len(), windows.taps());
     let (channels, group_in) = (conv.group_out(), conv.group_in());
-    let mut blocks = floats(outputs * inputs);
+    let tiles = outputs.div_ceil(MOST_ROWS);
+    // Of more windows than channels each thread lays out its own, and reads all weights; else all threads lay windows out, and
+    // each has weights of its own. What one writes and another reads costs more than what both read.
+    let bands = if outputs > channels { threads.clamp(1, tiles) } else { 1 };
+    let (band, threads_of_band) = (tiles.div_ceil(bands) * MOST_ROWS, if bands > 1 { 1 } else { threads });
     for image in 0..conv.batch * conv.groups {
         let (sample, group) = (image / conv.groups, image % conv.groups);
         let x = &x[(sample * conv.in_channels + group * group_in) * windows.plane()..];
-        let all = Shared::new(&mut blocks);
-        let tiles = outputs.div_ceil(MOST_ROWS);
-        parallel_for(threads, tiles, (1 << 15) / (MOST_ROWS * inputs) + 1, |tasks| {
-            for tile in tasks {
-                let first = tile * MOST_ROWS;
-                let rows = MOST_ROWS.min(outputs - first);
-                // SAFETY: a tile is in one task only.
-                let to = unsafe { all.slice(first * inputs..(first + rows) * inputs) };
-                for rows in tile_rows(rows) {
-                    let to = &mut to[rows.start * inputs..rows.end * inputs];
-                    windows.fill(to, rows.len(), x, first + rows.start..first + rows.end);
+        let compute = |own: Range<usize>| {
+            let mut blocks = floats(own.len() * inputs);
+            let all = Shared::new(&mut blocks);
+            let tiles = own.len().div_ceil(MOST_ROWS);
+            parallel_for(threads_of_band, tiles, (1 << 13) / (MOST_ROWS * inputs) + 1, |tasks| {
+                for tile in tasks {
+                    let first = tile * MOST_ROWS;
+                    let rows = MOST_ROWS.min(own.len() - first);
+                    // SAFETY: a tile is in one task only.
+                    let to = unsafe { all.slice(first * inputs..(first + rows) * inputs) };
+                    for rows in tile_rows(rows) {
+                        let to = &mut to[rows.start * inputs..rows.end * inputs];
+                        let first = own.start + first;
+                        windows.fill(to, rows.len(), x, first + rows.start..first + rows.end);
+                    }
                 }
-            }
-        });
-        packed::tiles(threads, &blocks, outputs, &weights[group], |first, columns| {
-            let channel = group * channels + columns.start;
-            let start = (sample * conv.out_channels + channel) * outputs + first;
-            let bias = finish.bias.map(|bias| &bias[channel..channel + columns.len()]);
-            // SAFETY: a window and a channel are in one task only.
-            unsafe { Transposed::new(y, start, outputs, columns.len(), Finish { bias, ..finish }) }
+            });
+            packed::tiles(threads_of_band, &blocks, own.len(), &weights[group], |first, columns| {
+                let channel = group * channels + columns.start;
+                let start = (sample * conv.out_channels + channel) * outputs + own.start + first;
+                let bias = finish.bias.map(|bias| &bias[channel..channel + columns.len()]);
+                // SAFETY: a window and a channel are in one task only.
+                unsafe { Transposed::new(y, start, outputs, columns.len(), Finish { bias, ..finish }) }
+            });
+        };
+        parallel_tasks(threads, outputs.div_ceil(band), |bands| {
+            bands.for_each(|i| compute(i * band..outputs.min((i + 1) * band)));
         });
     }
 }

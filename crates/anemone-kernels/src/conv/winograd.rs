@@ -26,7 +26,7 @@ use crate::gemm::Matrix;
 use crate::packed::Packed;
 use crate::scratch::{Floats, floats};
 use crate::simd::{self, Kernel, MAX_LANES, Simd};
-use crate::threads::{Shared, parallel_chunks, parallel_for};
+use crate::threads::{Shared, parallel_chunks, parallel_for, parallel_tasks};
 use crate::tile::{self, Added, Band, Lines, Panels, panel_width};
 
 /// The results of a tile along a line, and the elements that they read.
@@ -187,7 +187,7 @@ impl<T: Float, W: Float> Image<'_, T, W> {
         parallel_for(threads, count, (1 << 12) / depth + 1, |tiles| {
             simd::dispatch(Inputs { to: &all, stride, x: self.x, tiling: self.tiling, first, tiles });
         });
-        parallel_for(threads, self.weights.outputs().div_ceil(width), 1, |panels| {
+        parallel_tasks(threads, self.weights.outputs().div_ceil(width), |panels| {
             let block = DEPTH.min(inputs);
             let kernel = block * width + APART;
             let mut kernels = floats(POINTS * kernel);

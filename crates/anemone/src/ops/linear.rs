@@ -6,6 +6,8 @@
 mod tests;
 mod whole;
 
+use std::sync::Arc;
+
 use anemone_kernels::Float;
 use anemone_kernels::finish::Finish;
 use anemone_kernels::fours;
@@ -152,6 +154,33 @@ fn linear<T: Number>(args: &Args<'_>) -> Result<Tensor, Fault> {
 const IN_PLACE: usize = 1 << 18;
 
 /// One product of matrices, for `x` of any rank.
+/// The weights of a layer, as they are read.
+enum Weights<W> {
+    /// Where they lie.
+    InPlace,
+    Packed(Arc<Packed<W>>),
+    Widened(Arc<Packed<f32>>),
+}
+
+impl<W: Float + crate::types::Element> Weights<W> {
+    fn of(constant: &Tensor, rows: usize, outputs: usize) -> Self {
+        let weights = elements::<W>(constant);
+        if rows == 1 && constant.bytes().len() >= IN_PLACE {
+            return Self::InPlace;
+        }
+        if rows > 1 || weights.len() > WIDENED {
+            return Self::Packed(Packed::shared(weights, outputs));
+        }
+        let mut wide = vec![0.0; weights.len()];
+        W::widen(&mut wide, weights);
+        Self::Widened(Packed::shared(&wide, outputs))
+    }
+}
+
+/// So many weights are widened when the layer is loaded, if one row meets them: the nearest cache holds them so too, and to
+/// widen them each time would take longer than to multiply.
+const WIDENED: usize = 1 << 13;
+
 fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
     let (x_type, weight_type) = (args.ty("x")?, args.ty("weight")?);
     let (x, weight, bias) = (args.reader("x")?, args.reader("weight")?, Singles::opt(args, "bias")?);
@@ -186,15 +215,15 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         });
     }
     if let Reader::Constant(constant) = &weight {
-        let packed = (rows > 1 || constant.bytes().len() < IN_PLACE)
-            .then(|| Packed::shared(elements::<W>(constant), outputs));
+        let weights = Weights::<W>::of(constant, rows, outputs);
         return ready(move |run| {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
             let finish = Finish { bias: bias.as_deref(), stages: &stages };
-            match &packed {
-                Some(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
-                None => {
+            match &weights {
+                Weights::Packed(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
+                Weights::Widened(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
+                Weights::InPlace => {
                     let weights = run.read::<W>(&weight);
                     packed::row(run.threads, run.write(0), x, weights, finish);
                 }

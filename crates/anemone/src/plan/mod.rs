@@ -255,6 +255,20 @@ enum Taken<'o, 's> {
     State(usize, &'s mut [u8]),
 }
 
+impl Taken<'_, '_> {
+    /// The first so many bytes.
+    fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
+        match self {
+            Taken::Slot(_, buffer) => &mut buffer.bytes_mut()[..len],
+            Taken::Output(_, bytes) => &mut bytes[..len],
+            Taken::State(_, bytes) => &mut bytes[..len],
+        }
+    }
+}
+
+/// Most steps read no more values than these.
+const FEW: usize = 8;
+
 /// The memory of all values while a plan runs.
 struct Memory<'r, 'o, 's> {
     plan: &'r Plan,
@@ -415,16 +429,56 @@ impl<'o, 's> Memory<'_, 'o, 's> {
     }
 
     fn step(&mut self, step: &Step, threads: usize) -> Result<(), Diagnostic> {
+        match (&step.kernel, &step.writes[..]) {
+            (Kernel::Prepared(kernel), &[to]) if step.reads.len() <= FEW => {
+                self.single(step, kernel, to, threads)
+            }
+            _ => self.any(step, threads),
+        }
+    }
+
+    /// A step that writes one value and reads a few, as most do: what any step needs takes a part of the shortest calls.
+    fn single(
+        &mut self,
+        step: &Step,
+        kernel: &Prepared,
+        to: Bytes,
+        threads: usize,
+    ) -> Result<(), Diagnostic> {
+        let mut taken = self.take(to.place);
+        let mut reads = [&[][..]; FEW];
+        for (read, at) in reads.iter_mut().zip(&step.reads) {
+            *read = at.map_or(&[], |at| self.bytes(at));
+        }
+        let (reads, mut writes) = (&reads[..step.reads.len()], [taken.bytes_mut(to.len)]);
+        let result = kernel.run(&mut Run::new(threads, reads, &mut writes));
+        self.put(taken);
+        result.map_err(|f| step.diagnostic(f))
+    }
+
+    /// Takes what a step writes from where it lies.
+    fn take(&mut self, place: Place) -> Taken<'o, 's> {
+        match place {
+            Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut self.arena.slots[i])),
+            Place::Output(i) => Taken::Output(i, std::mem::take(&mut self.outputs[i])),
+            Place::State(i) => Taken::State(i, std::mem::take(&mut self.states[i])),
+            Place::Input(_) | Place::Constant(_) => unreachable!("no step writes what is given"),
+        }
+    }
+
+    /// Puts it back.
+    fn put(&mut self, taken: Taken<'o, 's>) {
+        match taken {
+            Taken::Slot(i, buffer) => self.arena.slots[i] = buffer,
+            Taken::Output(i, bytes) => self.outputs[i] = bytes,
+            Taken::State(i, bytes) => self.states[i] = bytes,
+        }
+    }
+
+    fn any(&mut self, step: &Step, threads: usize) -> Result<(), Diagnostic> {
         let mut taken: Vec<Taken<'o, 's>> = recycled(std::mem::take(&mut self.arena.taken));
         let mut rooms = (std::mem::take(&mut self.arena.reads), std::mem::take(&mut self.arena.writes));
-        for at in &step.writes {
-            taken.push(match at.place {
-                Place::Slot(i) => Taken::Slot(i, std::mem::take(&mut self.arena.slots[i])),
-                Place::Output(i) => Taken::Output(i, std::mem::take(&mut self.outputs[i])),
-                Place::State(i) => Taken::State(i, std::mem::take(&mut self.states[i])),
-                Place::Input(_) | Place::Constant(_) => unreachable!("no step writes what is given"),
-            });
-        }
+        taken.extend(step.writes.iter().map(|at| self.take(at.place)));
         // The blocks' own memory is taken out too, while they read what else lies in the arena.
         let mut turns = match &step.kernel {
             Kernel::Blocks(blocks) => std::mem::take(&mut self.arena.turns[blocks.at]),
@@ -434,11 +488,7 @@ impl<'o, 's> Memory<'_, 'o, 's> {
             let mut reads: Vec<&[u8]> = recycled(rooms.0);
             reads.extend(step.reads.iter().map(|at| at.map_or(&[][..], |at| self.bytes(at))));
             let mut writes: Vec<&mut [u8]> = recycled(rooms.1);
-            writes.extend(taken.iter_mut().zip(&step.writes).map(|(taken, at)| match taken {
-                Taken::Slot(_, buffer) => &mut buffer.bytes_mut()[..at.len],
-                Taken::Output(_, bytes) => &mut bytes[..at.len],
-                Taken::State(_, bytes) => &mut bytes[..at.len],
-            }));
+            writes.extend(taken.iter_mut().zip(&step.writes).map(|(taken, at)| taken.bytes_mut(at.len)));
             let result = match &step.kernel {
                 Kernel::Blocks(blocks) => blocks.run(&mut turns, threads, &reads, &mut writes),
                 Kernel::Prepared(kernel) => {
@@ -449,13 +499,7 @@ impl<'o, 's> Memory<'_, 'o, 's> {
             result
         };
         (self.arena.reads, self.arena.writes) = rooms;
-        for taken in taken.drain(..) {
-            match taken {
-                Taken::Slot(i, buffer) => self.arena.slots[i] = buffer,
-                Taken::Output(i, bytes) => self.outputs[i] = bytes,
-                Taken::State(i, bytes) => self.states[i] = bytes,
-            }
-        }
+        taken.drain(..).for_each(|taken| self.put(taken));
         self.arena.taken = recycled(taken);
         if let Kernel::Blocks(blocks) = &step.kernel {
             self.arena.turns[blocks.at] = turns;
