@@ -229,7 +229,8 @@ impl Pool {
         WORKS.set(true);
         let own = catch_unwind(AssertUnwindSafe(|| work(0)));
         WORKS.set(false);
-        let came = asked().fold(true, |all, helper| helper.end() && all);
+        // Every one is waited for, also behind one that has not come.
+        let came = asked().filter(|helper| helper.end()).count() == helpers;
         let missed = if came { 0 } else { self.missed.load(Ordering::Relaxed) + 1 };
         self.missed.store(missed % PATIENCE, Ordering::Relaxed);
         if missed == PATIENCE {
