@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use crate::binary::{maximum, minimum};
-use crate::math::exp;
+use crate::math::exp_below_one;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
 use crate::{Float, scratch};
@@ -237,7 +237,7 @@ pub fn arg_max<T: Float>(threads: usize, y: &mut [i32], x: &[T], lanes: Lanes, s
 
 /// Divides the power of e of each element by the sum of those of its lane. The largest element of the lane is
 /// subtracted first, so that no power overflows. An element that lies `d` below it becomes a number within `4 + d` ulp
-/// of the exact one.
+/// of the exact one, and 0 where its power is below the normal numbers.
 ///
 /// ```
 /// use anemone_kernels::norm::{Lanes, softmax};
@@ -250,7 +250,8 @@ pub fn arg_max<T: Float>(threads: usize, y: &mut [i32], x: &[T], lanes: Lanes, s
 ///
 /// When the lanes are not those of `x`, or `y` has another length.
 pub fn softmax<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes) {
-    update(threads, y, x, lanes, |rows, width| simd::dispatch(Softmax { rows, width }));
+    let halves = T::as_f32s(&[]).is_none();
+    update(threads, y, x, lanes, |rows, width| simd::dispatch(Softmax { rows, width, halves }));
 }
 
 /// What is applied to each lane after it got mean 0 and deviation 1: one number for each of its elements.
@@ -579,9 +580,62 @@ fn log_sum_exp(sum: f64, top: f32) -> f32 {
     if top.is_infinite() { top } else { (sum.ln() + f64::from(top)) as f32 }
 }
 
+/// Makes weights of the elements of a lane, of which the largest is 1; gives their sum, carried in `f32` for up to 512 of
+/// them. A NaN is no largest one, but leaves its trace in the sum.
+#[inline(always)]
+pub(crate) fn weigh<S: Simd>(lane: &mut [f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (whole, rest) = lane.as_chunks_mut::<SUMS>();
+    // What is left is filled up with elements that have no weight.
+    let mut last = [f32::NEG_INFINITY; SUMS];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut tops = last;
+    for chunk in &*whole {
+        tops.iter_mut().zip(chunk).for_each(|(top, &x)| *top = larger(*top, x));
+    }
+    let top = halved(tops, larger);
+    let mut all = 0.0;
+    for block in whole.chunks_mut(512 / SUMS) {
+        let mut sums = [0.0; SUMS];
+        block.iter_mut().for_each(|chunk| powers::<S>(chunk, top, &mut sums));
+        all += f64::from(halved(sums, |a, b| a + b));
+    }
+    if !rest.is_empty() {
+        let mut sums = [0.0; SUMS];
+        powers::<S>(&mut last, top, &mut sums);
+        rest.copy_from_slice(&last[..rest.len()]);
+        all += f64::from(halved(sums, |a, b| a + b));
+    }
+    all as f32
+}
+
+/// Puts the power of e of how far each element lies above the largest in its place, and adds it to a sum.
+#[inline(always)]
+fn powers<S: Simd>(chunk: &mut [f32; SUMS], top: f32, sums: &mut [f32; SUMS]) {
+    for (sum, x) in sums.iter_mut().zip(chunk) {
+        *x = exp_below_one::<S>(*x - top);
+        *sum += *x;
+    }
+}
+
+/// What a function makes of numbers, half of them with the other half at a time.
+#[inline(always)]
+fn halved(mut numbers: [f32; SUMS], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = SUMS / 2;
+    while width > 0 {
+        for i in 0..width {
+            numbers[i] = f(numbers[i], numbers[i + width]);
+        }
+        width /= 2;
+    }
+    numbers[0]
+}
+
 struct Softmax<'a> {
     rows: &'a mut [f32],
     width: usize,
+    /// Whether the results have so few digits that sums in `f32` do.
+    halves: bool,
 }
 
 impl Kernel for Softmax<'_> {
@@ -589,15 +643,15 @@ impl Kernel for Softmax<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { rows, width } = self;
+        let Self { rows, width, halves } = self;
         if width == 1 {
-            let top = extreme!(rows, f32::NEG_INFINITY, maximum);
-            for x in rows.iter_mut() {
-                *x = exp(*x - top);
-            }
-            let sum = sum!(rows, |x| x) as f32;
-            for x in rows.iter_mut() {
-                *x /= sum;
+            let sum = weigh::<S>(rows);
+            if halves {
+                let scale = 1.0 / sum;
+                rows.iter_mut().for_each(|x| *x *= scale);
+            } else {
+                let sum = sum!(rows, |x| x) as f32;
+                rows.iter_mut().for_each(|x| *x /= sum);
             }
             return;
         }
@@ -609,7 +663,7 @@ impl Kernel for Softmax<'_> {
         }
         for row in rows.chunks_exact_mut(width) {
             for ((x, &top), sum) in row.iter_mut().zip(&top).zip(&mut sums) {
-                *x = exp(*x - top);
+                *x = exp_below_one::<S>(*x - top);
                 *sum += f64::from(*x);
             }
         }
