@@ -236,9 +236,13 @@ mod lanes {
         let sizes = attention::Attention { batch: 8, queries, keys, embedding: 64, width: 64 };
         let (q, k) = (numbers::<f16>(8 * queries * 64), numbers::<f16>(8 * keys * 64));
         let mut y = q.clone();
+        let starts = |rows: usize| (0..8).map(|head| head * rows * 64).collect::<Vec<_>>();
+        let (of_queries, of_keys) = (starts(queries), starts(keys));
+        let q = attention::Rows { data: &q[..], starts: &of_queries, stride: 64 };
+        let k = attention::Rows { data: &k[..], starts: &of_keys, stride: 64 };
         bencher
-            .counter(ItemsCount::new(2 * q.len() * keys))
-            .bench_local(|| attention::attention(N, &mut y, &q, &k, &k, None, 0.125, &sizes));
+            .counter(ItemsCount::new(2 * q.data.len() * keys))
+            .bench_local(|| attention::attention(N, &mut y, q, k, k, None, 0.125, &sizes));
     }
 }
 

@@ -1,23 +1,24 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 //!
 //! ```
-//! use anemone_kernels::attention::{Attention, attention};
+//! use anemone_kernels::attention::{Attention, Rows, attention};
 //! // The key that is like the query has nearly all of the weight.
 //! let sizes = Attention { batch: 1, queries: 1, keys: 2, embedding: 1, width: 1 };
 //! let mut y = [0.0f32];
-//! attention(1, &mut y, &[10.0], &[-10.0, 10.0], &[1.0, 2.0], None, 1.0, &sizes);
+//! let rows = |data| Rows { data, starts: &[0], stride: 1 };
+//! attention(1, &mut y, rows(&[10.0]), rows(&[-10.0, 10.0]), rows(&[1.0, 2.0]), None, 1.0, &sizes);
 //! assert_eq!(y, [2.0]);
 //! ```
 
 use crate::finish;
 use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
-use crate::math::exp_below_one;
+use crate::norm;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
 use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_width, write_panels};
 use crate::{Float, scratch};
 
-/// The sizes of an attention. All batches lie one behind the other, row-major.
+/// The sizes of an attention.
 ///
 /// ```
 /// use anemone_kernels::attention::Attention;
@@ -39,14 +40,55 @@ pub struct Attention {
     pub width: usize,
 }
 
+/// Where queries, keys or values lie: as rows, whose elements lie side by side.
+///
+/// ```
+/// use anemone_kernels::attention::{Attention, Rows, attention};
+/// // Two heads look at the same key and value.
+/// let sizes = Attention { batch: 2, queries: 1, keys: 1, embedding: 1, width: 1 };
+/// let (queries, shared) = (Rows { data: &[1.0, 2.0], starts: &[0, 1], stride: 1 }, |data| Rows { data, starts: &[0, 0], stride: 1 });
+/// let mut y = [0.0f32; 2];
+/// attention(1, &mut y, queries, shared(&[1.0]), shared(&[5.0]), None, 1.0, &sizes);
+/// assert_eq!(y, [5.0, 5.0]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, T> {
+    /// All elements.
+    pub data: &'a [T],
+    /// Where those of each batch start.
+    pub starts: &'a [usize],
+    /// From a row to the next.
+    pub stride: usize,
+}
+
+impl<'a, T: Float> Rows<'a, T> {
+    /// `count` rows of `len` elements of a batch, from this one on.
+    fn matrix(&self, item: usize, first: usize, count: usize, len: usize) -> Matrix<'a, T> {
+        let data = &self.data[self.starts[item] + first * self.stride..];
+        Matrix::strided(data, count, len, self.stride, 1).at(0)
+    }
+
+    /// Checks that there are as many in each batch.
+    fn check(&self, what: &str, batch: usize, count: usize, len: usize) {
+        let reach = count.saturating_sub(1).saturating_mul(self.stride).saturating_add(len);
+        let within = |&start: &usize| start.checked_add(reach).is_some_and(|end| end <= self.data.len());
+        let none = count == 0 || len == 0;
+        assert!(
+            self.starts.len() == batch && (none || self.starts.iter().all(within)),
+            "the {what} have their sizes"
+        );
+    }
+}
+
 /// What is added to the scores.
 ///
 /// ```
-/// use anemone_kernels::attention::{Attention, Mask, attention};
+/// use anemone_kernels::attention::{Attention, Mask, Rows, attention};
 /// let sizes = Attention { batch: 1, queries: 1, keys: 2, embedding: 1, width: 1 };
 /// let mask = Mask { numbers: &[0.0, f32::NEG_INFINITY], starts: &[0] }; // the second key is hidden
 /// let mut y = [0.0f32];
-/// attention(1, &mut y, &[0.0], &[1.0, 2.0], &[10.0, 20.0], Some(mask), 1.0, &sizes);
+/// let rows = |data| Rows { data, starts: &[0], stride: 1 };
+/// attention(1, &mut y, rows(&[0.0]), rows(&[1.0, 2.0]), rows(&[10.0, 20.0]), Some(mask), 1.0, &sizes);
 /// assert_eq!(y, [10.0]);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -60,10 +102,11 @@ pub struct Mask<'a> {
 /// Computes `softmax(query · keyᵀ · scale + mask) · value`. Scores, weights and sums are carried in `f32`.
 ///
 /// ```
-/// use anemone_kernels::attention::{Attention, attention};
+/// use anemone_kernels::attention::{Attention, Rows, attention};
 /// let sizes = Attention { batch: 1, queries: 1, keys: 2, embedding: 1, width: 1 };
+/// let rows = |data| Rows { data, starts: &[0], stride: 1 };
 /// let mut y = [0.0f32];
-/// attention(1, &mut y, &[0.0], &[1.0, 2.0], &[10.0, 20.0], None, 1.0, &sizes);
+/// attention(1, &mut y, rows(&[0.0]), rows(&[1.0, 2.0]), rows(&[10.0, 20.0]), None, 1.0, &sizes);
 /// assert_eq!(y, [15.0]);
 /// ```
 ///
@@ -74,19 +117,19 @@ pub struct Mask<'a> {
 pub fn attention<T: Float>(
     threads: usize,
     y: &mut [T],
-    query: &[T],
-    key: &[T],
-    value: &[T],
+    query: Rows<'_, T>,
+    key: Rows<'_, T>,
+    value: Rows<'_, T>,
     mask: Option<Mask<'_>>,
     scale: f32,
     sizes: &Attention,
 ) {
     let &Attention { batch, queries, keys, embedding, width } = sizes;
-    let product = |a: usize, b: usize| batch.checked_mul(a)?.checked_mul(b);
-    assert_eq!(product(queries, embedding), Some(query.len()), "the queries have their sizes");
-    assert_eq!(product(keys, embedding), Some(key.len()), "the keys have their sizes");
-    assert_eq!(product(keys, width), Some(value.len()), "the values have their sizes");
-    assert_eq!(product(queries, width), Some(y.len()), "the result has its sizes");
+    query.check("queries", batch, queries, embedding);
+    key.check("keys", batch, keys, embedding);
+    value.check("values", batch, keys, width);
+    let results = batch.checked_mul(queries).and_then(|rows| rows.checked_mul(width));
+    assert_eq!(results, Some(y.len()), "the result has its sizes");
     if let Some(mask) = mask {
         let reach = |&start: &usize| start.checked_add(keys).is_some_and(|end| end <= mask.numbers.len());
         assert!(
@@ -125,10 +168,11 @@ pub fn attention<T: Float>(
                 T::narrow(unsafe { y.slice(row * width..(row + 1) * width) }, &sums);
                 continue;
             }
-            if held != Some(item) {
-                held = Some(item);
-                write_panels(&mut key_panels, panel, block.keys(item).transposed());
-                write_panels(&mut value_panels, panel, block.values(item));
+            let places = (key.starts[item], value.starts[item]);
+            if held != Some(places) {
+                held = Some(places);
+                write_panels(&mut key_panels, panel, key.matrix(item, 0, keys, embedding).transposed());
+                write_panels(&mut value_panels, panel, value.matrix(item, 0, keys, width));
             }
             // SAFETY: a block of queries is in one task only.
             let results = unsafe { Rounded::new(&y, row * width, width, width, Bias::None, &[]) };
@@ -145,25 +189,15 @@ const ROWS: usize = 6 * MOST_ROWS;
 
 /// An attention, of which some queries are computed.
 struct Block<'a, T> {
-    query: &'a [T],
-    key: &'a [T],
-    value: &'a [T],
+    query: Rows<'a, T>,
+    key: Rows<'a, T>,
+    value: Rows<'a, T>,
     mask: Option<Mask<'a>>,
     scale: f32,
     sizes: &'a Attention,
 }
 
 impl<T: Float> Block<'_, T> {
-    fn keys(&self, item: usize) -> Matrix<'_, T> {
-        let &Attention { keys, embedding, .. } = self.sizes;
-        Matrix::new(&self.key[item * keys * embedding..][..keys * embedding], keys, embedding)
-    }
-
-    fn values(&self, item: usize) -> Matrix<'_, T> {
-        let &Attention { keys, width, .. } = self.sizes;
-        Matrix::new(&self.value[item * keys * width..][..keys * width], keys, width)
-    }
-
     /// What the mask adds to the scores of a query.
     fn added(&self, row: usize) -> Option<&[f32]> {
         self.mask.map(|mask| &mask.numbers[mask.starts[row]..][..self.sizes.keys])
@@ -171,16 +205,18 @@ impl<T: Float> Block<'_, T> {
 
     /// The sums of one query, which is bound by the reading of keys and values.
     fn one(&self, row: usize, scores: &mut [f32], sums: &mut [f32]) {
-        let (item, embedding) = (row / self.sizes.queries, self.sizes.embedding);
+        let &Attention { queries, keys, embedding, width, .. } = self.sizes;
+        let item = row / queries;
         scores.fill(0.0);
         sums.fill(0.0);
-        dot_rows(scores, &self.query[row * embedding..][..embedding], self.keys(item).data);
+        let query = self.query.matrix(item, row % queries, 1, embedding);
+        dot_rows(scores, &query.data[..embedding], self.key.matrix(item, 0, keys, embedding));
         scores.iter_mut().for_each(|s| *s *= self.scale);
         if let Some(added) = self.added(row) {
             scores.iter_mut().zip(added).for_each(|(s, m)| *s += m);
         }
         let scale = 1.0 / weigh(scores);
-        sum_rows(sums, scores, self.values(item).data);
+        sum_rows(sums, scores, self.value.matrix(item, 0, keys, width));
         sums.iter_mut().for_each(|s| *s *= scale);
     }
 
@@ -195,8 +231,8 @@ impl<T: Float> Block<'_, T> {
     ) {
         let (sizes, panel) = (self.sizes, panel_width());
         let mut wide = scratch::floats(0);
-        let query = &self.query[row * sizes.embedding..][..count * sizes.embedding];
-        let queries = Lines::of(Matrix::new(query, count, sizes.embedding), &mut wide);
+        let query = self.query.matrix(row / sizes.queries, row % sizes.queries, count, sizes.embedding);
+        let queries = Lines::of(query, &mut wide);
         simd::dispatch(Band {
             x: queries,
             rows: count,
@@ -235,27 +271,7 @@ impl Kernel for Weigh<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> f32 {
-        const LANES: usize = 2 * simd::MAX_LANES;
-        let (whole, rest) = self.0.as_chunks_mut::<LANES>();
-        // A NaN is no largest one, but leaves its trace in the sum.
-        let larger = |a: f32, b: f32| if b > a { b } else { a };
-        let mut tops = [f32::NEG_INFINITY; LANES];
-        for scores in &*whole {
-            tops.iter_mut().zip(scores).for_each(|(top, &s)| *top = larger(*top, s));
-        }
-        let top = tops.iter().chain(&*rest).fold(f32::NEG_INFINITY, |top, &s| larger(top, s));
-        let mut sums = [0.0; LANES];
-        for scores in whole {
-            for (sum, score) in sums.iter_mut().zip(scores) {
-                *score = exp_below_one::<S>(*score - top);
-                *sum += *score;
-            }
-        }
-        for (sum, score) in sums.iter_mut().zip(rest) {
-            *score = exp_below_one::<S>(*score - top);
-            *sum += *score;
-        }
-        sums.iter().sum()
+        norm::weigh::<S>(self.0)
     }
 }
 
@@ -319,9 +335,27 @@ mod tests {
         let starts: Vec<usize> = (0..batch * queries).map(|r| r % queries * keys).collect();
         let mask = masked.then_some(Mask { numbers: &numbers, starts: &starts });
         let mut y = vec![T::zeroed(); batch * queries * width];
-        attention(1, &mut y, &q, &k, &v, mask, 0.5, sizes);
+        let all = [queries * embedding, keys * embedding, keys * width];
+        let all = all.map(|each| (0..batch).map(|item| item * each).collect::<Vec<_>>());
+        let rows = |i: usize, data, stride| Rows { data, starts: &all[i], stride };
+        let (a, b, c) = (rows(0, &q[..], embedding), rows(1, &k, embedding), rows(2, &v, width));
+        attention(1, &mut y, a, b, c, mask, 0.5, sizes);
         let mut two = y.clone();
-        attention(2, &mut two, &q, &k, &v, mask, 0.5, sizes);
+        attention(2, &mut two, a, b, c, mask, 0.5, sizes);
+        assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&two));
+        // Rows that lie apart, with something between them, and batches in another order.
+        let apart = |x: &[T], count: usize, len: usize| {
+            let (stride, mut data) = (len + 3, vec![T::from_f32(f32::NAN); batch * count * (len + 3) + 5]);
+            let starts: Vec<usize> = (0..batch).rev().map(|item| 5 + item * count * stride).collect();
+            for (row, from) in x.chunks(len).enumerate() {
+                data[starts[row / count] + row % count * stride..][..len].copy_from_slice(from);
+            }
+            (data, starts, stride)
+        };
+        let lie = [apart(&q, queries, embedding), apart(&k, keys, embedding), apart(&v, keys, width)];
+        let [a, b, c] =
+            lie.each_ref().map(|(data, starts, stride)| Rows { data: &data[..], starts, stride: *stride });
+        attention(2, &mut two, a, b, c, mask, 0.5, sizes);
         assert_eq!(bytemuck::cast_slice::<T, u8>(&y), bytemuck::cast_slice::<T, u8>(&two));
         for (row, y) in y.chunks(width).enumerate() {
             let at = |x: &[T], i: usize| f64::from(x[i].to_f32());

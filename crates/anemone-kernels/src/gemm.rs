@@ -220,9 +220,11 @@ pub fn gemm_batched<A: Float, B: Float, C: Float>(
     let work = c.len().saturating_mul(k.max(1));
     let threads = if work < 1 << 16 { 1 } else { threads };
 
-    if m == 1 && b.has_unit_stride() {
+    if order(a, b) == Order::Tiles {
+        tiles_batched(threads, c, a, b, items, bias);
+    } else if m == 1 && b.has_unit_stride() {
         vectors::batched(threads, c, a, b, |item| items[item], bias);
-    } else if n == 1 && a.has_unit_stride() {
+    } else {
         let bias = match bias {
             Bias::Rows(bias) => Bias::Columns(bias),
             Bias::Columns(bias) => Bias::Rows(bias),
@@ -230,8 +232,43 @@ pub fn gemm_batched<A: Float, B: Float, C: Float>(
         };
         let swapped = |item: usize| (items[item].1, items[item].0);
         vectors::batched(threads, c, b.transposed(), a.transposed(), swapped, bias);
+    }
+}
+
+/// In which order the sums of a product run. Products of matrices of other strides have the same bits if it is the same.
+///
+/// ```
+/// use anemone_kernels::gemm::{Matrix, Order, order};
+/// let of = |data, rows, columns| Matrix::<f32>::new(data, rows, columns);
+/// let (row, several, b) = (of(&[], 1, 8), of(&[], 2, 8), of(&[], 8, 4));
+/// assert_eq!((order(row, b), order(several, b)), (Order::Rows, Order::Tiles));
+/// assert_eq!(order(row, of(&[], 4, 8).transposed()), Order::Dots);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of tiles.
+    Tiles,
+    /// A single row or column, with rows of a matrix one by one.
+    Dots,
+    /// A single row or column, with columns of a matrix side by side.
+    Rows,
+}
+
+/// The [`Order`] of a product of these matrices; their elements are not looked at.
+///
+/// ```
+/// use anemone_kernels::gemm::{Matrix, Order, order};
+/// let square = Matrix::<f32>::new(&[], 3, 3);
+/// assert_eq!(order(square, square), Order::Tiles);
+/// ```
+pub fn order<A: Float, B: Float>(a: Matrix<'_, A>, b: Matrix<'_, B>) -> Order {
+    let of = |side_by_side: bool| if side_by_side || a.columns == 1 { Order::Dots } else { Order::Rows };
+    if a.rows == 1 && b.has_unit_stride() {
+        of(b.row_stride == 1)
+    } else if b.columns == 1 && a.has_unit_stride() {
+        of(a.column_stride == 1)
     } else {
-        tiles_batched(threads, c, a, b, items, bias);
+        Order::Tiles
     }
 }
 
@@ -300,8 +337,8 @@ fn tiles_batched<A: Float, B: Float, C: Float>(
                 simd::dispatch(Band { x, rows: taken, inputs: k, panels, ends });
                 continue;
             }
-            if held != Some((item, at)) {
-                held = Some((item, at));
+            if held != Some((items[item].1, at)) {
+                held = Some((items[item].1, at));
                 tile::write_panels(&mut written, width, b);
             }
             let panels = Panels::written(&written, k, width, columns.len());

@@ -240,7 +240,7 @@ pub fn row_made<T: Float, W: Float>(
             Some(bias) => sums.copy_from_slice(&bias[i * rows..][..y.len()]),
             None => sums.fill(0.0),
         }
-        dot_rows(&mut sums, x, &weights);
+        dot_rows(&mut sums, x, Matrix::new(&weights, y.len(), inputs));
         T::narrow(y, &sums);
     });
     finish.after(threads, y);

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anemone::mil::op::{Edition, Fast, Op, Parameter, Tolerance};
+use anemone::mil::op::{Edition, Op, Parameter, Tolerance};
 use anemone::mil::{Block, Opset, OpsetName, Program};
 use anemone::types::{DType, DTypes};
 use anemone::{bundle, ops, text};
@@ -165,19 +165,9 @@ fn dtypes_of(edition: &Edition) -> String {
 }
 
 fn tolerance(op: &Op) -> String {
-    match (op.fast, op.tolerance) {
-        (
-            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
-            Tolerance::Exact,
-        ) => "exact".into(),
-        (
-            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
-            Tolerance::Ulp(n),
-        ) => format!("{n} ulp"),
-        (
-            Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..),
-            Tolerance::Sum(n),
-        ) => format!("{n} ε"),
+    match op.tolerance {
+        Tolerance::Ulp(n) if op.fast.has_kernels() => format!("{n} ulp"),
+        Tolerance::Sum(n) if op.fast.has_kernels() => format!("{n} ε"),
         _ => "exact".into(),
     }
 }
@@ -220,10 +210,7 @@ fn tables() -> String {
                 "conv_quantized" => "yes, but for `lut`",
                 _ => "yes",
             };
-            let cpu = match op.fast {
-                Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..) => "kernels",
-                Fast::Alias | Fast::State(_) | Fast::Meaning => "as the meaning",
-            };
+            let cpu = if op.fast.has_kernels() { "kernels" } else { "as the meaning" };
             let sources: Vec<_> =
                 evidence.sources.iter().map(|(s, t)| format!("{s} {}", widest(t))).collect();
             let (name, since, dtypes) = (op.name, edition.since.name(), dtypes_of(edition));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anemone::Chip;
-use anemone::mil::op::{Default, Edition, Fast, Kind, Op, Parameter, Results, Tolerance};
+use anemone::mil::op::{Default, Edition, Kind, Op, Parameter, Results, Tolerance};
 use anemone::ops;
 use anemone::place::{self, Form, Known, Route, Support, Target};
 use anemone::source::suggest;
@@ -103,13 +103,10 @@ fn print_one(op: &'static Op, terminal: &mut Terminal) -> Result<(), Failure> {
         "  reference: {}",
         if op.has_meaning() { "yes" } else { "not yet: it is checked, not run" }
     )?;
-    match op.fast {
-        Fast::Prepared(_) | Fast::Finishing(_) | Fast::Updating(_) | Fast::InParts(..) => {
-            writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?
-        }
-        Fast::Alias | Fast::State(_) | Fast::Meaning => {
-            writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
-        }
+    if op.fast.has_kernels() {
+        writeln!(terminal, "  fast:      yes, {}", within(op.tolerance))?;
+    } else {
+        writeln!(terminal, "  fast:      yes, the reference is as fast as it gets")?;
     }
     for edition in op.editions {
         writeln!(terminal)?;

@@ -57,17 +57,16 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
 /// From so many bytes on a matrix is asked for ahead of its reading.
 const FAR: usize = 1 << 15;
 
-/// Adds to each `y` the dot product of `x` with a row of `b`.
-pub(crate) fn dot_rows<T: Float, W: Float>(y: &mut [f32], x: &[T], b: &[W]) {
+/// Adds to each `y` the dot product of `x` with a row of `b`, whose elements lie side by side.
+pub(crate) fn dot_rows<T: Float, W: Float>(y: &mut [f32], x: &[T], b: Matrix<'_, W>) {
     let mut wide = scratch::floats(x.len());
     T::widen(&mut wide, x);
-    simd::dispatch(Dots { y, x: &wide, b, stride: x.len() });
+    simd::dispatch(Dots { y, x: &wide, b: b.data, stride: b.row_stride });
 }
 
 /// Adds to `y` the sum of the rows of `b`, each times its `x`.
-pub(crate) fn sum_rows<T: Float>(y: &mut [f32], x: &[f32], b: &[T]) {
-    let stride = y.len();
-    simd::dispatch(Rows { y, x, b, stride });
+pub(crate) fn sum_rows<T: Float>(y: &mut [f32], x: &[f32], b: Matrix<'_, T>) {
+    simd::dispatch(Rows { y, x, b: b.data, stride: b.row_stride });
 }
 
 /// Adds to each `y` the dot product of `x` with as many elements of `b`, which start `stride` apart.

@@ -13,11 +13,13 @@
 //! ```
 
 mod prepared;
+mod view;
 
 use std::cell::Cell;
 
 pub(crate) use prepared::recycled;
 pub use prepared::{Parts, Prepared, Reader, Run};
+pub use view::View;
 
 use anemone_kernels::binary::Binary;
 use anemone_kernels::math::Unary;
@@ -100,6 +102,16 @@ pub type Prepare = fn(&Args<'_>, &[Type]) -> Result<Option<Prepared>, Fault>;
 /// ```
 pub type PrepareParts = fn(&Args<'_>) -> Result<Option<Parts>, Fault>;
 
+/// Gives each result as a view of the first argument; `None` where what it shows is known only at run time.
+///
+/// ```
+/// use anemone::mil::op::{View, Views};
+/// // The first element.
+/// let first: Views = |_args| Ok(Some(vec![View::new(vec![1], 0, vec![1], vec![1])]));
+/// # drop(first);
+/// ```
+pub type Views = fn(&Args<'_>) -> Result<Option<Vec<View>>, Fault>;
+
 /// How an engine that wants to be fast computes an op.
 ///
 /// ```
@@ -116,6 +128,12 @@ pub enum Fast {
     Prepared(Prepare),
     /// With kernels that are prepared once, and also do what comes [after](Args::after) before they write.
     Finishing(Prepare),
+    /// With kernels that are prepared once, and read arguments that are [views](Args::view) where they lie, as far as
+    /// strides lead them.
+    Strided(Prepare),
+    /// With kernels that are prepared once, which copy a view of the first argument; its readers may do with the [view](Views)
+    /// alone.
+    Viewing(Prepare, Views),
     /// With kernels that are prepared once, and find the elements of their first argument in their only result, of which
     /// they write what changes. They refuse before they have written.
     Updating(Prepare),
@@ -143,6 +161,8 @@ impl Fast {
         match self {
             Fast::Prepared(prepare)
             | Fast::Finishing(prepare)
+            | Fast::Strided(prepare)
+            | Fast::Viewing(prepare, _)
             | Fast::Updating(prepare)
             | Fast::InParts(prepare, _) => Some(prepare),
             Fast::Alias | Fast::State(_) | Fast::Meaning => None,
@@ -612,11 +632,12 @@ pub struct Args<'a> {
     pub declared: &'a [Type],
     /// What the kernel does with its only result before it writes it.
     pub after: &'a [After],
-    /// Constants that nobody has made; a kernel takes their [parts](Args::parts), or it cannot have them.
+    /// Arguments that nobody has made; a kernel takes their [parts](Args::parts) or the [view](Args::view), or it cannot have
+    /// them.
     pub unmade: &'a [Unmade<'a>],
 }
 
-/// A constant argument that nobody has made.
+/// An argument that nobody has made.
 ///
 /// ```
 /// use anemone::mil::op::{Args, Fault, Parts};
@@ -631,10 +652,25 @@ pub struct Args<'a> {
 pub struct Unmade<'a> {
     /// The number of the parameter.
     pub param: usize,
-    /// The arguments of the op that would [make](Fast::InParts) it.
-    pub by: Args<'a>,
-    /// Whether its parts were taken.
+    /// How a kernel can have it all the same.
+    pub from: Source<'a>,
+    /// Whether it was taken.
     pub taken: Cell<bool>,
+}
+
+/// What there is in the place of an argument that nobody has made.
+///
+/// ```
+/// use anemone::mil::op::{Source, View};
+/// let turned = View::new(vec![3, 2], 0, vec![3, 2], vec![1, 3]);
+/// assert!(matches!(Source::View(&turned), Source::View(view) if view.matrices(&[3, 2]).is_some()));
+/// ```
+#[derive(Clone)]
+pub enum Source<'a> {
+    /// The arguments of the op that would [make](Fast::InParts) this constant.
+    Parts(Args<'a>),
+    /// The tensor that it is a view of, which the kernel is given for it.
+    View(&'a View),
 }
 
 /// An elementwise op that follows another one, whose kernel does it too; each rounds, so that no bit changes.
@@ -761,14 +797,27 @@ impl<'a> Args<'a> {
     ///
     /// What the op refuses that would make it.
     pub fn parts(&self, param: &str) -> Result<Option<Parts>, Fault> {
-        let index = self.index(param);
-        let Some(unmade) = self.unmade.iter().find(|unmade| Some(unmade.param) == index) else {
+        let Some(Unmade { from: Source::Parts(by), taken, .. }) = self.not_made(param) else {
             return Ok(None);
         };
-        let Fast::InParts(_, prepare) = unmade.by.op.fast else { return Ok(None) };
-        let parts = prepare(&unmade.by)?;
-        unmade.taken.set(parts.is_some());
+        let Fast::InParts(_, prepare) = by.op.fast else { return Ok(None) };
+        let parts = prepare(by)?;
+        taken.set(parts.is_some());
         Ok(parts)
+    }
+
+    /// What a function makes of the view that an argument is, which is then [not made](Args::unmade); nothing for others,
+    /// and where the function gives nothing.
+    pub fn view<R>(&self, param: &str, take: impl FnOnce(&View) -> Option<R>) -> Option<R> {
+        let Unmade { from: Source::View(view), taken, .. } = self.not_made(param)? else { return None };
+        let found = take(view);
+        taken.set(found.is_some());
+        found
+    }
+
+    fn not_made(&self, param: &str) -> Option<&'a Unmade<'a>> {
+        let index = self.index(param);
+        self.unmade.iter().find(|unmade| Some(unmade.param) == index)
     }
 
     /// The value of a tensor argument, when it is given and known.

@@ -1,6 +1,6 @@
 //! Attention: each query looks at all keys and takes a mean of the values.
 
-use anemone_kernels::attention::{Attention, Mask, attention};
+use anemone_kernels::attention::{Attention, Mask, Rows, attention};
 use anemone_kernels::scratch::scratch;
 
 use super::activation::softmax;
@@ -23,7 +23,7 @@ pub(super) static OPS: &[Op] = &[Op {
     results: Results::Exactly(1),
     infer,
     meaning: Meaning::Compute(compute),
-    fast: Fast::Prepared(fast),
+    fast: Fast::Strided(fast),
     tolerance: Tolerance::Sum(8),
     scalar: Scalar::None,
 }];
@@ -126,15 +126,43 @@ pub(super) fn described(args: &Args<'_>) -> Result<(Attention, Option<Masked>), 
 
 fn fast(args: &Args<'_>, _: &[Type]) -> Ready {
     let dtype = args.ty("query")?.dtype;
-    let [q, k, v] = [args.reader("query")?, args.reader("key")?, args.reader("value")?];
     let (sizes, mask) = described(args)?;
+    let [q, k, v] = ["query", "key", "value"].map(|param| Placed::of(args, param));
+    let (q, k, v) = (q?, k?, v?);
     let scale = 1.0 / (sizes.embedding as f32).sqrt();
     for_float!(dtype, T => ready(move |run| {
-        let [q, k, v] = [&q, &k, &v].map(|reader| run.read::<T>(reader));
         let numbers = mask.as_ref().map(|m| m.numbers(run));
         let mask = mask.as_ref().zip(numbers.as_deref()).map(|(m, numbers)| Mask { numbers, starts: &m.starts });
+        let (q, k, v) = (q.rows::<T>(run), k.rows(run), v.rows(run));
         attention(run.threads, run.write(0), q, k, v, mask, scale, &sizes);
     }))
+}
+
+/// Where queries, keys or values lie.
+struct Placed {
+    reader: Reader,
+    starts: Vec<usize>,
+    stride: usize,
+}
+
+impl Placed {
+    fn of(args: &Args<'_>, param: &'static str) -> Result<Self, Fault> {
+        let (reader, shape) = (args.reader(param)?, dims(args, param)?);
+        let (batch, rows) = shape.split_at(shape.len() - 2);
+        let batch = batch.iter().product::<usize>();
+        let (each, len) = (rows.iter().product::<usize>(), rows[1]);
+        // The elements of a row lie side by side.
+        let viewed = args.view(param, |view| {
+            let (starts, [row, element]) = view.matrices(&shape)?;
+            (element == 1 || len == 1).then_some((starts, row))
+        });
+        let (starts, stride) = viewed.unwrap_or_else(|| ((0..batch).map(|item| item * each).collect(), len));
+        Ok(Self { reader, starts, stride })
+    }
+
+    fn rows<'b, 'd: 'b, T: bytemuck::Pod>(&'b self, run: &Run<'_, 'd>) -> Rows<'b, T> {
+        Rows { data: run.read(&self.reader), starts: &self.starts, stride: self.stride }
+    }
 }
 
 /// A mask, as the kernel takes it.

@@ -342,7 +342,7 @@ pub(super) static OPS: &[Op] = &[
         ..exact("stack", "tensors joined along a new axis", STACK, ONE, infer_stack, compute_stack)
     },
     Op {
-        fast: Fast::Prepared(fast_split),
+        fast: Fast::Viewing(fast_split, |args| parts(args).map(Some)),
         ..exact("split", "x cut along an axis", SPLIT, Results::Inferred, infer_split, compute_split)
     },
     viewed!("tile", "x repeated along its axes", TILE, infer_tile, tiled),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anemone_kernels::Float;
 use anemone_kernels::finish::Finish;
 use anemone_kernels::fours;
-use anemone_kernels::gemm::{Bias, Matrix, gemm, gemm_batched};
+use anemone_kernels::gemm::{self, Bias, Matrix, gemm_batched};
 use anemone_kernels::layout;
 use anemone_kernels::packed::{self, Packed};
 use anemone_kernels::scratch::scratch;
@@ -238,7 +238,7 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
         let bias = bias.as_deref().map_or(Bias::None, Bias::Columns);
         let x = Matrix::<X>::new(run.read(&x), rows, inputs);
         let weight = Matrix::<W>::new(run.read(&weight), outputs, inputs).transposed();
-        gemm(run.threads, run.write::<X>(0), x, weight, bias);
+        gemm::gemm(run.threads, run.write::<X>(0), x, weight, bias);
     })
     }))
 }
@@ -386,6 +386,8 @@ pub(super) struct Matmul {
     pub(super) by_columns: [bool; 2],
     /// Where the matrices of each product start.
     pub(super) items: Vec<(usize, usize)>,
+    /// From row to row and from column to column of both, as they are stored.
+    steps: [[usize; 2]; 2],
 }
 
 impl Matmul {
@@ -395,17 +397,56 @@ impl Matmul {
         let known = |s: &Shape| s.known().unwrap_or_default();
         let size = |d: Dim| d.known().unwrap_or(0) as usize;
         let (mut m, k, n) = (size(left.rows), size(left.columns), size(right.columns));
-        let (batch, x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
-        let mut items = Vec::new();
+        let (batch, mut x_batch, y_batch) = (known(&batch), known(&left.batch), known(&right.batch));
+        let by_columns = [left.transposed, right.transposed];
+        let mut places = vec![(0, 0)];
         if x_batch == batch && !left.transposed && y_batch.iter().all(|&d| d == 1) {
             m *= batch.iter().product::<usize>();
-            items.push((0, 0));
+            x_batch.clear();
         } else {
-            walk(&batch, [&stretched(&x_batch, &batch), &stretched(&y_batch, &batch)], |[i, j]| {
-                items.push((i * m * k, j * k * n));
-            });
+            places.clear();
+            let strides = [&x_batch, &y_batch].map(|own| stretched(own, &batch));
+            walk(&batch, [&strides[0], &strides[1]], |[i, j]| places.push((i, j)));
         }
-        Ok(Self { m, k, n, by_columns: [left.transposed, right.transposed], items })
+        let written = |turned, [rows, columns]: [usize; 2]| [if turned { rows } else { columns }, 1];
+        let mut products = Self {
+            m,
+            k,
+            n,
+            by_columns,
+            items: Vec::new(),
+            steps: [written(by_columns[0], [m, k]), written(by_columns[1], [k, n])],
+        };
+        let xs = products.lie(args, 0, &x_batch);
+        let ys = products.lie(args, 1, &y_batch);
+        products.items = places.into_iter().map(|(i, j)| (xs[i], ys[j])).collect();
+        Ok(products)
+    }
+
+    /// Finds where the matrices of `x` (0) or `y` (1) start. A view is read where it lies, if sums have the same order then.
+    fn lie(&mut self, args: &Args<'_>, operand: usize, batch: &[usize]) -> Vec<usize> {
+        let [rows, columns] = [[self.m, self.k], [self.k, self.n]][operand];
+        let shape = if self.by_columns[operand] { [columns, rows] } else { [rows, columns] };
+        let order = |products: &Self| {
+            let (x, y) = products.matrices::<f32, f32>(&[], &[]);
+            gemm::order(x, y)
+        };
+        let written = self.steps[operand];
+        let viewed = args.view(["x", "y"][operand], |view| {
+            let (starts, mut steps) = view.matrices(&[batch, &shape].concat())?;
+            for i in 0..2 {
+                if shape[i] == 1 {
+                    steps[i] = written[i];
+                }
+            }
+            let before = order(self);
+            self.steps[operand] = steps;
+            (!steps.contains(&0) && order(self) == before).then_some(starts)
+        });
+        viewed.unwrap_or_else(|| {
+            self.steps[operand] = written;
+            (0..batch.iter().product()).map(|item| item * rows * columns).collect()
+        })
     }
 
     /// The matrices of the first product.
@@ -414,9 +455,17 @@ impl Matmul {
         x: &'d [X],
         y: &'d [Y],
     ) -> (Matrix<'d, X>, Matrix<'d, Y>) {
-        let &Self { m, k, n, by_columns: [x_turned, y_turned], .. } = self;
-        let x = if x_turned { Matrix::new(x, k, m).transposed() } else { Matrix::new(x, m, k) };
-        let y = if y_turned { Matrix::new(y, n, k).transposed() } else { Matrix::new(y, k, n) };
+        let &Self { m, k, n, by_columns: [x_turned, y_turned], steps: [[a, b], [c, d]], .. } = self;
+        let x = if x_turned {
+            Matrix::strided(x, k, m, a, b).transposed()
+        } else {
+            Matrix::strided(x, m, k, a, b)
+        };
+        let y = if y_turned {
+            Matrix::strided(y, n, k, c, d).transposed()
+        } else {
+            Matrix::strided(y, k, n, c, d)
+        };
         (x, y)
     }
 }
@@ -429,8 +478,9 @@ fn fast_matmul(args: &Args<'_>, types: &[Type]) -> Ready {
     }
     let products = Matmul::of(args)?;
     if x_type.is_int() || y_type.is_int() {
-        let Matmul { m, k, n, by_columns: [x_turned, y_turned], items } = products;
-        let (x, y) = (if x_turned { [1, m] } else { [k, 1] }, if y_turned { [1, k] } else { [n, 1] });
+        let Matmul { m, k, n, by_columns, items, steps: [x, y] } = products;
+        let turned = |by_columns, [a, b]: [usize; 2]| if by_columns { [b, a] } else { [a, b] };
+        let (x, y) = (turned(by_columns[0], x), turned(by_columns[1], y));
         return Products { items, sizes: [m, k, n], x, y }.ready(args, types, ["x", "y"]);
     }
     let of_x = types[0].as_tensor().map(|t| t.dtype) == Some(x_type);
@@ -667,7 +717,7 @@ pub(super) static OPS: &[Op] = &[
         MATMUL,
         infer_matmul,
         compute_matmul,
-        Fast::Prepared(fast_matmul),
+        Fast::Strided(fast_matmul),
     ),
     product(
         "einsum",

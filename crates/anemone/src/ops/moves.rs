@@ -8,6 +8,7 @@ use anemone_kernels::scratch::scratch;
 
 use super::fast::{Elements, Ready, dims, for_bits, ready, ready_if};
 use super::row::*;
+pub(super) use crate::mil::op::View;
 use crate::mil::op::{Compute, Infer};
 use crate::types::{MAX_ELEMENTS, MAX_RANK};
 
@@ -87,18 +88,6 @@ impl Iterator for Offsets {
     }
 }
 
-/// A view of a tensor that strides describe: what most of the ops that move elements give.
-pub(super) struct View {
-    /// The shape of the result.
-    pub(super) shape: Vec<usize>,
-    /// The place of the first element.
-    pub(super) start: usize,
-    /// The dimensions that are walked through, which make up those of the result.
-    pub(super) dims: Vec<usize>,
-    /// The distance in the tensor of neighbours along each of them.
-    pub(super) steps: Vec<isize>,
-}
-
 impl View {
     /// The elements of a tensor, picked one by one.
     pub(super) fn picked(&self, x: &Tensor) -> Result<Tensor, Fault> {
@@ -107,7 +96,9 @@ impl View {
 
     /// A step that gives the view of an argument; none for strings and elements below a byte.
     pub(super) fn ready(self, args: &Args<'_>, param: &'static str) -> Ready {
-        let (dtype, x, copy) = (args.ty(param)?.dtype, args.reader(param)?, self.copy());
+        // What is itself not made is copied from where it comes from.
+        let view = args.view(param, |view| self.of(view)).unwrap_or(self);
+        let (dtype, x, copy) = (args.ty(param)?.dtype, args.reader(param)?, view.copy());
         for_bits!(dtype, E => ready(move |run| {
             let x: &[E] = run.read(&x);
             copy.run(run.threads, run.write(0), x);
@@ -216,7 +207,10 @@ impl Picks {
 macro_rules! viewed {
     ($name:literal, $summary:literal, $editions:expr, $infer:expr, $view:expr $(,)?) => {
         Op {
-            fast: $crate::mil::op::Fast::Prepared(|args, _| $view(args)?.ready(args, "x")),
+            fast: $crate::mil::op::Fast::Viewing(
+                |args, _| $view(args)?.ready(args, "x"),
+                |args| Ok(Some(vec![$view(args)?])),
+            ),
             ..$crate::ops::moves::exact($name, $summary, $editions, Results::Exactly(1), $infer, |args, _| {
                 $crate::ops::moves::one($view(args)?.picked(args.tensor("x")?)?)
             })

@@ -116,6 +116,12 @@ fn fast_slice(args: &Args<'_>, types: &[Type]) -> Ready {
     })
 }
 
+/// The part, where it is known before the run.
+fn slice_view(args: &Args<'_>) -> Result<Option<Vec<View>>, Fault> {
+    let (x, known) = (dims(args, "x")?, ["begin", "end"].iter().all(|&bound| args.value(bound).is_some()));
+    Ok(if known { Some(vec![part_view(&known_part(args, &x)?, &x)]) } else { None })
+}
+
 /// Whether a slice begins behind the front of the last dimension, as far as that is known before the run.
 pub(super) fn begins_within_width(args: &Args<'_>) -> Result<bool, Fault> {
     let x = &args.ty("x")?.shape;
@@ -313,6 +319,12 @@ fn compute_by_size(args: &Args<'_>, _: &[Type]) -> Result<Vec<Datum>, Fault> {
     one(part_view(&part_by_size(args, x.shape())?, x.shape()).picked(x)?)
 }
 
+/// As [`slice_view`].
+fn by_size_view(args: &Args<'_>) -> Result<Option<Vec<View>>, Fault> {
+    let (x, known) = (dims(args, "x")?, ["begin", "size"].iter().all(|&bound| args.value(bound).is_some()));
+    Ok(if known { Some(vec![part_view(&part_by_size(args, &x)?, &x)]) } else { None })
+}
+
 /// As [`fast_slice`].
 fn fast_by_size(args: &Args<'_>, types: &[Type]) -> Ready {
     let x = dims(args, "x")?;
@@ -381,7 +393,7 @@ const ONE: Results = Results::Exactly(1);
 
 pub(super) static OPS: &[Op] = &[
     Op {
-        fast: Fast::Prepared(fast_slice),
+        fast: Fast::Viewing(fast_slice, slice_view),
         ..exact(
             "slice_by_index",
             "a part of x, as NumPy's begin:end:stride takes it",
@@ -392,7 +404,7 @@ pub(super) static OPS: &[Op] = &[
         )
     },
     Op {
-        fast: Fast::Prepared(fast_by_size),
+        fast: Fast::Viewing(fast_by_size, by_size_view),
         ..exact(
             "slice_by_size",
             "a part of x, by its begin and size",

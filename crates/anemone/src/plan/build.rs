@@ -7,9 +7,10 @@ use super::blocks::Blocks;
 use super::fuse::{Fuse, Group};
 use super::meaning;
 use super::states::Steps;
+use super::views::Viewed;
 use super::{Bytes, Io, Kernel, Place, Plan, Step};
 use crate::chip::Numerics;
-use crate::mil::op::{Access, After, Arg, Args, Fast, Prepared, Reader, Unmade};
+use crate::mil::op::{Access, After, Arg, Args, Fast, Prepared, Reader, Source, Unmade};
 use crate::ops::silicon;
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
@@ -131,22 +132,24 @@ impl<'s> Work<'s> {
 }
 
 /// The steps that a plan has to do, before they are fused.
-struct Kept<'s> {
-    steps: Vec<&'s Checked>,
+pub(super) struct Kept<'s> {
+    pub(super) steps: Vec<&'s Checked>,
     /// The first step that reads each state.
     readers: HashMap<ValueId, &'s Checked>,
 }
 
-struct Builder<'a> {
-    known: Known<'a>,
-    frame: Frame<'a>,
+pub(super) struct Builder<'a> {
+    pub(super) known: Known<'a>,
+    pub(super) frame: Frame<'a>,
     plan: Plan,
     /// Where values are, once that is known.
     places: HashMap<ValueId, Place>,
     /// Values that have the elements of another one. What lies in a state before the run is the value of the parameter.
-    aliases: HashMap<ValueId, ValueId>,
+    pub(super) aliases: HashMap<ValueId, ValueId>,
     /// Constants that nobody makes whole, and the steps that would.
     unmade: HashMap<ValueId, &'a Checked>,
+    /// Values that nobody makes, since all that read them go by strides.
+    pub(super) views: HashMap<ValueId, Viewed>,
 }
 
 /// The bytes of a tensor that a plan can place.
@@ -161,8 +164,8 @@ pub(super) fn size(ty: &Type) -> Option<(TensorType, usize)> {
 
 impl<'a> Builder<'a> {
     fn new(known: &Known<'a>, frame: Frame<'a>) -> Self {
-        let (places, aliases, unmade) = Default::default();
-        Self { known: *known, frame, plan: Plan::empty(), places, aliases, unmade }
+        let (places, aliases, unmade, views) = Default::default();
+        Self { known: *known, frame, plan: Plan::empty(), places, aliases, unmade, views }
     }
 
     /// Finds the steps that make constants and were not carried out: who reads those makes them part by part.
@@ -196,7 +199,8 @@ impl<'a> Builder<'a> {
         let inputs = inputs.iter().enumerate().map(|(i, &p)| (p, Place::Input(i)));
         self.places.extend(inputs.chain(states.iter().enumerate().map(|(i, &p)| (p, Place::State(i)))));
         self.leave_unmade();
-        let kept = self.kept();
+        let mut kept = self.kept();
+        self.leave_views(&mut kept);
         let mut work = self.work(kept.steps)?;
         self.place_states(&mut work, &kept.readers);
         self.results();
@@ -381,7 +385,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The value whose elements this one has.
-    fn base(&self, id: ValueId) -> ValueId {
+    pub(super) fn base(&self, id: ValueId) -> ValueId {
         self.aliases.get(&id).copied().unwrap_or(id)
     }
 
@@ -448,40 +452,56 @@ impl<'a> Builder<'a> {
         Some(work)
     }
 
-    fn types(&self, step: &Checked) -> Vec<Type> {
+    pub(super) fn types(&self, step: &Checked) -> Vec<Type> {
         step.outputs.iter().map(|&o| self.known.function.value(o).ty.clone()).collect()
+    }
+
+    pub(super) fn arg(&self, v: ValueId) -> Arg<'_> {
+        Arg { ty: &self.known.function.value(v).ty, value: self.known.constants[v.index()].as_ref() }
     }
 
     /// The kernel of a group.
     fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
+        self.prepared_of(group).0
+    }
+
+    /// The kernel of a group, if it takes all that nobody makes; and what it takes of that.
+    pub(super) fn prepared_of(&self, group: &Group<'_>) -> (Option<Prepared>, Vec<ValueId>) {
         let types = self.types(group.head);
-        let arg = |v: ValueId| Arg {
-            ty: &self.known.function.value(v).ty,
-            value: self.known.constants[v.index()].as_ref(),
-        };
+        let arg = |v: ValueId| self.arg(v);
         let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
-        let maker = |input: &Input| match input {
-            Input::One(v) => self.unmade.get(v).map(|step| step.args(&[], arg)),
-            Input::Absent | Input::Many(_) => None,
+        let from = |v: ValueId| match (self.views.get(&v), self.unmade.get(&v)) {
+            (Some(viewed), _) => Some(Source::View(&viewed.view)),
+            (None, Some(maker)) => Some(Source::Parts(maker.args(&[], arg))),
+            (None, None) => None,
         };
-        let given = group.head.inputs.iter().enumerate();
-        let unmade: Vec<Unmade<'_>> = given
-            .filter_map(|(param, input)| Some(Unmade { param, by: maker(input)?, taken: Cell::new(false) }))
-            .collect();
+        let (mut values, mut unmade) = (Vec::new(), Vec::new());
+        for (param, input) in group.head.inputs.iter().enumerate() {
+            if let Input::One(v) = *input
+                && let Some(from) = from(v)
+            {
+                values.push(v);
+                unmade.push(Unmade { param, from, taken: Cell::new(false) });
+            }
+        }
         let args = Args { after: &after, unmade: &unmade, ..group.head.args(&types, arg) };
         // What is refused may be known when it runs; else it is refused again then, with its place.
         let kernel = match silicon::prepare_alone(&args, &types, self.known.numerics) {
-            Ok(None) => group.head.op.fast.prepare()?(&args, &types),
+            Ok(None) => group.head.op.fast.prepare().map_or(Ok(None), |prepare| prepare(&args, &types)),
             prepared => prepared,
         };
-        let kernel = kernel.ok().flatten()?;
-        unmade.iter().all(|unmade| unmade.taken.get()).then_some(kernel)
+        let Some(kernel) = kernel.ok().flatten() else { return (None, Vec::new()) };
+        // One that is given twice is taken twice, or it must be made.
+        let not: Vec<ValueId> =
+            values.iter().zip(&unmade).filter(|(_, unmade)| !unmade.taken.get()).map(|(&v, _)| v).collect();
+        values.retain(|v| !not.contains(v));
+        (not.is_empty().then_some(kernel), values)
     }
 
-    /// A step without prepared kernels. They alone make parts of constants.
+    /// A step without prepared kernels. They alone take what nobody makes.
     fn by_meaning(&self, step: &Checked) -> Option<Prepared> {
         let mut read = step.inputs.iter().flat_map(Input::values);
-        if read.any(|v| self.unmade.contains_key(v)) {
+        if read.any(|v| self.unmade.contains_key(v) || self.views.contains_key(v)) {
             return None;
         }
         meaning::kernel(&self.known, step, self.types(step))
@@ -536,7 +556,8 @@ impl<'a> Builder<'a> {
                 if self.known.constants[v.index()].is_some() && takes_in || self.unmade.contains_key(&v) {
                     return Some(None);
                 }
-                let len = size(&function.value(v).ty)?.1;
+                let whole = self.views.get(&v).map_or(v, |viewed| viewed.of);
+                let len = size(&function.value(whole).ty)?.1;
                 Some(Some(Bytes { place: self.place(base), len }))
             })
             .collect::<Option<Vec<_>>>()?;
@@ -570,10 +591,10 @@ impl<'a> Builder<'a> {
         // Of what is only taken from, no more is read than is written.
         let written = writes.iter().map(|at| at.len).sum();
         let read = |(i, (value, at)): (usize, (&ValueId, &Option<Bytes>))| {
-            let constant =
-                || size(&function.value(*value).ty).filter(|_| self.known.constants[value.index()].is_some());
-            let bytes =
-                at.map(|at| at.len).or_else(|| constant().map(|(_, bytes)| bytes)).unwrap_or_default();
+            let own = size(&function.value(*value).ty).map_or(0, |(_, bytes)| bytes);
+            // Of a view no more is read than it shows.
+            let constant = if self.known.constants[value.index()].is_some() { own } else { 0 };
+            let bytes = at.map_or(constant, |at| at.len.min(own));
             if i == 0 && work::takes(op) { bytes.min(written) } else { bytes }
         };
         let read = values.iter().zip(&reads).enumerate().map(read).sum();
@@ -581,6 +602,8 @@ impl<'a> Builder<'a> {
         let after = group.tail.iter().map(|f| f.step.op).collect();
         let results =
             group.steps().filter_map(|s| Some(function.value(*s.outputs.first()?).name.clone())).collect();
+        let through = |v: &ValueId| self.views.get(v).map_or_else(Vec::new, |viewed| viewed.through.clone());
+        let through = values.iter().map(through).collect();
         let span = group.head.span;
         Some(Step {
             op,
@@ -595,6 +618,7 @@ impl<'a> Builder<'a> {
             read,
             live,
             reads,
+            through,
             writes,
         })
     }

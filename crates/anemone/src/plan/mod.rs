@@ -27,6 +27,7 @@ mod shown;
 mod states;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::time::{Duration, Instant};
 
@@ -183,6 +184,8 @@ struct Step {
     live: usize,
     /// Where each argument is; of a constant that the kernel has taken in nothing is read.
     reads: Vec<Option<Bytes>>,
+    /// Of each, the ops that would have moved its elements, and that the kernel goes by strides for.
+    through: Vec<Vec<&'static str>>,
     writes: Vec<Bytes>,
 }
 

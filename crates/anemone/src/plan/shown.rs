@@ -29,9 +29,12 @@ impl fmt::Display for Plan {
             writeln!(f, "slot {i}: {bytes} bytes")?;
         }
         for step in &self.steps {
-            let list = |places: &mut dyn Iterator<Item = &Bytes>| {
-                places.map(|b| b.place.to_string()).collect::<Vec<_>>().join(", ")
+            let read = |(at, through): (&Option<Bytes>, &Vec<&str>)| {
+                let by: String = through.iter().map(|op| format!(" by {op}")).collect();
+                at.map(|at| format!("{}{by}", at.place))
             };
+            let reads: Vec<String> = step.reads.iter().zip(&step.through).filter_map(read).collect();
+            let writes: Vec<String> = step.writes.iter().map(|at| at.place.to_string()).collect();
             let by = if step.by_meaning { ", by its meaning" } else { "" };
             let after: String = step.after.iter().map(|op| format!(", {}", op.name)).collect();
             writeln!(
@@ -39,8 +42,8 @@ impl fmt::Display for Plan {
                 "{}: {}{after} of {} to {}{by}",
                 step.name,
                 step.op.name,
-                list(&mut step.reads.iter().flatten()),
-                list(&mut step.writes.iter())
+                reads.join(", "),
+                writes.join(", ")
             )?;
             if let Kernel::Blocks(blocks) = &step.kernel {
                 for plan in &blocks.plans {

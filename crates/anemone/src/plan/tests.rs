@@ -2,6 +2,7 @@
 
 mod blocks;
 mod states;
+mod views;
 
 use crate::bundle::Weights;
 use crate::device::{self, Engine, Options};

@@ -185,3 +185,34 @@ fn a_state_that_is_bound_twice_is_run_step_by_step() {
     let x = Tensor::from_f64s(DType::Fp16, &[1], &[3.0]).unwrap();
     assert_eq!(model.run(&[("x", x)], &states).unwrap()[0].1.as_tensor().unwrap().to_f64s(), [3.0]);
 }
+
+/// Who reads a view reads what lies in the state; of what it held before it was set only what is needed is copied.
+#[test]
+fn views_of_a_cache_are_read_where_it_lies() {
+    let turned = |to: &str, from: &str| {
+        format!("tensor<fp16, [2, 3]> {to} = transpose(x = {from}, perm = tensor<int32, [2]>([1, 0]));")
+    };
+    let product = |to: &str, y: &str| {
+        format!(
+            "tensor<fp16, [3, 3]> {to} = matmul(x = x, y = {y}, transpose_x = bool(false), transpose_y = bool(false));"
+        )
+    };
+    let after =
+        [read("a", "s"), update("b", "a", 1), write("s", "b"), turned("u", "b"), product("y", "u")].concat();
+    plans(
+        &after,
+        "y",
+        &["b: slice_update of input 1 to state 0", "y: matmul of input 0, state 0 by transpose to output 0"],
+    );
+    let before =
+        [read("a", "s"), turned("u", "a"), update("b", "a", 1), write("s", "b"), product("y", "u")].concat();
+    plans(
+        &before,
+        "y",
+        &[
+            "u: transpose of state 0 to slot 0",
+            "b: slice_update of input 1 to state 0",
+            "y: matmul of input 0, slot 0 to output 0",
+        ],
+    );
+}
