@@ -207,20 +207,13 @@ pub(super) fn binary(args: &Args<'_>, types: &[Type]) -> Ready {
     let two = |t: &Tensor| t.len() == 1 && t.to_f64s()[0] == 2.0;
     // By far the most powers are squares.
     let squares = f == Binary::Pow && args.value("y").is_some_and(two) && dims(args, "x")? == shape;
-    let (x, y) = (Stretched::of(args, "x", &shape)?, Stretched::of(args, "y", &shape)?);
+    let (f, second) = if squares { (Binary::Mul, "x") } else { (f, "y") };
+    let (x, y) = (Stretched::of(args, "x", &shape)?, Stretched::of(args, second, &shape)?);
     let following = Following::of(args);
-    for_float!(dtype, T => {
-        if squares {
-            return ready(move |run| {
-                let (x, stages) = (run.read::<T>(&x.reader), following.stages(run));
-                apply_unary(run.threads, run.write(0), x, Unary::Square, &stages);
-            });
-        }
-        ready(move |run| {
-            let (x, y, stages) = (x.read::<T>(run), y.read(run), following.stages(run));
-            apply_binary(run.threads, run.write(0), &shape, x, y, f, &stages);
-        })
-    })
+    for_float!(dtype, T => ready(move |run| {
+        let (x, y, stages) = (x.read::<T>(run), y.read(run), following.stages(run));
+        apply_binary(run.threads, run.write(0), &shape, x, y, f, &stages);
+    }))
 }
 
 /// A comparison of `x` and `y`.
