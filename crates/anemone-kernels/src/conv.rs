@@ -16,6 +16,7 @@
 //! ```
 
 mod plane;
+mod sweep;
 mod tiles;
 mod windows;
 mod winograd;
@@ -57,7 +58,7 @@ pub struct Conv {
 
 /// Planes of so many windows and less are small: they stay in the second-level cache as rows of windows, and threads divide
 /// them by channels; larger ones are divided by lines.
-const SMALL_PLANE: usize = 512;
+pub(crate) const SMALL_PLANE: usize = 512;
 
 impl Conv {
     pub(crate) fn group_in(&self) -> usize {
@@ -610,6 +611,45 @@ mod tests {
             check::<f32, f32>(&conv);
             check::<f16, f16>(&conv);
             check::<f16, f32>(&conv);
+        }
+    }
+
+    #[test]
+    fn planes_that_are_swept_are_the_same_with_all_instructions() {
+        for (input, kernel, stride, before, channels) in [
+            ([7, 7], 3, 1, [1, 1], 5),
+            ([7, 7], 5, 1, [2, 2], 4),
+            ([14, 14], 3, 2, [1, 1], 3),
+            ([14, 14], 5, 1, [2, 2], 2),
+            ([3, 4], 3, 2, [0, 1], 7),
+            ([2, 2], 3, 1, [1, 1], 9),
+            ([9, 61], 3, 2, [1, 1], 2),
+            ([23, 64], 5, 2, [2, 2], 2),
+            ([5, 33], 3, 2, [1, 0], 1),
+        ] {
+            let window = Window::new(
+                [1, input[0], input[1]],
+                [1, kernel, kernel],
+                [1, stride, stride],
+                [1; 3],
+                [0, before[0], before[1]],
+                [0, kernel / 2, kernel / 2],
+            );
+            let window = window.unwrap();
+            let conv =
+                Conv { window, batch: 2, in_channels: channels, out_channels: channels, groups: channels };
+            let x: Vec<f16> = floats(2 * channels * window.input_len(), 1);
+            let weights: Vec<f16> = floats(channels * window.kernel_len(), 2);
+            let bias: Vec<f32> = floats(channels, 3);
+            let mut direct = vec![f16::ZERO; 2 * channels * window.output_len()];
+            by_blocks(1, &mut direct, &x, &weights, Finish::bias(Some(&bias)), &conv);
+            simd::with_each(|rank| {
+                let mut y = vec![f16::NAN; direct.len()];
+                super::conv(1, &mut y, &x, &weights, Finish::bias(Some(&bias)), &conv);
+                for (i, (y, direct)) in y.iter().zip(&direct).enumerate() {
+                    close(*y, direct.to_f64(), 1e-3, &format!("{rank} {conv:?} {i}"));
+                }
+            });
         }
     }
 

@@ -22,6 +22,8 @@ pub trait Simd: Copy + crate::silicon::Grid {
     type V: Copy;
     /// Sixteen numbers in registers, to be looked up in.
     type Table: Copy;
+    /// For each lane where its number comes from.
+    type Places: Copy;
 
     /// The same number in every lane.
     fn splat(self, v: f32) -> Self::V;
@@ -121,6 +123,10 @@ pub trait Simd: Copy + crate::silicon::Grid {
     }
     /// Of the lanes of `a` and then of `b` the first of each pair, and the second of each pair.
     fn pairs(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+    /// For each lane which of the lanes of two vectors it is to have; what lies behind these stands for a zero.
+    fn places(self, lanes: &[u8; MAX_LANES]) -> Self::Places;
+    /// The lanes of two vectors that lie in these places.
+    fn pick(self, places: &Self::Places, from: [Self::V; 2]) -> Self::V;
     /// The sum of the lanes, halves first.
     fn sum(self, v: Self::V) -> f32;
     /// Exchanges the rows and columns of a square of `LANES` vectors.
@@ -229,6 +235,7 @@ impl Simd for Portable {
     const FUSED: bool = cfg!(target_arch = "aarch64");
     type V = [f32; 8];
     type Table = [f32; 16];
+    type Places = [u8; 8];
 
     #[inline(always)]
     fn table(self, numbers: &[f32; 16]) -> Self::Table {
@@ -332,6 +339,16 @@ impl Simd for Portable {
     fn pairs(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
         let of = |i: usize| if i < 8 { a[i] } else { b[i - 8] };
         [0, 1].map(|second| std::array::from_fn(|i| of(2 * i + second)))
+    }
+
+    #[inline(always)]
+    fn places(self, lanes: &[u8; MAX_LANES]) -> Self::Places {
+        std::array::from_fn(|i| lanes[i])
+    }
+
+    #[inline(always)]
+    fn pick(self, places: &Self::Places, from: [Self::V; 2]) -> Self::V {
+        places.map(|place| from.as_flattened().get(usize::from(place)).copied().unwrap_or(0.0))
     }
 
     #[inline(always)]

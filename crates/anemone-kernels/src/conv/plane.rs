@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use super::sweep::Sweep;
 use super::{Conv, SMALL_PLANE};
 use crate::finish::{self, Finish, Place};
 use crate::scratch::floats;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
+use crate::tile::panel_width;
 use crate::{Float, Window};
 
 /// Whether [`planes`] computes the windows of each channel.
@@ -27,7 +29,7 @@ pub(super) fn fits(window: &Window) -> bool {
         && inside(2)
 }
 
-/// Convolves each channel by itself, each sum from the first tap to the last; the stages are done in registers.
+/// Convolves each channel by itself; the stages are done in registers.
 pub(super) fn planes<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
@@ -38,6 +40,8 @@ pub(super) fn planes<T: Float, W: Float>(
 ) {
     let window = &conv.window;
     let y = &Shared::new(y);
+    // Lines that fill several vectors are laid out, so that taps read neighbours where they lie; of others they are picked.
+    let wide = window.output[2] > panel_width() / 2;
     // Large planes are divided as the convolutions before and after divide them, by lines, and small ones by channels.
     let (count, all) = (conv.batch * conv.out_channels, window.output[1]);
     let bands = if window.output_len() > SMALL_PLANE { threads.min(all / BAND).max(1) } else { 1 };
@@ -48,10 +52,16 @@ pub(super) fn planes<T: Float, W: Float>(
             let planes = planes.start - band * count..planes.end - band * count;
             let lines = band * all / bands..(band + 1) * all / bands;
             match (window.kernel[1], window.strides[1]) {
-                (3, 1) => simd::dispatch(Sum::<T, W, 3, 1> { y, x, weights, finish, conv, planes, lines }),
-                (3, _) => simd::dispatch(Sum::<T, W, 3, 2> { y, x, weights, finish, conv, planes, lines }),
-                (_, 1) => simd::dispatch(Sum::<T, W, 5, 1> { y, x, weights, finish, conv, planes, lines }),
-                _ => simd::dispatch(Sum::<T, W, 5, 2> { y, x, weights, finish, conv, planes, lines }),
+                (3, 1) if wide => {
+                    simd::dispatch(Sum::<T, W, 3> { y, x, weights, finish, conv, planes, lines })
+                }
+                (_, 1) if wide => {
+                    simd::dispatch(Sum::<T, W, 5> { y, x, weights, finish, conv, planes, lines })
+                }
+                (3, 1) => simd::dispatch(Sweep::<T, W, 3, 1> { y, x, weights, finish, conv, planes, lines }),
+                (3, _) => simd::dispatch(Sweep::<T, W, 3, 2> { y, x, weights, finish, conv, planes, lines }),
+                (_, 1) => simd::dispatch(Sweep::<T, W, 5, 1> { y, x, weights, finish, conv, planes, lines }),
+                _ => simd::dispatch(Sweep::<T, W, 5, 2> { y, x, weights, finish, conv, planes, lines }),
             }
         }
     });
@@ -60,7 +70,8 @@ pub(super) fn planes<T: Float, W: Float>(
 /// The fewest lines of a plane that are a thread's own: what lies between two threads is laid out twice.
 const BAND: usize = 8;
 
-struct Sum<'a, T, W, const K: usize, const STRIDE: usize> {
+/// The sums of some lines of some planes whose windows follow each other.
+struct Sum<'a, T, W, const K: usize> {
     y: &'a Shared<'a, T>,
     x: &'a [T],
     weights: &'a [W],
@@ -71,7 +82,7 @@ struct Sum<'a, T, W, const K: usize, const STRIDE: usize> {
     lines: Range<usize>,
 }
 
-impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_, T, W, K, STRIDE> {
+impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
     type Output = ();
 
     #[inline(always)]
@@ -79,25 +90,41 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
         let Self { y, x, weights, finish, conv, planes, lines } = self;
         let (inputs, outputs) = (conv.window.input_len(), conv.window.output_len());
         let [_, all, width] = conv.window.output;
-        let layout = Layout::<STRIDE>::of(simd, &conv.window);
+        let layout = Layout::of(simd, &conv.window);
         // A large plane is laid out some lines at a time, so that they stay in the first-level cache, and small ones some
         // at a time, since what has just been written cannot be read at once.
-        let strip = (LAID_OUT / layout.line).saturating_sub(K) / STRIDE;
+        let strip = (LAID_OUT / layout.line).saturating_sub(K);
         let strip = strip.clamp(4, lines.len().max(4)).min(lines.len());
-        let rows = (strip - 1) * STRIDE + K;
+        let rows = strip - 1 + K;
         let plane_len = rows * layout.line;
         let together = if strip < lines.len() { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
         // Vectors may read past the last line.
         let mut laid_out = floats(together * plane_len + 2 * simd::MAX_LANES);
         laid_out.fill(0.0);
+        // What lies beside these lines another thread may have written: it is asked for while the planes before are computed.
+        let (above, height, reach) = (conv.window.before[1], layout.input[0], K - 1);
+        let beside = [
+            lines.start.saturating_sub(above)..lines.start,
+            lines.end..(lines.end + reach - above).min(height),
+        ];
         for first in planes.clone().step_by(together) {
-            let planes = first..planes.end.min(first + together);
+            let next = planes.end.min(first + together)..planes.end.min(first + 2 * together);
+            let planes = first..next.start;
+            for plane in next {
+                let source = plane / conv.out_channels * conv.in_channels
+                    + plane % conv.out_channels / conv.group_out();
+                for line in beside.iter().flat_map(Range::clone) {
+                    let line = &x[source * inputs + line * layout.input[1]..][..layout.input[1]];
+                    line.chunks(32).for_each(|part| simd::prefetch(part, 0));
+                    simd::prefetch(&line[line.len() - 1..], 0);
+                }
+            }
             for from in lines.clone().step_by(strip) {
                 let taken = strip.min(lines.end - from);
                 for (plane, to) in planes.clone().zip(laid_out.chunks_exact_mut(plane_len)) {
                     let (sample, channel) = (plane / conv.out_channels, plane % conv.out_channels);
                     let source = sample * conv.in_channels + channel / conv.group_out();
-                    layout.write(simd, to, &x[source * inputs..][..inputs], from * STRIDE, strip < all);
+                    layout.write(simd, to, &x[source * inputs..][..inputs], from, strip < all);
                 }
                 for (i, plane) in planes.clone().enumerate() {
                     let channel = plane % conv.out_channels;
@@ -136,34 +163,26 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sum<'_,
 /// How many elements are laid out at a time.
 const LAID_OUT: usize = 1 << 12;
 
-/// How planes are laid out: as padded lines, each of `STRIDE` parts, of which the first has each `STRIDE`th element from the
-/// first on. A part is a vector of zeros, which pads it and the one before, and whole vectors of elements.
+/// How planes are laid out: as lines of whole vectors, before each of which a vector of zeros pads it and the one before.
 #[derive(Clone, Copy)]
-struct Layout<const STRIDE: usize> {
+struct Layout {
     /// Lines, and elements of a line.
     input: [usize; 2],
     /// Lines of zeros before the first.
     before: usize,
-    /// From a part to the next, and from a line to the next.
-    part: usize,
+    /// From a line to the next.
     line: usize,
-    /// Where in a line the elements lie that the first window meets with its first taps; later taps meet their neighbours.
-    starts: [usize; STRIDE],
+    /// Where in a line the element lies that the first window meets with its first tap.
+    start: usize,
 }
 
-impl<const STRIDE: usize> Layout<STRIDE> {
+impl Layout {
     #[inline(always)]
     fn of<S: Simd>(_: S, window: &Window) -> Self {
         let [_, height, width] = window.input;
         let [_, above, before] = window.before;
-        let part = (1 + width.div_ceil(STRIDE * S::LANES)) * S::LANES;
-        let mut starts = [0; STRIDE];
-        for (tap, start) in starts.iter_mut().enumerate() {
-            // From the first element back to that of the tap, in whole strides.
-            let back = before.saturating_sub(tap).div_ceil(STRIDE);
-            *start = (back * STRIDE + tap - before) * part + S::LANES - back;
-        }
-        Self { input: [height, width], before: above, part, line: STRIDE * part, starts }
+        let line = (1 + width.div_ceil(S::LANES)) * S::LANES;
+        Self { input: [height, width], before: above, line, start: S::LANES - before }
     }
 
     /// Lays out as many lines as there is room for, from one of the padded plane on. Lines of zeros are there already, if not
@@ -179,55 +198,31 @@ impl<const STRIDE: usize> Layout<STRIDE> {
             to[..above * self.line].fill(0.0);
             to[(above + taken) * self.line..].fill(0.0);
         }
-        let (whole, left) = (width / (STRIDE * S::LANES), width % (STRIDE * S::LANES));
+        let whole = width / S::LANES * S::LANES;
         let lines = to[above * self.line..].chunks_exact_mut(self.line);
         for (to, x) in lines.zip(x[first * width..][..taken * width].chunks_exact(width)) {
-            if STRIDE == 1 {
-                let (to, x) = (&mut to[S::LANES..], x);
-                for at in (0..whole * S::LANES).step_by(S::LANES) {
-                    simd.store(&mut to[at..], T::load(simd, &x[at..]));
-                }
-                if left > 0 {
-                    let at = whole * S::LANES;
-                    simd.store(&mut to[at..], T::load_some(simd, &x[at..]));
-                }
-                continue;
+            let to = &mut to[S::LANES..];
+            for at in (0..whole).step_by(S::LANES) {
+                simd.store(&mut to[at..], T::load(simd, &x[at..]));
             }
-            let (even, odd) = to.split_at_mut(self.part);
-            let (even, odd) = (&mut even[S::LANES..], &mut odd[S::LANES..]);
-            for at in (0..whole * S::LANES).step_by(S::LANES) {
-                let pair = [T::load(simd, &x[2 * at..]), T::load(simd, &x[2 * at + S::LANES..])];
-                let [one, two] = simd.pairs(pair[0], pair[1]);
-                simd.store(&mut even[at..], one);
-                simd.store(&mut odd[at..], two);
-            }
-            if left > 0 {
-                let at = whole * S::LANES;
-                let x = &x[2 * at..];
-                let pair = if left >= S::LANES {
-                    [T::load(simd, x), T::load_some(simd, &x[S::LANES..])]
-                } else {
-                    [T::load_some(simd, x), simd.splat(0.0)]
-                };
-                let [one, two] = simd.pairs(pair[0], pair[1]);
-                simd.store(&mut even[at..], one);
-                simd.store(&mut odd[at..], two);
+            if whole < width {
+                simd.store(&mut to[whole..], T::load_some(simd, &x[whole..]));
             }
         }
     }
 }
 
 /// One plane that is laid out.
-struct Plane<'a, T, const STRIDE: usize> {
+struct Plane<'a, T> {
     x: &'a [f32],
-    layout: Layout<STRIDE>,
+    layout: Layout,
     width: usize,
     finish: Finish<'a, T>,
     /// Where its results lie among all.
     at: usize,
 }
 
-impl<T: Float, const STRIDE: usize> Plane<'_, T, STRIDE> {
+impl<T: Float> Plane<'_, T> {
     /// The sums of so many lines from this one on.
     #[inline(always)]
     fn lines<S: Simd, const K: usize, const R: usize>(
@@ -238,18 +233,17 @@ impl<T: Float, const STRIDE: usize> Plane<'_, T, STRIDE> {
         weights: &[[S::V; K]; K],
         bias: S::V,
     ) {
-        let &Self { x, layout: Layout { line, starts, .. }, width, finish, .. } = self;
+        let &Self { x, layout: Layout { line, start, .. }, width, finish, .. } = self;
         for at in (0..width).step_by(S::LANES) {
             // The last vector ends where the line does; what it computes twice are the same bits.
             let at = at.min(width.saturating_sub(S::LANES));
-            let x = &x[first * STRIDE * line + at..];
-            let farthest = starts.iter().max().map_or(0, |start| start + (K - 1) / STRIDE);
-            let x = &x[..((R - 1) * STRIDE + K - 1) * line + farthest + S::LANES];
+            let x = &x[first * line + start + at..];
+            let x = &x[..(R + K - 2) * line + K - 1 + S::LANES];
             let mut sums = [[bias]; R];
             for (r, [sum]) in sums.iter_mut().enumerate() {
                 for (i, weights) in weights.iter().enumerate() {
                     for (j, &weight) in weights.iter().enumerate() {
-                        let from = (r * STRIDE + i) * line + starts[j % STRIDE] + j / STRIDE;
+                        let from = (r + i) * line + j;
                         // SAFETY: `r < R`, and `i` and `j` are less than `K`, so that the vector lies within the slice.
                         let elements = unsafe { x.get_unchecked(from..from + S::LANES) };
                         *sum = simd.mul_add(simd.load(elements), weight, *sum);

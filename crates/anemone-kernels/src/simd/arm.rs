@@ -30,6 +30,8 @@ impl Simd for Neon {
     const FUSED: bool = true;
     type V = [float32x4_t; 2];
     type Table = uint8x16x4_t;
+    /// The bytes of the lanes.
+    type Places = [uint8x16_t; 2];
 
     #[inline(always)]
     fn table(self, numbers: &[f32; 16]) -> Self::Table {
@@ -197,6 +199,26 @@ impl Simd for Neon {
                 [vuzp2q_f32(a[0], a[1]), vuzp2q_f32(b[0], b[1])],
             ]
         }
+    }
+
+    #[inline(always)]
+    fn places(self, lanes: &[u8; 16]) -> Self::Places {
+        let mut bytes = [u8::MAX; 32];
+        for (bytes, &lane) in bytes.chunks_exact_mut(4).zip(lanes).filter(|(_, lane)| **lane < 16) {
+            bytes.iter_mut().zip(4 * lane..).for_each(|(to, byte)| *to = byte);
+        }
+        // SAFETY: as in `load`.
+        unsafe { [vld1q_u8(bytes.as_ptr()), vld1q_u8(bytes[16..].as_ptr())] }
+    }
+
+    #[inline(always)]
+    fn pick(self, places: &Self::Places, [a, b]: [Self::V; 2]) -> Self::V {
+        // SAFETY: as in `splat`. A byte that lies behind the table is 0.
+        places.map(|places| unsafe {
+            let bytes = [a[0], a[1], b[0], b[1]].map(|v| vreinterpretq_u8_f32(v));
+            let table = uint8x16x4_t(bytes[0], bytes[1], bytes[2], bytes[3]);
+            vreinterpretq_f32_u8(vqtbl4q_u8(table, places))
+        })
     }
 
     #[inline(always)]

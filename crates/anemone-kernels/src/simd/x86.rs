@@ -79,6 +79,8 @@ impl Simd for Avx2 {
     const FUSED: bool = true;
     type V = __m256;
     type Table = [__m256; 2];
+    /// Lanes of either vector, whether those of the second, and whether any.
+    type Places = [__m256i; 3];
 
     #[inline(always)]
     fn table(self, numbers: &[f32; 16]) -> Self::Table {
@@ -250,6 +252,26 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn places(self, lanes: &[u8; 16]) -> Self::Places {
+        // SAFETY: as in `load_u8`; eight bytes are read, which the array has.
+        unsafe {
+            let lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes.as_ptr().cast()));
+            let below = |count| _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes);
+            [lanes, below(8), below(16)]
+        }
+    }
+
+    #[inline(always)]
+    fn pick(self, &[lanes, first, any]: &Self::Places, [a, b]: [Self::V; 2]) -> Self::V {
+        // SAFETY: as in `splat`; of the places of lanes the lowest bits count.
+        unsafe {
+            let (a, b) = (_mm256_permutevar8x32_ps(a, lanes), _mm256_permutevar8x32_ps(b, lanes));
+            let picked = _mm256_blendv_ps(b, a, _mm256_castsi256_ps(first));
+            _mm256_and_ps(picked, _mm256_castsi256_ps(any))
+        }
+    }
+
+    #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
         // SAFETY: as in `splat`.
         unsafe {
@@ -298,6 +320,8 @@ impl Simd for Avx512 {
     const FUSED: bool = true;
     type V = __m512;
     type Table = __m512;
+    /// The lanes, and whether there is one.
+    type Places = (__m512i, __mmask16);
 
     #[inline(always)]
     fn table(self, numbers: &[f32; 16]) -> Self::Table {
@@ -498,6 +522,21 @@ impl Simd for Avx512 {
             let second = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
             [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b)]
         }
+    }
+
+    #[inline(always)]
+    fn places(self, lanes: &[u8; 16]) -> Self::Places {
+        // SAFETY: as in `load_u8`; sixteen bytes are read, which the array has.
+        unsafe {
+            let lanes = _mm512_cvtepu8_epi32(_mm_loadu_si128(lanes.as_ptr().cast()));
+            (lanes, _mm512_cmplt_epi32_mask(lanes, _mm512_set1_epi32(32)))
+        }
+    }
+
+    #[inline(always)]
+    fn pick(self, &(lanes, any): &Self::Places, [a, b]: [Self::V; 2]) -> Self::V {
+        // SAFETY: as in `splat`.
+        unsafe { _mm512_maskz_permutex2var_ps(any, a, lanes, b) }
     }
 
     #[inline(always)]
