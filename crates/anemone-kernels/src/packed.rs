@@ -271,6 +271,8 @@ pub(crate) fn tiles<W: Float, E: Ends>(
     // A division is a part of what the smallest layers take.
     let parts = |whole: usize, part: usize| if whole <= part { 1 } else { whole.div_ceil(part) };
     let groups = parts(panels, group);
+    // Groups differ by one panel at most, so that threads have as much to do.
+    let border = |at: usize| if groups == 1 { at.min(1) * panels } else { at.min(groups) * panels / groups };
     // Few groups are shared by several threads: bands of whole tiles, so that the same rows are summed together.
     let few = threads > 1 && groups / 4 < threads && rows > 2 * MOST_ROWS;
     let band = rows.min(if few { 2 * MOST_ROWS } else { most });
@@ -281,9 +283,9 @@ pub(crate) fn tiles<W: Float, E: Ends>(
         let mut wide = scratch::floats(if widens { group * inputs * width } else { 0 });
         let mut held = None;
         for task in tasks {
-            let (at, first) = (task / bands * group, task % bands * band);
-            let part = weights.panels(at..panels.min(at + group));
-            let columns = at * width..outputs.min((at + group) * width);
+            let (at, first) = (task / bands, task % bands * band);
+            let part = weights.panels(border(at)..border(at + 1));
+            let columns = border(at) * width..outputs.min(border(at + 1) * width);
             let (count, ends) = (columns.len(), ends(first, columns));
             let x = Blocks(&x[first * inputs..]);
             let taken = band.min(rows - first);
@@ -293,8 +295,7 @@ pub(crate) fn tiles<W: Float, E: Ends>(
                     W::widen(&mut wide[..part.len()], part);
                 }
                 // The first band asks for what is widened after these.
-                let after = |groups: usize| panels.min(at + groups * group);
-                let next = if first == 0 { weights.panels(after(1)..after(2)) } else { &[] };
+                let next = if first == 0 { weights.panels(border(at + 1)..border(at + 2)) } else { &[] };
                 let written = Panels::written(&wide, inputs, width, count);
                 let panels = Panels { next: bytemuck::cast_slice(next), ..written };
                 simd::dispatch(Band { x, rows: taken, inputs, panels, ends });

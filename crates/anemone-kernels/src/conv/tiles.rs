@@ -304,8 +304,13 @@ fn as_rows<T: Float, X: Float, W: Float>(
     let tiles = outputs.div_ceil(MOST_ROWS);
     // Of more windows than channels each thread lays out its own, and reads all weights; else all threads lay windows out, and
     // each has weights of its own. What one writes and another reads costs more than what both read.
-    let bands = if outputs > channels { threads.clamp(1, tiles) } else { 1 };
-    let (band, threads_of_band) = (tiles.div_ceil(bands) * MOST_ROWS, if bands > 1 { 1 } else { threads });
+    let bands = if 4 * outputs > channels { threads.clamp(1, tiles) } else { 1 };
+    let threads_of_band = if bands > 1 { 1 } else { threads };
+    // Bands differ by one tile at most, of which the last one may have few rows.
+    let border = |i: usize| {
+        let tiles = (i * outputs / bands + MOST_ROWS / 2) / MOST_ROWS;
+        if i < bands { tiles * MOST_ROWS } else { outputs }
+    };
     for image in 0..conv.batch * conv.groups {
         let (sample, group) = (image / conv.groups, image % conv.groups);
         let x = &x[(sample * conv.in_channels + group * group_in) * windows.plane()..];
@@ -334,9 +339,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
                 unsafe { Transposed::new(y, start, outputs, columns.len(), Finish { bias, ..finish }) }
             });
         };
-        parallel_tasks(threads, outputs.div_ceil(band), |bands| {
-            bands.for_each(|i| compute(i * band..outputs.min((i + 1) * band)));
-        });
+        parallel_tasks(threads, bands, |bands| bands.for_each(|i| compute(border(i)..border(i + 1))));
     }
 }
 
