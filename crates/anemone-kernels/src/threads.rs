@@ -20,13 +20,20 @@
 //! assert_eq!(squares[99], 99 * 99);
 //! ```
 
-use std::cell::{Cell, UnsafeCell};
+#[cfg(all(loom, test))]
+mod orders;
+mod sync;
+
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
+
+use sync::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Builder, Ordering, Thread, UnsafeCell, park, spin_loop,
+    yield_now,
+};
 
 /// How many threads this machine runs at the same time.
 ///
@@ -37,12 +44,15 @@ pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Whether each look takes long, or is tried in every order.
+const INTERPRETED: bool = cfg!(miri) || cfg!(all(loom, test));
+
 /// How long a helper that has just worked looks for more before it sleeps: longer than what a model does on one thread at a
 /// time, since a helper that must be woken comes tens of microseconds later.
-const LOOKS: Duration = if cfg!(miri) { Duration::ZERO } else { Duration::from_millis(1) };
+const LOOKS: Duration = if INTERPRETED { Duration::ZERO } else { Duration::from_millis(1) };
 
 /// How often who waits looks, which takes some microseconds, before it lets other threads run.
-const AT_ONCE: u32 = if cfg!(miri) { 2 } else { 1 << 10 };
+const AT_ONCE: u32 = if INTERPRETED { 2 } else { 1 << 10 };
 
 /// How often it looks from then on, before it lets others run again.
 const AGAIN: u32 = AT_ONCE.div_ceil(16);
@@ -103,21 +113,9 @@ fn pool() -> &'static Pool {
     POOL.get_or_init(|| {
         // At least three, so that tests meet several threads also on a small machine, and that one can stand in for another.
         let wanted = available().saturating_sub(1).clamp(3, MOST_HELPERS);
-        let helper = |_| Helper {
-            state: AtomicU8::new(state::LOOKING),
-            work: UnsafeCell::new(None),
-            thread: OnceLock::new(),
-        };
-        let pool: &'static Pool = Box::leak(Box::new(Pool {
-            helpers: (0..wanted).map(helper).collect(),
-            left: (0..=wanted).map(|_| Left::default()).collect(),
-            first: AtomicUsize::new(0),
-            missed: AtomicUsize::new(0),
-            taken: AtomicBool::new(false),
-            panicked: AtomicBool::new(false),
-        }));
+        let pool: &'static Pool = Box::leak(Box::new(Pool::of(wanted)));
         for (i, helper) in pool.helpers.iter().enumerate() {
-            let thread = std::thread::Builder::new().name(format!("anemone-{i}"));
+            let thread = Builder::new().name(format!("anemone-{i}"));
             // Fewer threads than wanted are no fault: what a helper does not begin is done by others.
             if let Ok(thread) = thread.spawn(move || helper.help(&pool.panicked)) {
                 let _ = helper.thread.set(thread.thread().clone());
@@ -135,16 +133,21 @@ impl Helper {
         let longest = if available() > 1 { LOOKS } else { Duration::ZERO };
         let mut looks = Duration::ZERO;
         loop {
-            self.wait(looks);
+            self.turn(looks, panicked);
             looks = longest;
-            // SAFETY: this helper works, so that nobody writes; and who gave the work waits for its end.
-            if let Some((work, number)) = unsafe { *self.work.get() }
-                && catch_unwind(AssertUnwindSafe(|| work(number))).is_err()
-            {
-                panicked.store(true, Ordering::Relaxed);
-            }
-            self.state.store(state::LOOKING, Ordering::Release);
         }
+    }
+
+    /// Waits for work, which it looks for so long before it sleeps, and does it.
+    fn turn(&self, looks: Duration, panicked: &AtomicBool) {
+        self.wait(looks);
+        // SAFETY: this helper works, so that nobody writes; and who gave the work waits for its end.
+        if let Some((work, number)) = self.work.with(|given| unsafe { *given })
+            && catch_unwind(AssertUnwindSafe(|| work(number))).is_err()
+        {
+            panicked.store(true, Ordering::Relaxed);
+        }
+        self.state.store(state::LOOKING, Ordering::Release);
     }
 
     /// Waits for work, and begins it: looks for it so long, and then sleeps.
@@ -160,7 +163,7 @@ impl Helper {
             }
             if self.change(state::LOOKING, state::ASLEEP) {
                 while self.state.load(Ordering::Relaxed) == state::ASLEEP {
-                    std::thread::park();
+                    park();
                 }
             }
         }
@@ -177,7 +180,7 @@ impl Helper {
     /// The caller has the pool, the helper has no work, and `work` lives until [`end`](Self::end) has returned.
     unsafe fn begin(&self, work: Work<'static>, number: usize) {
         // SAFETY: a helper that looks or sleeps does not read it, and nobody else has the pool.
-        unsafe { *self.work.get() = Some((work, number)) };
+        self.work.with_mut(|given| unsafe { *given = Some((work, number)) });
         if self.state.swap(state::GIVEN, Ordering::AcqRel) == state::ASLEEP
             && let Some(thread) = self.thread.get()
         {
@@ -202,18 +205,35 @@ fn until(so: impl Fn() -> bool, enough: impl Fn() -> bool) -> bool {
             if so() {
                 return true;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         if enough() {
             return false;
         }
         // Who is waited for may be waiting for this processor.
-        std::thread::yield_now();
+        yield_now();
         times = AGAIN;
     }
 }
 
 impl Pool {
+    /// So many helpers, which nobody is yet.
+    fn of(helpers: usize) -> Self {
+        let helper = |_| Helper {
+            state: AtomicU8::new(state::LOOKING),
+            work: UnsafeCell::new(None),
+            thread: OnceLock::new(),
+        };
+        Self {
+            helpers: (0..helpers).map(helper).collect(),
+            left: (0..=helpers).map(|_| Left::default()).collect(),
+            first: AtomicUsize::new(0),
+            missed: AtomicUsize::new(0),
+            taken: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+        }
+    }
+
     /// Has `work` done with the number 0 by this thread, and with the next numbers by so many helpers, each of which may come
     /// or not; returns when all that have come have ended. The caller has the pool, and gives it back so.
     fn together(&self, helpers: usize, work: Work<'_>) {
