@@ -28,7 +28,7 @@ impl fmt::Display for Plan {
         for (i, bytes) in self.slots.iter().enumerate() {
             writeln!(f, "slot {i}: {bytes} bytes")?;
         }
-        for step in &self.steps {
+        for (step, info) in self.steps.iter().zip(self.steps()) {
             let read = |(at, through): (&Option<Bytes>, &Vec<&str>)| {
                 let by: String = through.iter().map(|op| format!(" by {op}")).collect();
                 at.map(|at| format!("{}{by}", at.place))
@@ -45,6 +45,11 @@ impl fmt::Display for Plan {
                 reads.join(", "),
                 writes.join(", ")
             )?;
+            let sums = match info.multiply_adds {
+                0 => String::new(),
+                n => format!(", {n} multiply-adds"),
+            };
+            writeln!(f, "  {} bytes read, {} written{sums}", info.read, info.written)?;
             if let Kernel::Blocks(blocks) = &step.kernel {
                 for plan in &blocks.plans {
                     writeln!(f, "  a block of `{}`:", step.name)?;

@@ -85,9 +85,9 @@ fn a_plan_says_what_it_does() {
          input 0: x tensor<fp16, [2, 3]>, 12 bytes\n\
          output 0: e tensor<fp16, [3, 2]>, 12 bytes\n\
          slot 0: 12 bytes\nslot 1: 12 bytes\n\
-         a: relu of input 0 to slot 0\n\
-         c: exp of slot 0 to slot 1\n\
-         e: mul, add of slot 1, slot 0 to output 0\n"
+         a: relu of input 0 to slot 0\n  12 bytes read, 12 written\n\
+         c: exp of slot 0 to slot 1\n  12 bytes read, 12 written\n\
+         e: mul, add of slot 1, slot 0 to output 0\n  24 bytes read, 12 written\n"
     );
 }
 

@@ -239,7 +239,7 @@ fn the_memory_of_blocks_is_counted_and_shown() {
     assert_eq!(plan.arena_bytes(), 4 + 2 * (4 + 12) + 12, "{plan}");
     let shown = plan.to_string();
     assert!(
-        shown.contains("i: while_loop of input 1, input 0 to slot 0, output 0\n  a block of `i`:\n"),
+        shown.contains("i: while_loop of input 1, input 0 to slot 0, output 0\n  16 bytes read, 16 written\n  a block of `i`:\n"),
         "{shown}"
     );
     assert!(shown.contains("\n    b: softmax of input 1 to slot 0\n"), "{shown}");

@@ -18,7 +18,8 @@ fn plans(body: &str, results: &str, expected: &[&str]) {
     check(&text, &[("x", numbers(&[3, 2], -0.5)), ("row", numbers(&[1, 2], 7.0)), ("at", at)]);
     let shown = loaded(&text).plan().unwrap().to_string();
     let steps: Vec<&str> = shown.lines().skip_while(|l| !l.starts_with("state 1")).skip(1).collect();
-    let steps: Vec<&str> = steps.into_iter().filter(|l| !l.starts_with("slot")).collect();
+    let steps: Vec<&str> =
+        steps.into_iter().filter(|l| !l.starts_with("slot") && !l.starts_with(" ")).collect();
     assert_eq!(steps, expected, "{text}");
 }
 
