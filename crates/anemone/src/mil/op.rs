@@ -661,9 +661,13 @@ pub struct Unmade<'a> {
 /// What there is in the place of an argument that nobody has made.
 ///
 /// ```
-/// use anemone::mil::op::{Source, View};
+/// use anemone::mil::op::{Args, Source, View};
 /// let turned = View::new(vec![3, 2], 0, vec![3, 2], vec![1, 3]);
 /// assert!(matches!(Source::View(&turned), Source::View(view) if view.matrices(&[3, 2]).is_some()));
+/// /// Where the rows of `x` start, if it is a view, and how far apart its elements are.
+/// fn rows(args: &Args<'_>) -> Option<(Vec<usize>, [usize; 2])> {
+///     args.view("x", |view| view.matrices(&[3, 2]))
+/// }
 /// ```
 #[derive(Clone)]
 pub enum Source<'a> {
