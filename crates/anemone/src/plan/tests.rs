@@ -87,7 +87,7 @@ fn a_plan_says_what_it_does() {
          slot 0: 12 bytes\nslot 1: 12 bytes\n\
          a: relu of input 0 to slot 0\n  12 bytes read, 12 written\n\
          c: exp of slot 0 to slot 1\n  12 bytes read, 12 written\n\
-         e: mul, add of slot 1, slot 0 to output 0\n  24 bytes read, 12 written\n"
+         e: mul, add of slot 1, slot 0 to output 0\n  26 bytes read, 12 written\n"
     );
 }
 
