@@ -10,11 +10,9 @@
 
 use std::ops::Range;
 
-use crate::conv::SMALL_PLANE;
-use crate::scratch::{self, scratch};
-use crate::simd::{self, Kernel, Simd};
+use crate::scratch::scratch;
 use crate::threads::{Shared, parallel_for};
-use crate::{Float, Window};
+use crate::{Float, Window, scratch};
 
 /// What a window becomes.
 ///
@@ -69,11 +67,6 @@ pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, poo
     );
     let taps = window.kernel_len();
     let threads = if y.len().saturating_mul(taps) < 1 << 14 { 1 } else { threads };
-    if pooling == Pooling::Max
-        && let Some(row) = row(window)
-    {
-        return largest(threads, y, x, window, row);
-    }
     // Windows are handled in blocks, each a task, whose intermediate values stay in the first-level cache.
     let size = outputs.min(1024);
     let blocks = outputs.div_ceil(size);
@@ -109,100 +102,6 @@ pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, poo
             T::narrow(unsafe { y.slice(start + windows.start..start + windows.end) }, result);
         }
     });
-}
-
-/// The elements that the windows of a line reach over, and as many more as vectors may read, unless strides or padding make
-/// that much more than there is.
-fn row(window: &Window) -> Option<usize> {
-    let windows = window.output[2].next_multiple_of(simd::MAX_LANES) + simd::MAX_LANES;
-    let reach = (window.kernel[2] - 1).checked_mul(window.dilations[2])?;
-    let row = windows.checked_mul(window.strides[2])?.checked_add(reach)?;
-    (row <= 8 * (window.input[2] + window.output[2]) + (1 << 10)).then_some(row)
-}
-
-/// The largest element of each window: of the columns that the windows of a line reach over, and then of each window's columns.
-fn largest<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, row: usize) {
-    let (inputs, width) = (window.input_len(), window.output[2]);
-    let lines = window.output[0] * window.output[1];
-    let planes = y.len() / (lines * width);
-    // Large planes are divided as convolutions divide them.
-    let bands = if lines * width > SMALL_PLANE { threads.min(lines) } else { 1 };
-    let y = Shared::new(y);
-    let grain = (bands << 14).div_ceil(window.output_len().saturating_mul(window.kernel_len()));
-    parallel_for(threads, bands * planes, grain, |tasks| {
-        let mut row = scratch::floats(row);
-        for task in tasks {
-            let (band, plane) = (task / planes, task % planes);
-            let lines = band * lines / bands..(band + 1) * lines / bands;
-            let start = plane * window.output_len();
-            // SAFETY: a line of a plane is in one task only.
-            let y = unsafe { y.slice(start + lines.start * width..start + lines.end * width) };
-            let x = &x[plane * inputs..][..inputs];
-            simd::dispatch(Largest { y, x, window, lines, row: &mut row });
-        }
-    });
-}
-
-/// The largest elements of the windows of some lines.
-struct Largest<'a, T> {
-    y: &'a mut [T],
-    x: &'a [T],
-    window: &'a Window,
-    lines: Range<usize>,
-    /// Room for the columns of a line.
-    row: &'a mut [f32],
-}
-
-impl<T: Float> Kernel for Largest<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { y, x, window, lines, row } = self;
-        let ([_, height, width], [_, down, across]) = (window.input, window.output);
-        let (stride, before) = (window.strides[2], window.before[2].min(row.len()));
-        let room = width.min(row.len() - before);
-        for (line, y) in lines.zip(y.chunks_exact_mut(across)) {
-            row.fill(f32::NEG_INFINITY);
-            for tap in (0..window.kernel_len()).step_by(window.kernel[2]) {
-                let [d, h, _] = window.tap(tap);
-                let source = (window.source(0, line / down, d), window.source(1, line % down, h));
-                let (Some(d), Some(h)) = source else { continue };
-                let x = x[(d * height + h) * width..][..room].chunks(S::LANES);
-                for (x, to) in x.zip(row[before..before + room].chunks_mut(S::LANES)) {
-                    if to.len() == S::LANES {
-                        let v = simd.maximum(T::load(simd, x), simd.load(to));
-                        simd.store(to, v);
-                    } else {
-                        let v = simd.maximum(T::load_some(simd, x), simd.load_some(to));
-                        simd.store_some(to, v);
-                    }
-                }
-            }
-            for (i, y) in y.chunks_mut(S::LANES).enumerate() {
-                let mut largest = simd.splat(f32::NEG_INFINITY);
-                for tap in 0..window.kernel[2] {
-                    let from = &row[i * S::LANES * stride + tap * window.dilations[2]..];
-                    let v = match stride {
-                        1 => simd.load(from),
-                        2 => simd.pairs(simd.load(from), simd.load(&from[S::LANES..]))[0],
-                        _ => {
-                            let mut picked = [0.0; simd::MAX_LANES];
-                            let from = from.iter().step_by(stride);
-                            picked[..S::LANES].iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-                            simd.load(&picked)
-                        }
-                    };
-                    largest = simd.maximum(v, largest);
-                }
-                if y.len() == S::LANES {
-                    T::store(simd, y, largest);
-                } else {
-                    T::store_some(simd, y, largest);
-                }
-            }
-        }
-    }
 }
 
 /// Divides each sum by the number of elements that its window covers.
@@ -276,8 +175,6 @@ mod tests {
             window([1, 13, 10], [1, 3, 2], [1, 2, 2], [1, 2, 1], [0, 1, 1]),
             window([4, 5, 6], [2, 2, 2], [2, 1, 1], [1; 3], [0; 3]),
             window([1, 1, 1], [1, 1, 1], [1, 1, 1], [1; 3], [0; 3]),
-            window([1, 70, 75], [1, 3, 3], [1, 2, 2], [1; 3], [0, 1, 1]),
-            window([2, 9, 50], [2, 2, 4], [1, 2, 3], [1, 1, 2], [0, 0, 3]),
         ] {
             check::<f32>(3, &w);
             check::<f16>(3, &w);
