@@ -58,7 +58,7 @@ pub struct Conv {
 
 /// Planes of so many windows and less are small: they stay in the second-level cache as rows of windows, and threads divide
 /// them by channels; larger ones are divided by lines.
-pub(crate) const SMALL_PLANE: usize = 512;
+const SMALL_PLANE: usize = 512;
 
 impl Conv {
     pub(crate) fn group_in(&self) -> usize {
