@@ -166,9 +166,9 @@ fn rewritten(
         if drafts.is_empty() {
             break;
         }
-        let all = applied(&program, &drafts);
+        let all = applied(&program, &drafts, target);
         let Ok(v) = checked(&all, weights) else {
-            settle(&mut program, &drafts, weights, changes, &mut tried);
+            settle(&mut program, &drafts, (weights, target), changes, &mut tried);
             verified = checked(&program, weights)?;
             continue;
         };
@@ -194,11 +194,11 @@ fn rewritten(
 fn settle(
     program: &mut Program,
     drafts: &[Written],
-    weights: &Weights,
+    (weights, target): (&Weights, Target),
     changes: &mut Vec<Change>,
     tried: &mut Tried,
 ) {
-    let all = applied(program, drafts);
+    let all = applied(program, drafts, target);
     match (checked(&all, weights), drafts) {
         (Ok(_), _) => {
             for draft in drafts {
@@ -212,8 +212,8 @@ fn settle(
         }
         (Err(_), _) => {
             let (before, behind) = drafts.split_at(drafts.len() / 2);
-            settle(program, before, weights, changes, tried);
-            settle(program, behind, weights, changes, tried);
+            settle(program, before, (weights, target), changes, tried);
+            settle(program, behind, (weights, target), changes, tried);
         }
     }
 }
@@ -363,7 +363,7 @@ fn change(program: &Program, draft: &Written) -> Change {
 }
 
 /// The program with what was written in the places of the calls that it stands for.
-fn applied(program: &Program, drafts: &[Written]) -> Program {
+fn applied(program: &Program, drafts: &[Written], target: Target) -> Program {
     let mut program = program.clone();
     for (f, function) in program.functions.iter_mut().enumerate() {
         let mut written: HashMap<&Name, &Written> =
@@ -379,6 +379,7 @@ fn applied(program: &Program, drafts: &[Written]) -> Program {
                 None => function.body.calls.push(call),
             }
         }
+        tidy::joins(function, |dims| place::long_axes(target, dims).next().is_some());
     }
     program
 }

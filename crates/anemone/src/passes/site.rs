@@ -1,7 +1,7 @@
 //! A call that may be rewritten, as the rules read it.
 
 use crate::mil::Call;
-use crate::place::Target;
+use crate::place::{self, Target};
 use crate::types::{DType, Tensor, TensorType};
 use crate::verify::{Content, Function, Step, Value, ValueId};
 
@@ -67,6 +67,21 @@ impl<'a> Site<'a> {
             step.reads(|v| read |= v == value);
         }
         read
+    }
+
+    /// The most elements that the engine takes along an axis of so many.
+    pub(super) fn longest(&self, axis: usize, rank: usize) -> u64 {
+        self.target.chip.limit(place::extent_of(axis, rank).0, self.target.profile).value
+    }
+
+    /// The axes that are longer than the engine's.
+    pub(super) fn long_axes(&self, dims: &[u64]) -> impl Iterator<Item = usize> {
+        place::long_axes(self.target, dims)
+    }
+
+    /// The first axis that is longer than the engine's.
+    pub(super) fn long_axis(&self, dims: &[u64]) -> Option<usize> {
+        self.long_axes(dims).next()
     }
 
     /// A constant.

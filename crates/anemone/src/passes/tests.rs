@@ -8,6 +8,7 @@ use crate::place::Route;
 use crate::text;
 use crate::types::{DType, Tensor};
 
+mod long;
 mod more;
 
 fn strict(chip: Chip) -> Target {

@@ -23,6 +23,7 @@ mod segment;
 mod support;
 mod table;
 
+pub(crate) use rules::{extent_of, long_axes};
 pub use segment::{LAUNCH_MS, OUTPUT_MS, SWITCH_MS, Segment};
 pub use support::{Facts, Form, Known, Support};
 pub use table::{OpRow, Part, row, rows};

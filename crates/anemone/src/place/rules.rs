@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::ask::{Ask, known};
 use super::support::{Facts, Form, GUIDE, STUDY, is_known};
-use super::{OpRow, Phase, Route, reports};
+use super::{OpRow, Phase, Route, Target, reports};
 use crate::chip::{Chip, Evidence, Limit, Quantity};
 use crate::source::{Code, codes};
 use crate::types::{DType, TensorType};
@@ -170,26 +170,30 @@ fn dtype(ask: &Ask<'_>) -> Option<Refusal> {
     })
 }
 
+/// Which limit an axis of so many is held to, and what the axis is.
+pub(crate) fn extent_of(axis: usize, rank: usize) -> (Quantity, &'static str) {
+    match (rank - axis, rank) {
+        (1, _) => (Quantity::Extent, "the width"),
+        (2, _) => (Quantity::Extent, "the height"),
+        (3, 5) => (Quantity::Extent, "the depth"),
+        (3, _) | (4, 5) => (Quantity::Channels, "the number of channels"),
+        _ => (Quantity::Batch, "the first axis"),
+    }
+}
+
+/// The axes that are longer than the engine of a target takes.
+pub(crate) fn long_axes(target: Target, dims: &[u64]) -> impl Iterator<Item = usize> {
+    let rank = dims.len();
+    let limit = move |axis| target.chip.limit(extent_of(axis, rank).0, target.profile).value;
+    (0..rank).filter(move |&axis| dims[axis] > limit(axis))
+}
+
 fn extent(ask: &Ask<'_>) -> Option<Refusal> {
+    let change = "`split` it into parts, or `reshape` so that another axis is long";
     tensors(ask).filter_map(known).find_map(|dims| {
-        let rank = dims.len();
-        let axes = dims.iter().enumerate().map(|(i, &d)| (i, d));
-        axes.filter_map(|(i, d)| {
-            let (quantity, what) = match (rank - i, rank) {
-                (1, _) => (Quantity::Extent, "the width"),
-                (2, _) => (Quantity::Extent, "the height"),
-                (3, 5) => (Quantity::Extent, "the depth"),
-                (3, _) | (4, 5) => (Quantity::Channels, "the number of channels"),
-                _ => (Quantity::Batch, "the first axis"),
-            };
-            above(
-                d,
-                ask.limit(quantity),
-                what,
-                "`split` it into parts, or `reshape` so that another axis is long",
-            )
-        })
-        .next()
+        let axis = long_axes(ask.target, &dims).next()?;
+        let (quantity, what) = extent_of(axis, dims.len());
+        above(dims[axis], ask.limit(quantity), what, change)
     })
 }
 

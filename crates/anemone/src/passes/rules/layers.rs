@@ -287,8 +287,11 @@ pub(super) fn batches(site: &Site<'_>) -> Option<Draft> {
 pub(super) fn slice(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let x = site.dims("x")?;
-    // Bounds are constant, or the engine refuses it all the same.
+    // Bounds are constant and the tensor is not too long, or the engine refuses it all the same.
     site.ints("begin")?;
+    if site.long_axis(&x).is_some() {
+        return None;
+    }
     let rest = others(site, &["x"]);
     let mut draft = Draft::default();
     let small = draft.step(dtype, &x, &format!("mul(x = arg_x, y = {})", number(dtype, 1.0 / 16.0)));

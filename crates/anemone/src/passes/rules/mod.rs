@@ -3,6 +3,7 @@
 mod elementwise;
 mod kernels;
 mod layers;
+mod long;
 mod moves;
 mod picks;
 mod recurrent;
@@ -16,6 +17,7 @@ use crate::types::{DType, Tensor};
 use elementwise::*;
 use kernels::*;
 use layers::*;
+use long::long;
 use moves::*;
 use picks::*;
 use recurrent::*;
@@ -61,6 +63,13 @@ const REFUSED: &str = "the engine has no such op, or reports say so";
 /// ```
 pub static RULES: &[Rule] = &[
     rule("fp32", &[], "an op is in fp32, and the route has casts", "the op in fp16, between casts", fp16),
+    rule(
+        "long",
+        &[],
+        "an axis is longer than the engine's",
+        "the op on parts of it, which stand behind each other",
+        long,
+    ),
     rule("rsqrt", &["rsqrt"], REFUSED, "`add` and `pow`", rsqrt),
     rule("gelu", &["gelu"], REFUSED, "`erf` or `tanh`, and `mul` and `add`", gelu),
     rule("mean", &["reduce_mean"], REFUSED, "`reduce_sum` between two `mul`", mean),
@@ -159,7 +168,7 @@ pub static RULES: &[Rule] = &[
     rule(
         "slice-of-input",
         &["slice_by_index"],
-        "a report says that it takes no inputs; by steps of 1",
+        "a report says that it takes no inputs, or they are too long; by steps of 1",
         "`slice_by_size`",
         slice_of_input,
     ),

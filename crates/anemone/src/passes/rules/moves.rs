@@ -8,7 +8,8 @@ use crate::types::{DType, Tensor};
 pub(super) fn concat(site: &Site<'_>) -> Option<Draft> {
     let (dtype, dims) = floats(site)?;
     let axis = site.axis("axis", 0, dims.len())?;
-    if site.flag("interleave")? {
+    // What is too long is not taken in parts either.
+    if site.flag("interleave")? || site.long_axis(&dims).is_some() {
         return None;
     }
     let mut draft = Draft::default();

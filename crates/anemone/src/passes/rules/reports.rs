@@ -59,7 +59,10 @@ pub(super) fn slice_of_input(site: &Site<'_>) -> Option<Draft> {
     let x = site.dims("x")?;
     let stride = site.value("stride").map_or(Some(Vec::new()), |_| site.ints("stride"))?;
     // A dimension that is squeezed away would need a `reshape` behind it.
-    if !is_strict(site) || dims.len() != x.len() || stride.iter().any(|&s| s != 1) {
+    if !(is_strict(site) || site.long_axis(&x).is_some())
+        || dims.len() != x.len()
+        || stride.iter().any(|&s| s != 1)
+    {
         return None;
     }
     let open = site.value("begin_mask").map_or(Some(Vec::new()), |_| site.ints("begin_mask"))?;
