@@ -20,6 +20,8 @@ mod shared;
 
 use std::ops::Range;
 
+pub(crate) use shared::shared;
+
 use crate::Float;
 use crate::finish::Finish;
 use crate::gemm::{Bias, Matrix, dot_rows, gemm};

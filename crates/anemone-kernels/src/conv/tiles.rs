@@ -5,7 +5,10 @@
 //! those are then read once, and no column is empty. Sums are the same either way, but for a single row. Kernels of 3 x 3
 //! may have a way of their own, with fewer products: `winograd`.
 
+use std::iter::StepBy;
 use std::ops::Range;
+use std::slice::Iter;
+use std::sync::Arc;
 
 use crate::Float;
 use crate::finish::Finish;
@@ -42,14 +45,51 @@ pub struct ConvWeights<W> {
 #[derive(Debug)]
 enum Form<W> {
     /// Rows of weights for panels of windows, in [`Blocks`]: those of each group by themselves.
-    Blocks(Vec<W>),
+    Blocks(Arc<Rows<W>>),
     /// Panels of weights for rows of windows, for each group.
-    Panels(Vec<Packed<W>>),
+    Panels(Vec<Arc<Packed<W>>>),
+}
+
+/// The weights of each group in the order in which tiles of outputs read them: input after input, each of all outputs of
+/// the tile.
+#[derive(Debug)]
+struct Rows<W>(Vec<W>);
+
+impl<W: Float> Rows<W> {
+    /// Those of some outputs of each group; packed once, however many have the same weights.
+    fn shared(weights: &[W], inputs: usize, rows: usize) -> Arc<Self> {
+        let holds = |kept: &Self| {
+            let mut left = &kept.0[..];
+            Self::runs(weights, inputs, rows).all(|run| {
+                let (own, rest) = left.split_at(run.len());
+                left = rest;
+                run.zip(own).all(|(a, b)| bytemuck::bytes_of(a) == bytemuck::bytes_of(b))
+            })
+        };
+        let make = || {
+            let mut lines = Vec::with_capacity(weights.len());
+            Self::runs(weights, inputs, rows).for_each(|run| lines.extend(run));
+            Self(lines)
+        };
+        packed::shared(weights, rows, holds, make)
+    }
+
+    /// The weights of one input and all outputs of a tile, run after run.
+    fn runs(weights: &[W], inputs: usize, rows: usize) -> impl Iterator<Item = StepBy<Iter<'_, W>>> {
+        let groups = weights.chunks(rows.saturating_mul(inputs).max(1));
+        groups.flat_map(move |group| {
+            tile_rows(rows).flat_map(move |tile| {
+                let lines = &group[tile.start * inputs..tile.end * inputs];
+                (0..inputs).map(move |k| lines[k..].iter().step_by(inputs))
+            })
+        })
+    }
 }
 
 impl<W: Float> ConvWeights<W> {
     /// Makes the weights `[out, in / groups, kernel]` of a convolution ready whose results are of type `T`. Halves may be
-    /// computed by fewer products than numbers of 32 bits.
+    /// computed by fewer products than numbers of 32 bits. What somebody in this process has made of the same weights is
+    /// shared.
     ///
     /// # Panics
     ///
@@ -65,19 +105,10 @@ impl<W: Float> ConvWeights<W> {
         // Rounding to halves leaves far more than what Winograd's way loses.
         let winograd = T::as_f32s(&[]).is_none() && winograd::pays(conv);
         if winograd || windows_are_rows(conv) {
-            let form = Form::Panels(groups.map(|group| Packed::new(group, rows)).collect());
+            let form = Form::Panels(groups.map(|group| Packed::shared(group, rows)).collect());
             return Self { form, winograd };
         }
-        let mut blocks = Vec::with_capacity(weights.len());
-        for group in groups {
-            for tile in tile_rows(rows) {
-                let lines = &group[tile.start * inputs..tile.end * inputs];
-                for k in 0..inputs {
-                    blocks.extend(lines[k..].iter().step_by(inputs));
-                }
-            }
-        }
-        Self { form: Form::Blocks(blocks), winograd }
+        Self { form: Form::Blocks(Rows::shared(weights, inputs, rows)), winograd }
     }
 }
 
@@ -141,7 +172,7 @@ pub fn conv_tiles<T: Float, W: Float>(
     let w = &conv.window;
     assert!(w.input[0] == 1 && w.kernel[0] == 1 && w.output[0] == 1, "the convolution is one of planes");
     let weight_count = match &weights.form {
-        Form::Blocks(blocks) => blocks.len(),
+        Form::Blocks(rows) => rows.0.len(),
         Form::Panels(groups) => groups.iter().map(|packed| packed.inputs() * packed.outputs()).sum(),
     };
     let lengths = [x.len(), y.len(), weight_count];
@@ -191,7 +222,7 @@ fn products<T: Float, X: Float, W: Float>(
     let (finish, left) = whole.split();
     let results = Shared::new(&mut *y);
     match &weights.form {
-        Form::Blocks(blocks) => as_columns(threads, &results, x, windows, blocks, finish, conv),
+        Form::Blocks(rows) => as_columns(threads, &results, x, windows, &rows.0, finish, conv),
         Form::Panels(groups) => as_rows(threads, &results, x, windows, groups, finish, conv),
     }
     if left {
@@ -295,7 +326,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
     y: &Shared<'_, T>,
     x: &[X],
     windows: &Windows,
-    weights: &[Packed<W>],
+    weights: &[Arc<Packed<W>>],
     finish: Finish<'_, T>,
     conv: &Conv,
 ) {
@@ -352,6 +383,36 @@ mod tests {
     use crate::finish::Stage;
     use crate::math::Unary;
     use crate::testing::{self, close};
+
+    #[test]
+    fn the_same_weights_are_made_ready_once() {
+        let sizes = |side: usize, kernel: usize| {
+            let window =
+                Window::new([1, side, side], [1, kernel, kernel], [1; 3], [1; 3], [0; 3], [0; 3]).unwrap();
+            Conv { window, batch: 1, in_channels: 64, out_channels: 128, groups: 1 }
+        };
+        let (large, small) = (sizes(40, 1), sizes(6, 3));
+        let weights = testing::floats::<f16>(128 * 64 * 9, 1);
+        let one = |conv: &Conv| {
+            let n = conv.out_channels * conv.in_channels * conv.window.kernel_len();
+            ConvWeights::new::<f16>(&weights[..n], conv)
+        };
+        let (a, b) = (one(&large), one(&large));
+        let (c, d) = (one(&small), one(&small));
+        match (&a.form, &b.form, &c.form, &d.form) {
+            (Form::Blocks(a), Form::Blocks(b), Form::Panels(c), Form::Panels(d)) => {
+                assert!(Arc::ptr_eq(a, b) && Arc::ptr_eq(&c[0], &d[0]));
+            }
+            forms => panic!("{forms:?}"),
+        }
+        // One weight more or less, among those by which they are not looked for.
+        let mut other = weights[..128 * 64].to_vec();
+        other[200] = f16::from_f32(9.0);
+        match (&a.form, &ConvWeights::new::<f16>(&other, &large).form) {
+            (Form::Blocks(a), Form::Blocks(other)) => assert!(!Arc::ptr_eq(a, other)),
+            forms => panic!("{forms:?}"),
+        }
+    }
 
     fn check<T: Float>(conv: &Conv) {
         let w = &conv.window;

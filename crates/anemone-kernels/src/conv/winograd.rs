@@ -18,6 +18,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Conv;
 use crate::Float;
@@ -108,7 +109,7 @@ pub(super) fn tiles<T: Float, W: Float>(
     threads: usize,
     y: &Shared<'_, T>,
     x: &[T],
-    weights: &[Packed<W>],
+    weights: &[Arc<Packed<W>>],
     finish: Finish<'_, T>,
     conv: &Conv,
 ) {
@@ -581,7 +582,7 @@ mod tests {
             let weights = testing::floats::<f16>(conv.out_channels * conv.group_in() * 9, 2);
             let exact = exact(&x, &weights, &vec![0.0; channels[1]], &conv);
             simd::with_each(|rank| {
-                let ready = [Packed::new(&weights, channels[1])];
+                let ready = [Arc::new(Packed::new(&weights, channels[1]))];
                 let mut y = vec![f16::NAN; exact.len()];
                 tiles(1, &Shared::new(&mut y), &x, &ready, Finish::default(), &conv);
                 for (i, (&y, &[exact, size])) in y.iter().zip(&exact).enumerate() {

@@ -4,11 +4,13 @@ use std::any::{Any, TypeId};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytemuck::Pod;
+
 use super::{Packed, write_panel};
 use crate::{Float, scratch};
 
-/// What packed weights are looked for by: their type, how many there are and how many outputs they have, and a few of their
-/// bytes.
+/// What packed weights are looked for by: what they are packed as, how many there are and how many outputs they have, and a
+/// few of their bytes.
 type Key = (TypeId, usize, usize, u64);
 
 /// The packed weights that somebody has.
@@ -32,20 +34,7 @@ impl<W: Float> Packed<W> {
     ///
     /// As [`Packed::new`].
     pub fn shared(weights: &[W], outputs: usize) -> Arc<Self> {
-        if size_of_val(weights) < SMALL {
-            return Arc::new(Self::new(weights, outputs));
-        }
-        let key = (TypeId::of::<W>(), weights.len(), outputs, sample(bytemuck::cast_slice(weights)));
-        // They are compared, and packed, without the lock: who packs the same at the same time has its own.
-        if let Some(found) = kept(&key).into_iter().find(|kept: &Arc<Self>| kept.holds(weights)) {
-            return found;
-        }
-        let packed = Arc::new(Self::new(weights, outputs));
-        let shared: Arc<dyn Any + Send + Sync> = packed.clone();
-        let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, kept)| kept.strong_count() > 0);
-        all.push((key, Arc::downgrade(&shared)));
-        packed
+        shared(weights, outputs, |packed: &Self| packed.holds(weights), || Self::new(weights, outputs))
     }
 
     /// Whether these are the weights that were packed, bit for bit.
@@ -60,8 +49,32 @@ impl<W: Float> Packed<W> {
     }
 }
 
-/// The packed weights with this key.
-fn kept<W: Float>(key: &Key) -> Vec<Arc<Packed<W>>> {
+/// What somebody in this process has packed of the same weights, for so many outputs: what holds them, or else what is made
+/// now.
+pub(crate) fn shared<P: Any + Send + Sync, W: Pod>(
+    weights: &[W],
+    outputs: usize,
+    holds: impl Fn(&P) -> bool,
+    make: impl FnOnce() -> P,
+) -> Arc<P> {
+    if size_of_val(weights) < SMALL {
+        return Arc::new(make());
+    }
+    let key = (TypeId::of::<P>(), weights.len(), outputs, sample(bytemuck::cast_slice(weights)));
+    // They are compared, and packed, without the lock: who packs the same at the same time has its own.
+    if let Some(found) = kept(&key).into_iter().find(|kept: &Arc<P>| holds(kept)) {
+        return found;
+    }
+    let packed = Arc::new(make());
+    let shared: Arc<dyn Any + Send + Sync> = packed.clone();
+    let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(_, kept)| kept.strong_count() > 0);
+    all.push((key, Arc::downgrade(&shared)));
+    packed
+}
+
+/// What is packed with this key.
+fn kept<P: Any + Send + Sync>(key: &Key) -> Vec<Arc<P>> {
     let all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let same = all.iter().filter(|(of, _)| of == key);
     same.filter_map(|(_, kept)| kept.upgrade()?.downcast().ok()).collect()
