@@ -16,6 +16,7 @@
 //! ```
 
 mod activation;
+mod along;
 mod attention;
 mod blocks;
 #[cfg(test)]
@@ -55,6 +56,7 @@ mod state;
 mod testing;
 mod window;
 
+pub(crate) use along::{along, is_elementwise};
 pub(crate) use elementwise::{Function, function};
 pub use lowered::{LOWERED, Lowered, lowered};
 

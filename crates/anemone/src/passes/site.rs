@@ -1,6 +1,8 @@
 //! A call that may be rewritten, as the rules read it.
 
 use crate::mil::Call;
+use crate::mil::op::Arg;
+use crate::ops::along;
 use crate::place::{self, Target};
 use crate::types::{DType, Tensor, TensorType};
 use crate::verify::{Content, Function, Step, Value, ValueId};
@@ -67,6 +69,19 @@ impl<'a> Site<'a> {
             step.reads(|v| read |= v == value);
         }
         read
+    }
+
+    /// The arguments that an axis of the only result divides, and along which of their axes.
+    pub(super) fn along(&self, axis: usize) -> Option<Vec<(&'static str, usize)>> {
+        let arg = |id| {
+            let value = self.function.value(id);
+            let known = match &value.content {
+                Content::Constant(datum) => Some(datum),
+                _ => None,
+            };
+            Arg { ty: &value.ty, value: known }
+        };
+        along(&self.step.args(&[], arg), self.result()?.1.len(), axis)
     }
 
     /// The most elements that the engine takes along an axis of so many.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::bands::Together;
 use super::blocks::Blocks;
 use super::fuse::{Fuse, Group};
 use super::meaning;
@@ -10,7 +11,7 @@ use super::states::Steps;
 use super::views::Viewed;
 use super::{Bytes, Io, Kernel, Place, Plan, Step};
 use crate::chip::Numerics;
-use crate::mil::op::{Access, After, Arg, Args, Fast, Prepared, Reader, Source, Unmade};
+use crate::mil::op::{Access, After, Arg, Args, Fast, Prepared, Reader, Source, Unmade, View};
 use crate::ops::silicon;
 use crate::types::{Datum, Tensor, TensorType, Type};
 use crate::verify::{Function, Input, Step as Checked, ValueId};
@@ -85,14 +86,19 @@ impl Plan {
 
 /// A group with its kernel.
 pub(super) struct Work<'s> {
-    group: Group<'s>,
-    kernel: Kernel,
-    by_meaning: bool,
+    pub(super) group: Group<'s>,
+    /// The groups that are done with it in bands, and how many bands there are.
+    pub(super) others: Vec<Group<'s>>,
+    bands: usize,
+    pub(super) kernel: Kernel,
+    pub(super) by_meaning: bool,
     /// Whether the kernel finds the elements of its first argument in its result.
     pub(super) updates: bool,
     /// What the kernel is given, and what it writes.
     pub(super) reads: Vec<ValueId>,
     pub(super) writes: Vec<Target>,
+    /// Constants that it is given when it runs.
+    given: Vec<ValueId>,
 }
 
 /// What a kernel writes.
@@ -107,22 +113,44 @@ impl<'s> Work<'s> {
         let reads = group.reads().collect();
         let writes = group.last().outputs.iter().map(|&o| Target::Value(o)).collect();
         let updates = !by_meaning && matches!(group.head.op.fast, Fast::Updating(_));
-        Self { group, kernel: Kernel::Prepared(kernel), by_meaning, updates, reads, writes }
+        Self { by_meaning, updates, ..Self::of(group, Kernel::Prepared(kernel), reads, writes) }
+    }
+
+    fn of(group: Group<'s>, kernel: Kernel, reads: Vec<ValueId>, writes: Vec<Target>) -> Self {
+        let (others, given) = Default::default();
+        Self { group, others, bands: 1, kernel, by_meaning: false, updates: false, reads, writes, given }
+    }
+
+    /// Steps that are done together, in order.
+    pub(super) fn band(groups: Vec<Group<'s>>, together: Together) -> Option<Self> {
+        let Together { kernel, bands, reads, given } = together;
+        let writes = groups.last()?.last().outputs.iter().map(|&o| Target::Value(o)).collect();
+        let mut groups = groups.into_iter();
+        let of = Self::of(groups.next()?, Kernel::Prepared(kernel), reads, writes);
+        Some(Self { others: groups.collect(), bands, given, ..of })
+    }
+
+    /// The step whose results are written.
+    fn last(&self) -> &'s Checked {
+        self.others.last().unwrap_or(&self.group).last()
+    }
+
+    /// All groups, in order.
+    fn groups(&self) -> impl Iterator<Item = &Group<'s>> {
+        std::iter::once(&self.group).chain(&self.others)
     }
 
     /// A step that runs blocks, which read values from outside.
     fn control(group: Group<'s>, blocks: Blocks, captured: Vec<ValueId>) -> Self {
         let reads = group.reads().chain(captured).collect();
         let writes = group.head.outputs.iter().map(|&o| Target::Value(o)).collect();
-        let kernel = Kernel::Blocks(Box::new(blocks));
-        Self { group, kernel, by_meaning: false, updates: false, reads, writes }
+        Self::of(group, Kernel::Blocks(Box::new(blocks)), reads, writes)
     }
 
     /// A copy from a state, or into one, for the sake of a step.
     fn copy(step: &'s Checked, reads: Vec<ValueId>, writes: Vec<Target>) -> Self {
         let kernel = Kernel::Prepared(Prepared::sure(|run| run.copy(&Reader::Given(0))));
-        let group = Group { head: step, tail: Vec::new() };
-        Self { group, kernel, by_meaning: false, updates: false, reads, writes }
+        Self::of(Group { head: step, tail: Vec::new() }, kernel, reads, writes)
     }
 
     /// Whether it cannot refuse.
@@ -147,7 +175,7 @@ pub(super) struct Builder<'a> {
     /// Values that have the elements of another one. What lies in a state before the run is the value of the parameter.
     pub(super) aliases: HashMap<ValueId, ValueId>,
     /// Constants that nobody makes whole, and the steps that would.
-    unmade: HashMap<ValueId, &'a Checked>,
+    pub(super) unmade: HashMap<ValueId, &'a Checked>,
     /// Values that nobody makes, since all that read them go by strides.
     pub(super) views: HashMap<ValueId, Viewed>,
 }
@@ -449,7 +477,10 @@ impl<'a> Builder<'a> {
                 work.push(Work::new(group, kernel, by_meaning));
             }
         }
-        Some(work)
+        Some(match self.known.numerics {
+            Numerics::Ieee => self.banded(work),
+            Numerics::Chip(_) => work,
+        })
     }
 
     pub(super) fn types(&self, step: &Checked) -> Vec<Type> {
@@ -467,11 +498,21 @@ impl<'a> Builder<'a> {
 
     /// The kernel of a group, if it takes all that nobody makes; and what it takes of that.
     pub(super) fn prepared_of(&self, group: &Group<'_>) -> (Option<Prepared>, Vec<ValueId>) {
-        let types = self.types(group.head);
-        let arg = |v: ValueId| self.arg(v);
+        let view = |v: ValueId| self.views.get(&v).map(|viewed| &viewed.view);
+        self.prepared_as(group, &self.types(group.head), &|v| self.arg(v), &view)
+    }
+
+    /// The same, with results of these types, and these arguments and views.
+    pub(super) fn prepared_as<'v>(
+        &'v self,
+        group: &Group<'_>,
+        types: &'v [Type],
+        arg: &dyn Fn(ValueId) -> Arg<'v>,
+        view: &dyn Fn(ValueId) -> Option<&'v View>,
+    ) -> (Option<Prepared>, Vec<ValueId>) {
         let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
-        let from = |v: ValueId| match (self.views.get(&v), self.unmade.get(&v)) {
-            (Some(viewed), _) => Some(Source::View(&viewed.view)),
+        let from = |v: ValueId| match (view(v), self.unmade.get(&v)) {
+            (Some(view), _) => Some(Source::View(view)),
             (None, Some(maker)) => Some(Source::Parts(maker.args(&[], arg))),
             (None, None) => None,
         };
@@ -484,10 +525,10 @@ impl<'a> Builder<'a> {
                 unmade.push(Unmade { param, from, taken: Cell::new(false) });
             }
         }
-        let args = Args { after: &after, unmade: &unmade, ..group.head.args(&types, arg) };
+        let args = Args { after: &after, unmade: &unmade, ..group.head.args(types, arg) };
         // What is refused may be known when it runs; else it is refused again then, with its place.
-        let kernel = match silicon::prepare_alone(&args, &types, self.known.numerics) {
-            Ok(None) => group.head.op.fast.prepare().map_or(Ok(None), |prepare| prepare(&args, &types)),
+        let kernel = match silicon::prepare_alone(&args, types, self.known.numerics) {
+            Ok(None) => group.head.op.fast.prepare().map_or(Ok(None), |prepare| prepare(&args, types)),
             prepared => prepared,
         };
         let Some(kernel) = kernel.ok().flatten() else { return (None, Vec::new()) };
@@ -546,14 +587,26 @@ impl<'a> Builder<'a> {
 
     fn step(&mut self, work: Work<'_>, live: usize) -> Option<Step> {
         let function = self.known.function;
-        let Work { group, mut kernel, by_meaning, updates, reads: values, writes } = work;
+        let last = work.last();
+        let named = |s: &Checked| Some(function.value(*s.outputs.first()?).name.clone());
+        let results = work.groups().flat_map(Group::steps).filter_map(named).collect();
+        let sums = work.groups().filter_map(|g| work::of_step(function, g.head));
+        let multiply_adds = sums.fold(0, u64::saturating_add);
+        let heads = work.others.iter().map(|g| g.head.op).map(Some);
+        let heads = std::iter::once(None).chain(heads);
+        let after = heads
+            .zip(work.groups())
+            .flat_map(|(head, g)| head.into_iter().chain(g.tail.iter().map(|f| f.step.op)));
+        let after = after.collect();
+        let Work { group, bands, mut kernel, by_meaning, updates, reads: values, writes, given, .. } = work;
         let takes_in = matches!(kernel, Kernel::Prepared(_)) && !group.copies();
         let mut reads = values
             .iter()
             .map(|&v| {
                 let base = self.base(v);
                 // Constants were taken in.
-                if self.known.constants[v.index()].is_some() && takes_in || self.unmade.contains_key(&v) {
+                let constant = self.known.constants[v.index()].is_some() && !given.contains(&v);
+                if constant && takes_in || self.unmade.contains_key(&v) {
                     return Some(None);
                 }
                 let whole = self.views.get(&v).map_or(v, |viewed| viewed.of);
@@ -580,7 +633,6 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let last = group.last();
         let op = group.head.op;
         let name = last.outputs.first().map_or_else(|| op.name.into(), |&o| function.value(o).name.clone());
         let taken_in = |v: &&ValueId| self.known.constants[v.index()].is_some() && takes_in;
@@ -598,10 +650,6 @@ impl<'a> Builder<'a> {
             if i == 0 && work::takes(op) { bytes.min(written) } else { bytes }
         };
         let read = values.iter().zip(&reads).enumerate().map(read).sum();
-        let multiply_adds = work::of_step(function, group.head).unwrap_or_default();
-        let after = group.tail.iter().map(|f| f.step.op).collect();
-        let results =
-            group.steps().filter_map(|s| Some(function.value(*s.outputs.first()?).name.clone())).collect();
         let through = |v: &ValueId| self.views.get(v).map_or_else(Vec::new, |viewed| viewed.through.clone());
         let through = values.iter().map(through).collect();
         let span = group.head.span;
@@ -613,6 +661,7 @@ impl<'a> Builder<'a> {
             span,
             kernel,
             by_meaning,
+            bands,
             multiply_adds,
             constants,
             read,

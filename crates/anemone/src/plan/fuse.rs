@@ -41,7 +41,12 @@ impl<'s> Group<'s> {
     /// All that the group reads, in the order in which its kernel is given it.
     pub(super) fn reads(&self) -> impl Iterator<Item = ValueId> + '_ {
         let head = self.head.inputs.iter().flat_map(Input::values).copied();
-        head.chain(self.tail.iter().filter_map(|f| f.other))
+        head.chain(self.others())
+    }
+
+    /// The other tensors that the ops behind its own read.
+    pub(super) fn others(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.tail.iter().filter_map(|f| f.other)
     }
 
     /// Whether it only copies, to a state or from one: constants too.

@@ -19,6 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bands;
 mod blocks;
 mod build;
 mod fuse;
@@ -175,6 +176,8 @@ struct Step {
     kernel: Kernel,
     /// Whether the kernel is the op's meaning, on copies of its arguments.
     by_meaning: bool,
+    /// How many bands of rows its ops go through, one after the other.
+    bands: usize,
     multiply_adds: u64,
     /// The bytes of the constants that the kernel has taken in.
     constants: usize,

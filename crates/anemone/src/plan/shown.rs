@@ -35,7 +35,11 @@ impl fmt::Display for Plan {
             };
             let reads: Vec<String> = step.reads.iter().zip(&step.through).filter_map(read).collect();
             let writes: Vec<String> = step.writes.iter().map(|at| at.place.to_string()).collect();
-            let by = if step.by_meaning { ", by its meaning" } else { "" };
+            let by = match (step.by_meaning, step.bands) {
+                (true, _) => ", by its meaning".to_string(),
+                (false, 1) => String::new(),
+                (false, n) => format!(", in {n} bands"),
+            };
             let after: String = step.after.iter().map(|op| format!(", {}", op.name)).collect();
             writeln!(
                 f,

@@ -1,5 +1,6 @@
 //! Plans of small programs.
 
+mod bands;
 mod blocks;
 mod states;
 mod views;

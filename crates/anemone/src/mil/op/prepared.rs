@@ -188,6 +188,11 @@ impl<'r, 'd> Run<'r, 'd> {
         Self { threads, given, results }
     }
 
+    /// The bytes of all arguments.
+    pub(crate) fn given(&self) -> &'r [&'d [u8]] {
+        self.given
+    }
+
     /// The elements of an argument.
     ///
     /// # Panics

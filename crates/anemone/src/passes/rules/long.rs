@@ -6,7 +6,6 @@
 
 use super::kernels::{others, padding};
 use super::{PARTS, TABLE, floats, number};
-use crate::mil::op::Scalar;
 use crate::passes::draft::{Draft, concat, ints, reshape};
 use crate::passes::site::Site;
 use crate::types::{DType, Tensor};
@@ -49,108 +48,16 @@ enum Reach {
 
 /// Which parameters are divided with an axis of the result, and how; `None` where the result is not made of parts.
 fn reach(site: &Site<'_>, axis: usize) -> Option<Vec<(&'static str, Reach)>> {
-    use Reach::Along;
-    let op = site.step.op.name;
-    let (_, dims) = site.result()?;
-    let rank = dims.len();
-    let x = || site.dims("x");
-    let behind = |param, back: usize| Some((param, Along(site.dims(param)?.len().checked_sub(back)?)));
-    Some(match op {
-        _ if is_elementwise(site) => {
-            let mut along = Vec::new();
-            for param in site.step.edition.params {
-                let Some(own) = site.dims(param.name) else { continue };
-                let Some(at) = (axis + own.len()).checked_sub(rank) else { continue };
-                if own.get(at).is_some_and(|&d| d != 1) {
-                    along.push((param.name, Along(at)));
-                }
-            }
-            along
-        }
-        "prelu" | "softplus_parametric" | "batch_norm" if axis != 1 => vec![("x", Along(axis))],
-        "softmax" | "cumsum" if axis != site.axis("axis", if op == "softmax" { -1 } else { 0 }, rank)? => {
-            vec![("x", Along(axis))]
-        }
-        "layer_norm" | "reverse" if !site.axes("axes", rank)?.contains(&axis) => vec![("x", Along(axis))],
-        _ if op.starts_with("reduce_") && site.value("axes").is_some() => {
-            let given = x()?.len();
-            let axes = site.axes("axes", given)?;
-            let at = match site.flag("keep_dims")? {
-                true => Some(axis).filter(|a| !axes.contains(a)),
-                false => (0..given).filter(|a| !axes.contains(a)).nth(axis),
-            };
-            vec![("x", Along(at?))]
-        }
-        "transpose" => {
-            let from = *site.ints("perm")?.get(axis)?;
-            vec![("x", Along(usize::try_from(if from < 0 { from + rank as i64 } else { from }).ok()?))]
-        }
-        "concat" if !site.flag("interleave")? && axis != site.axis("axis", 0, rank)? => {
-            vec![("values", Along(axis))]
-        }
-        "stack" => {
-            let own = site.axis("axis", 0, rank)?;
-            let at = if axis > own { axis.checked_sub(1) } else { Some(axis).filter(|_| axis != own) };
-            vec![("values", Along(at?))]
-        }
-        "matmul" => {
-            let (x, y) = (x()?, site.dims("y")?);
-            if x.len() < 2 || y.len() < 2 {
-                return None;
-            }
-            match rank - axis {
-                1 => vec![behind("y", if site.flag("transpose_y")? { 2 } else { 1 })?],
-                2 => vec![behind("x", if site.flag("transpose_x")? { 1 } else { 2 })?],
-                back => {
-                    let has = |dims: &[u64]| dims.len().checked_sub(back).is_some_and(|at| dims[at] != 1);
-                    let params = [("x", x), ("y", y)].into_iter().filter(|(_, dims)| has(dims));
-                    params.map(|(param, _)| behind(param, back)).collect::<Option<_>>()?
-                }
-            }
-        }
-        "conv" | "max_pool" | "avg_pool" if axis == 0 => vec![("x", Along(0))],
-        "max_pool" | "avg_pool" if axis == 1 => vec![("x", Along(1))],
+    let one = |size, stride, before| vec![("x", Reach::Windows { axis, size, stride, before })];
+    Some(match site.step.op.name {
         "conv" | "max_pool" | "avg_pool" if axis > 1 => {
-            let windows = windows(site)?;
-            let i = axis - 2;
-            let (&size, &stride) = (windows.sizes.get(i)?, windows.strides.get(i)?);
-            vec![("x", Reach::Windows { axis, size, stride, before: *windows.pads.get(2 * i)? })]
+            let (windows, i) = (windows(site)?, axis - 2);
+            one(*windows.sizes.get(i)?, *windows.strides.get(i)?, *windows.pads.get(2 * i)?)
         }
-        "pad" if site.word_or("mode", "constant")? == "constant" => {
-            let before = *ends(site)?.get(2 * axis)?;
-            vec![("x", Reach::Windows { axis, size: 1, stride: 1, before })]
-        }
-        "slice_by_size" => {
-            let begin = *site.ints("begin")?.get(axis)?;
-            vec![("x", Reach::Windows { axis, size: 1, stride: 1, before: begin.checked_neg()? })]
-        }
-        _ => return None,
+        "pad" if site.word_or("mode", "constant")? == "constant" => one(1, 1, *ends(site)?.get(2 * axis)?),
+        "slice_by_size" => one(1, 1, site.ints("begin")?.get(axis)?.checked_neg()?),
+        _ => site.along(axis)?.into_iter().map(|(param, at)| (param, Reach::Along(at))).collect(),
     })
-}
-
-/// Whether each element of the result is made of those that stand there.
-fn is_elementwise(site: &Site<'_>) -> bool {
-    /// Those whose other arguments are numbers or words.
-    const OTHERS: &[&str] = &[
-        "cast",
-        "clamped_relu",
-        "clip",
-        "elu",
-        "gelu",
-        "identity",
-        "inverse",
-        "leaky_relu",
-        "linear_activation",
-        "log",
-        "logical_not",
-        "rsqrt",
-        "scaled_tanh",
-        "select",
-        "sigmoid_hard",
-        "threshold",
-        "thresholded_relu",
-    ];
-    !matches!(site.step.op.scalar, Scalar::None) || OTHERS.contains(&site.step.op.name)
 }
 
 /// The windows of a convolution or a pool along each inner axis.
