@@ -121,7 +121,7 @@ impl Part {
 
 /// Where a kernel finds an argument.
 #[derive(Clone)]
-enum Place {
+enum Found {
     /// It has taken it in.
     Nowhere,
     /// In what the step is given, at this place: so many bytes behind a distance for each axis of the split, or all behind it.
@@ -133,7 +133,7 @@ enum Place {
 /// A step of a band.
 struct Member {
     kernel: Prepared,
-    from: Vec<Place>,
+    from: Vec<Found>,
     /// What it writes of what lies between; the last one writes the result.
     to: Option<usize>,
 }
@@ -167,10 +167,10 @@ impl Band {
         }
         for member in &self.members {
             let mut own = member.to.map(|slot| std::mem::take(&mut between[slot]));
-            let find = |from: &Place| match from {
-                Place::Nowhere => &[][..],
-                Place::Between(slot) => &*between[*slot],
-                Place::Given { at, steps, len } => {
+            let find = |from: &Found| match from {
+                Found::Nowhere => &[][..],
+                Found::Between(slot) => &*between[*slot],
+                Found::Given { at, steps, len } => {
                     let start = steps.iter().zip(places).map(|(step, place)| step * place).sum::<usize>();
                     let end = len.map_or(given[*at].len(), |len| start + len);
                     &given[*at][start..end]
@@ -377,8 +377,8 @@ impl<'a> Builder<'a> {
                     reads.push(v);
                 }
                 if by.iter().all(Option::is_none) && between.is_none() {
-                    let whole = Place::Given { at, steps: vec![0; by.len()], len: None };
-                    places.insert(v, if constant { Place::Nowhere } else { whole });
+                    let whole = Found::Given { at, steps: vec![0; by.len()], len: None };
+                    places.insert(v, if constant { Found::Nowhere } else { whole });
                     continue;
                 }
                 let dims = self.dims(v)?;
@@ -388,10 +388,10 @@ impl<'a> Builder<'a> {
                     |steps: &[usize]| steps.iter().map(|n| n * (bytes / part.len().max(1))).collect();
                 let (place, view) = match (between, self.views.get(&v)) {
                     (Some(i), _) if part.is_in_order(&split) && bytes == rooms.slots[rooms.of[i]].len() => {
-                        (Place::Between(rooms.of[i]), None)
+                        (Found::Between(rooms.of[i]), None)
                     }
                     (None, None) if part.is_together(&dims) => {
-                        (Place::Given { at, steps: by_bytes(&part.steps), len: Some(bytes) }, None)
+                        (Found::Given { at, steps: by_bytes(&part.steps), len: Some(bytes) }, None)
                     }
                     (None, Some(Viewed { view, .. })) if view.dims == dims => {
                         let step = |at: &Option<usize>| {
@@ -400,7 +400,7 @@ impl<'a> Builder<'a> {
                         let steps = by.iter().map(step).collect::<Option<Vec<_>>>()?;
                         let shown =
                             View { shape: part.shape.clone(), dims: part.shape.clone(), ..view.clone() };
-                        (Place::Given { at, steps: by_bytes(&steps), len: None }, Some(shown))
+                        (Found::Given { at, steps: by_bytes(&steps), len: None }, Some(shown))
                     }
                     _ => return None,
                 };
