@@ -14,7 +14,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::Float;
-use crate::finish::{self, Finish, Place, Stage};
+use crate::finish::{self, Finish, Stage};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
 
@@ -349,9 +349,8 @@ impl<T: Float> Kernel for Direct<'_, T> {
                     Binary::Min => simd.minimum(x, y),
                     _ => simd.mul(x, y),
                 };
-                let mut v = [[v]];
-                finish.vectors(simd, &mut v, Place { at: run.start + at, stride: 0, count: 1, len });
-                finish::write(simd, &mut z[at..at + len], v[0]);
+                let v = finish.vectors(simd, [v], run.start + at, len);
+                finish::write(simd, &mut z[at..at + len], v);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::Float;
 use crate::binary::{self, Binary};
 use crate::math::{self, Unary};
 use crate::simd::{self, Simd};
-use crate::threads::parallel_chunks;
+use crate::threads::{Shared, parallel_chunks};
 use crate::tile::MOST_ROWS;
 
 /// What a result is put through before it is written. Each stage rounds, so that the bits are those that an op of its own
@@ -144,84 +144,104 @@ impl<'a, T: Float> Finish<'a, T> {
         if self.in_registers() { (self, false) } else { (Self { stages: &[], ..self }, true) }
     }
 
-    /// Puts sums through stages that are [done in registers](Finish::in_registers). The first `count` rows are results, each
-    /// of `len` elements; they lie from `at` on among all results, `stride` apart.
+    /// Puts the sums of a tile through stages that are [done in registers](Finish::in_registers), and writes them.
+    ///
+    /// # Safety
+    ///
+    /// While it runs, no other reference to the results of these rows may be made.
+    #[inline(always)]
+    pub(crate) unsafe fn rows<S: Simd, const N: usize, const R: usize>(
+        mut self,
+        simd: S,
+        y: &Shared<'_, T>,
+        mut sums: [[S::V; N]; R],
+        Place { at, stride, count, len }: Place,
+    ) {
+        // The sums of a tile fill the registers. A clip alone they go through there, and are written from there; for all else they
+        // are laid down, and row by row goes through all stages at once. Loops that are longer, or whose bounds are not constant,
+        // would lay them down before.
+        if let Some(high) = self.stages.first().and_then(clip_from_zero) {
+            self.stages = &self.stages[1..];
+            let high = simd.splat(high);
+            for sums in sums.iter_mut() {
+                for sum in sums {
+                    *sum = simd.at_most(simd.relu(*sum), high);
+                }
+            }
+        }
+        let whole = N * S::LANES;
+        if self.stages.is_empty() && (N == 1 || len == whole) {
+            let len = if N == 1 { len } else { whole };
+            for (r, &sums) in sums.iter().enumerate().take(count) {
+                let at = at + r * stride;
+                // SAFETY: the caller promises that nothing else refers to these elements.
+                write(simd, unsafe { y.slice(at..at + len) }, sums);
+            }
+            return;
+        }
+        let laid_down = sums;
+        for (r, &sums) in laid_down.iter().enumerate().take(count) {
+            let at = at + r * stride;
+            let sums = self.vectors(simd, sums, at, len);
+            // SAFETY: as above.
+            write(simd, unsafe { y.slice(at..at + len) }, sums);
+        }
+    }
+
+    /// Puts sums that lie side by side through stages that are [done in registers](Finish::in_registers). The first `len` are
+    /// results, which lie from `at` on among all of them.
     ///
     /// No closure here takes or gives a vector: one that is not inlined would not be compiled for this processor.
     #[inline(always)]
-    pub(crate) fn vectors<S: Simd, const N: usize, const R: usize>(
+    pub(crate) fn vectors<S: Simd, const N: usize>(
         &self,
         simd: S,
-        sums: &mut [[S::V; N]; R],
-        Place { at, stride, count, len }: Place,
-    ) {
-        // Loops whose bounds are constant are unrolled if they are short, and only then do sums stay in registers.
+        mut sums: [S::V; N],
+        at: usize,
+        len: usize,
+    ) -> [S::V; N] {
         for stage in self.stages {
+            if let Some(high) = clip_from_zero(stage) {
+                let high = simd.splat(high);
+                for sum in &mut sums {
+                    *sum = simd.at_most(simd.relu(*sum), high);
+                }
+                continue;
+            }
             match *stage {
-                // What keeps the order of numbers, and has bounds that are rounded, may come before the rounding. Of two
-                // zeros the bound counts, which is the positive one.
-                Stage::Unary(Unary::Relu) => {
-                    for sums in sums.iter_mut() {
-                        for sum in sums {
-                            *sum = simd.relu(*sum);
-                        }
-                    }
-                }
-                Stage::Unary(Unary::Clip { low, high })
-                    if low.to_bits() == 0 && high > 0.0 && T::holds(high) =>
-                {
-                    let high = simd.splat(high);
-                    for sums in sums.iter_mut() {
-                        for sum in sums {
-                            *sum = simd.at_most(simd.relu(*sum), high);
-                        }
-                    }
-                }
                 Stage::Unary(Unary::Clip { low, high }) => {
                     let (low, high) = (simd.splat(low), simd.splat(high));
-                    for sums in sums.iter_mut() {
-                        for sum in sums {
-                            *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
-                        }
+                    for sum in &mut sums {
+                        *sum = simd.minimum(simd.maximum(T::round(simd, *sum), low), high);
                     }
                 }
                 Stage::Unary(Unary::SigmoidHard { alpha, beta }) => {
-                    for sums in sums.iter_mut() {
-                        for sum in sums {
-                            *sum = sigmoid_hard(simd, T::round(simd, *sum), alpha, beta);
-                        }
+                    for sum in &mut sums {
+                        *sum = sigmoid_hard(simd, T::round(simd, *sum), alpha, beta);
                     }
                 }
                 Stage::Gate(Unary::SigmoidHard { alpha, beta }) => {
-                    for sums in sums.iter_mut() {
-                        for sum in sums {
-                            let v = T::round(simd, *sum);
-                            *sum = simd.mul(v, T::round(simd, sigmoid_hard(simd, v, alpha, beta)));
-                        }
-                    }
-                }
-                Stage::Binary { f: Binary::Add, other, .. } if len == N * S::LANES && count == R => {
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let other = &other[at + r * stride..][..N * S::LANES];
-                        for (i, sum) in sums.iter_mut().enumerate() {
-                            *sum = simd.add(T::round(simd, *sum), T::load(simd, &other[i * S::LANES..]));
-                        }
+                    for sum in &mut sums {
+                        let v = T::round(simd, *sum);
+                        *sum = simd.mul(v, T::round(simd, sigmoid_hard(simd, v, alpha, beta)));
                     }
                 }
                 Stage::Binary { f: Binary::Add, other, .. } => {
-                    let mut some = *sums;
-                    for (r, sums) in some.iter_mut().enumerate().take(count) {
-                        let other = &other[at + r * stride..][..len];
-                        for (i, sum) in sums.iter_mut().enumerate() {
-                            let other = other.get(i * S::LANES..).unwrap_or_default();
-                            *sum = simd.add(T::round(simd, *sum), T::load_some(simd, other));
-                        }
+                    let other = &other[at..][..len];
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let other = other.get(i * S::LANES..).unwrap_or_default();
+                        let other = if other.len() >= S::LANES {
+                            T::load(simd, other)
+                        } else {
+                            T::load_some(simd, other)
+                        };
+                        *sum = simd.add(T::round(simd, *sum), other);
                     }
-                    *sums = some;
                 }
                 _ => unreachable!("kernels are given the stages that are done in registers"),
             }
         }
+        sums
     }
 
     /// As [`Finish::vectors`], for the stages that [`Finish::split_of_tiles`] gave.
@@ -244,7 +264,12 @@ impl<'a, T: Float> Finish<'a, T> {
                         }
                     }
                 }
-                Stage::Binary { .. } => Finish { bias: None, stages: &[*stage] }.vectors(simd, sums, place),
+                Stage::Binary { .. } => {
+                    let one = Finish { bias: None, stages: &[*stage] };
+                    for (r, sums) in sums.iter_mut().enumerate().take(place.count) {
+                        *sums = one.vectors(simd, *sums, place.at + r * place.stride, place.len);
+                    }
+                }
             }
         }
     }
@@ -329,6 +354,19 @@ impl<'a, T: Float> Finish<'a, T> {
     }
 }
 
+/// The upper bound of a stage that clips from zero on.
+///
+/// Such a stage may come before the rounding: both keep the order of numbers, so that the result of one after the other is the
+/// same either way. Of two zeros the bound counts, which is the positive one.
+#[inline(always)]
+fn clip_from_zero<T>(stage: &Stage<'_, T>) -> Option<f32> {
+    match *stage {
+        Stage::Unary(Unary::Relu) => Some(f32::INFINITY),
+        Stage::Unary(Unary::Clip { low, high }) if low.to_bits() == 0 && high > 0.0 => Some(high),
+        _ => None,
+    }
+}
+
 /// [`Unary::SigmoidHard`]. Of two zeros the bound counts, as everywhere.
 #[inline(always)]
 fn sigmoid_hard<S: Simd>(simd: S, v: S::V, alpha: f32, beta: f32) -> S::V {
@@ -400,11 +438,12 @@ mod tests {
                 let mut vectors = [loaded(simd, sums)];
                 let place = Place { at, stride: 0, count: 1, len };
                 if self.finish.in_registers() {
-                    self.finish.vectors(simd, &mut vectors, place);
+                    // SAFETY: nothing else refers to the results.
+                    unsafe { self.finish.rows(simd, &Shared::new(&mut *self.y), vectors, place) };
                 } else {
                     self.finish.tile(simd, &mut vectors, place);
+                    write(simd, &mut self.y[at..at + len], vectors[0]);
                 }
-                write(simd, &mut self.y[at..at + len], vectors[0]);
             }
         }
     }
@@ -420,6 +459,11 @@ mod tests {
         for stage in [
             Stage::Unary(Unary::Relu),
             Stage::Unary(Unary::Clip { low: 0.0, high: 6.0 }),
+            // Bounds that halves do not have, and that are not theirs.
+            Stage::Unary(Unary::Clip { low: 0.0, high: 0.1 }),
+            Stage::Unary(Unary::Clip { low: 0.0, high: 1e-9 }),
+            Stage::Unary(Unary::Clip { low: 0.0, high: 65_519.0 }),
+            Stage::Unary(Unary::Clip { low: 0.0, high: 1e6 }),
             Stage::Unary(Unary::Clip { low: -0.3, high: 0.7 }),
             Stage::Unary(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
             Stage::Gate(Unary::SigmoidHard { alpha: 1.0 / 6.0, beta: 0.5 }),
@@ -428,18 +472,20 @@ mod tests {
             Stage::Binary { f: Binary::Add, other: &other, swapped: false },
         ] {
             let stages = [stage, Stage::Unary(Unary::SigmoidHard { alpha: -0.7, beta: 1e-3 })];
-            let finish = Finish { bias: None, stages: &stages };
-            assert!(!finish.split_of_tiles().1);
-            let mut given = [(); 3].map(|()| vec![T::from_f32(9.0); sums.len()]);
-            let [apart, best, portable] = &mut given;
-            finish.write(apart, &mut sums.clone(), 0);
-            simd::dispatch(OfTiles { y: best, sums: &sums, finish });
-            OfTiles { y: portable, sums: &sums, finish }.run(simd::Portable);
-            for (i, sum) in sums.iter().enumerate() {
-                // Which of two NaN is handed on is the processor's choice.
-                let bits = |x: f32| if x.is_nan() { u32::MAX } else { x.to_bits() };
-                let [apart, best, portable] = [0, 1, 2].map(|k| bits(given[k][i].to_f32()));
-                assert_eq!([best, portable], [apart; 2], "{stage:?} of {sum:e}");
+            for stages in [&stages[..1], &stages] {
+                let finish = Finish { bias: None, stages };
+                assert!(!finish.split_of_tiles().1);
+                let mut given = [(); 3].map(|()| vec![T::from_f32(9.0); sums.len()]);
+                let [apart, best, portable] = &mut given;
+                finish.write(apart, &mut sums.clone(), 0);
+                simd::dispatch(OfTiles { y: best, sums: &sums, finish });
+                OfTiles { y: portable, sums: &sums, finish }.run(simd::Portable);
+                for (i, sum) in sums.iter().enumerate() {
+                    // Which of two NaN is handed on is the processor's choice.
+                    let bits = |x: f32| if x.is_nan() { u32::MAX } else { x.to_bits() };
+                    let [apart, best, portable] = [0, 1, 2].map(|k| bits(given[k][i].to_f32()));
+                    assert_eq!([best, portable], [apart; 2], "{stages:?} of {sum:e}");
+                }
             }
         }
     }

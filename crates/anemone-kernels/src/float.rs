@@ -14,8 +14,6 @@ mod sealed {
         fn load<S: Simd>(simd: S, from: &[Self]) -> S::V;
         /// As many elements as there are, up to those of a vector, and zeros.
         fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V;
-        /// Whether a number is known to be one of this type, so that it is its own rounding.
-        fn holds(number: f32) -> bool;
         /// Rounds each lane.
         fn round<S: Simd>(simd: S, v: S::V) -> S::V;
         /// Writes a vector to the first elements, rounded.
@@ -33,11 +31,6 @@ mod sealed {
         #[inline(always)]
         fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load_some(from)
-        }
-
-        #[inline(always)]
-        fn holds(_: f32) -> bool {
-            true
         }
 
         #[inline(always)]
@@ -65,13 +58,6 @@ mod sealed {
         #[inline(always)]
         fn load_some<S: Simd>(simd: S, from: &[Self]) -> S::V {
             simd.load_some_f16(from)
-        }
-
-        #[inline(always)]
-        fn holds(number: f32) -> bool {
-            const NORMAL: std::ops::RangeInclusive<f32> = 6.103_515_6e-5..=65504.0;
-            // The last 13 bits are those that halves have not.
-            number == 0.0 || (number.to_bits().trailing_zeros() >= 13 && NORMAL.contains(&number.abs()))
         }
 
         #[inline(always)]

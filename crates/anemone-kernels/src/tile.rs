@@ -313,23 +313,12 @@ impl<T: Float> Rounded<'_, T> {
         let len = (self.columns - first).min(2 * S::LANES);
         let place = Place { at: self.start + row * self.stride + first, stride: self.stride, count: R, len };
         let finish = Finish { bias: None, stages: self.stages };
-        if ASIDE {
-            finish.tile(simd, &mut sums, place);
-        } else {
-            finish.vectors(simd, &mut sums, place);
+        if !ASIDE {
+            // SAFETY: who made this promised that nothing else refers to these results.
+            return unsafe { finish.rows(simd, self.y, sums, place) };
         }
-        if len == 2 * S::LANES {
-            for (r, sums) in sums.into_iter().enumerate() {
-                let at = place.at + r * place.stride;
-                // SAFETY: who made this promised that nothing else refers to these elements.
-                let y = unsafe { self.y.slice(at..at + 2 * S::LANES) };
-                T::store(simd, y, sums[0]);
-                T::store(simd, &mut y[S::LANES..], sums[1]);
-            }
-            return;
-        }
-        let some = sums;
-        for (r, sums) in some.into_iter().enumerate() {
+        finish.tile(simd, &mut sums, place);
+        for (r, sums) in sums.into_iter().enumerate() {
             let at = place.at + r * place.stride;
             // SAFETY: as above.
             finish::write(simd, unsafe { self.y.slice(at..at + len) }, sums);
@@ -381,28 +370,37 @@ impl<'a, T> Transposed<'a, T> {
     }
 }
 
+impl<T: Float> Transposed<'_, T> {
+    /// Writes the half of a tile whose first column this is.
+    #[inline(always)]
+    fn half<S: Simd, const R: usize>(&self, simd: S, row: usize, first: usize, sums: [S::V; R]) {
+        let mut square = [[simd.splat(0.0)]; simd::MAX_LANES];
+        for (to, sum) in square.iter_mut().zip(sums) {
+            *to = [sum];
+        }
+        simd.transpose(square[..S::LANES].as_flattened_mut());
+        let count = self.columns.saturating_sub(first).min(S::LANES);
+        let place = Place { at: self.start + first * self.plane + row, stride: self.plane, count, len: R };
+        // SAFETY: who made this promised that nothing else refers to these results.
+        unsafe { self.finish.rows(simd, self.y, square, place) };
+    }
+}
+
 impl<T: Float> Ends for Transposed<'_, T> {
     #[inline(always)]
     fn tile<S: Simd, const R: usize>(&mut self, simd: S, row: usize, panel: usize, sums: [[S::V; 2]; R]) {
-        let all = 2 * panel * S::LANES;
-        let bias = self.finish.bias.map_or([simd.splat(0.0); 2], |bias| loaded(simd, &bias[all..]));
-        for (half, bias) in bias.into_iter().enumerate() {
-            let first = all + half * S::LANES;
-            let mut square = [[simd.splat(0.0)]; simd::MAX_LANES];
-            for (to, sums) in square.iter_mut().zip(sums) {
-                *to = [simd.add(bias, sums[half])];
-            }
-            simd.transpose(square[..S::LANES].as_flattened_mut());
-            let count = self.columns.saturating_sub(first).min(S::LANES);
-            let at = self.start + first * self.plane + row;
-            let place = Place { at, stride: self.plane, count, len: R };
-            self.finish.vectors(simd, &mut square, place);
-            for (column, sums) in square.into_iter().enumerate().take(count) {
-                let at = at + column * self.plane;
-                // SAFETY: who made this promised that nothing else refers to these elements.
-                finish::write(simd, unsafe { self.y.slice(at..at + R) }, sums);
-            }
+        let first = 2 * panel * S::LANES;
+        let bias = match self.finish.bias {
+            Some(bias) => loaded(simd, &bias[first..]),
+            None => [simd.splat(0.0); 2],
+        };
+        let (mut left, mut right) = ([simd.splat(0.0); R], [simd.splat(0.0); R]);
+        for (r, sums) in sums.into_iter().enumerate() {
+            left[r] = simd.add(bias[0], sums[0]);
+            right[r] = simd.add(bias[1], sums[1]);
         }
+        self.half(simd, row, first, left);
+        self.half(simd, row, first + S::LANES, right);
     }
 }
 
@@ -553,15 +551,15 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
             return [single(simd, x, panel, stride); R];
         }
         let coming = coming.get((next * self.inputs + from) / 2 * LINE..).unwrap_or_default();
-        block::<S, W, R, N>(simd, x, self.x.steps::<R>(), panel, stride, coming)
+        block::<S, W, R, N>(simd, x, self.x.steps::<R>(), panel, stride, depth, coming)
     }
 }
 
 /// The bytes that memory is asked for at a time.
 const LINE: usize = 64;
 
-/// The sums of `R` rows of `x`, whose first elements meet the rows of the panel. With each two of them a line of what is
-/// coming is asked for.
+/// The sums of `R` rows of `x`, whose first `depth` elements meet the rows of the panel. With each two of them a line of what
+/// is coming is asked for.
 #[inline(always)]
 fn block<S: Simd, W: Float, const R: usize, const N: usize>(
     simd: S,
@@ -569,10 +567,10 @@ fn block<S: Simd, W: Float, const R: usize, const N: usize>(
     [next_row, next]: [usize; 2],
     panel: &[W],
     stride: usize,
+    depth: usize,
     coming: &[u8],
 ) -> [[S::V; N]; R] {
     let width = N * S::LANES;
-    let depth = (panel.len() - width) / stride.max(1) + 1;
     assert!(x.len() > (R - 1) * next_row + (depth - 1) * next, "the rows have as many elements as the panel");
     assert!(panel.len() >= (depth - 1) * stride + width, "the panel has all of its columns");
     let mut sums = [[simd.splat(0.0); N]; R];

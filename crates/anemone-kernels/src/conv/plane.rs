@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::sweep::Sweep;
 use super::{Conv, SMALL_PLANE};
-use crate::finish::{self, Finish, Place};
+use crate::finish::{Finish, Place};
 use crate::scratch::floats;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
@@ -138,8 +138,6 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
                         *wide = simd.splat(taps[i]);
                     }
                     let at = plane * outputs + from * width;
-                    // SAFETY: a line of a plane is in one task only.
-                    let y = unsafe { y.slice(at..at + taken * width) };
                     let bias = simd.splat(finish.bias.map_or(0.0, |b| b[channel]));
                     let x = &laid_out[i * plane_len..];
                     let plane = Plane { x, layout, width, finish, at };
@@ -228,7 +226,7 @@ impl<T: Float> Plane<'_, T> {
     fn lines<S: Simd, const K: usize, const R: usize>(
         &self,
         simd: S,
-        y: &mut [T],
+        y: &Shared<'_, T>,
         first: usize,
         weights: &[[S::V; K]; K],
         bias: S::V,
@@ -250,11 +248,9 @@ impl<T: Float> Plane<'_, T> {
                     }
                 }
             }
-            let (place, len) = (first * width + at, width.min(S::LANES));
-            finish.vectors(simd, &mut sums, Place { at: self.at + place, stride: width, count: R, len });
-            for (r, sum) in sums.into_iter().enumerate() {
-                finish::write(simd, &mut y[place + r * width..][..len], sum);
-            }
+            let (at, len) = (self.at + first * width + at, width.min(S::LANES));
+            // SAFETY: a line of a plane is in one task only.
+            unsafe { finish.rows(simd, y, sums, Place { at, stride: width, count: R, len }) };
         }
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Conv;
 use crate::Float;
-use crate::finish::{Finish, Place, Stage};
+use crate::finish::{Finish, Stage};
 use crate::scratch::scratch;
 use crate::simd::{Kernel, MAX_LANES, Simd};
 use crate::threads::Shared;
@@ -220,14 +220,8 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Sweep<'_, T, W, K,
             for sums in &sums[1..] {
                 sum = simd.add(sum, sums[live - 1]);
             }
-            let mut sum = [[sum]];
             let at = line * across;
-            finish.vectors(
-                simd,
-                &mut sum,
-                Place { at: starts[0] + at, stride: across, count: 1, len: column.len },
-            );
-            let [[sum]] = sum;
+            let [sum] = finish.vectors(simd, [sum], starts[0] + at, column.len);
             // Where lines follow each other more may be written, which the next ones write over.
             let follow = column.len == across;
             for (plane, start) in starts.into_iter().enumerate().take(planes.count) {

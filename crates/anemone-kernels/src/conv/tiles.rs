@@ -380,6 +380,7 @@ mod tests {
 
     use super::*;
     use crate::Window;
+    use crate::binary::Binary;
     use crate::finish::Stage;
     use crate::math::Unary;
     use crate::testing::{self, close};
@@ -438,12 +439,18 @@ mod tests {
         for (i, (&y, &exact)) in given[0].iter().zip(&exact).enumerate() {
             close(y, exact.into(), bound, &format!("{conv:?}: {i}"));
         }
-        let mut active = vec![T::from_f32(0.0); exact.len()];
-        let finish = Finish { bias: Some(&bias), stages: &[Stage::Unary(Unary::Relu)] };
-        conv_tiles(1, &mut active, &x, &ready, finish, conv);
-        let mut apart = active.clone();
-        crate::math::unary(1, &mut apart, &given[0], Unary::Relu, &[]);
-        assert_eq!(active, apart);
+        let other = testing::floats::<T>(exact.len(), 4);
+        let add = Stage::Binary { f: Binary::Add, other: &other, swapped: false };
+        let relu = Stage::Unary(Unary::Relu);
+        for stages in
+            [&[relu][..], &[Stage::Unary(Unary::Clip { low: 0.0, high: 0.1 })], &[add], &[relu, add, relu]]
+        {
+            let mut fused = vec![T::from_f32(f32::NAN); exact.len()];
+            conv_tiles(1, &mut fused, &x, &ready, Finish { bias: Some(&bias), stages }, conv);
+            let mut apart = given[0].clone();
+            Finish { bias: None, stages }.after(1, &mut apart);
+            assert_eq!(fused, apart, "{stages:?} of {conv:?}");
+        }
     }
 
     #[test]

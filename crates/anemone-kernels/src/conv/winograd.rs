@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::Conv;
 use crate::Float;
-use crate::finish::{self, Finish, Place};
+use crate::finish::{Finish, Place};
 use crate::gemm::Matrix;
 use crate::packed::Packed;
 use crate::scratch::{Floats, floats};
@@ -394,12 +394,8 @@ impl<T: Float, W: Float> Kernel for Results<'_, '_, T, W> {
                     simd.transpose(line[..S::LANES].as_flattened_mut());
                     let at = image.start + (channel * height + down + i) * width + right;
                     let place = Place { at, stride: height * width, count: channels, len };
-                    image.finish.vectors(simd, line, place);
-                    for (c, v) in line.iter().enumerate().take(channels) {
-                        let at = at + c * place.stride;
-                        // SAFETY: a segment and a channel are in one task only.
-                        finish::write(simd, unsafe { image.y.slice(at..at + len) }, *v);
-                    }
+                    // SAFETY: a segment and a channel are in one task only.
+                    unsafe { image.finish.rows(simd, image.y, *line, place) };
                 }
             }
         }
