@@ -418,7 +418,10 @@ impl<'a> Builder<'a> {
                 Some((ty, _)) => Arg { ty, value: None },
                 None => self.arg(v),
             };
-            let view = |v: ValueId| parts.get(&v)?.1.as_ref();
+            let view = |v: ValueId| match parts.get(&v) {
+                Some((_, view)) => view.as_ref(),
+                None => self.views.get(&v).map(|viewed| &viewed.view),
+            };
             let kernel = self.prepared_as(group, &result, &arg, &view).0.filter(Prepared::is_sure)?;
             let from = group.reads().map(|v| places.get(&v).cloned()).collect::<Option<_>>()?;
             members.push(Member { kernel, from, to: rooms.of.get(i).copied() });

@@ -143,3 +143,17 @@ fn long_rows_have_more_room() {
     let shown = steps(&[("q", &more), ("k", &[1, 3, 1200, 16])], &body, "y");
     assert!(shown.len() == 1 && shown[0].contains("9 bands"), "{shown:?}");
 }
+
+/// A matrix that all bands meet, and that is read by strides.
+#[test]
+fn views_that_are_not_divided_stay_views() {
+    let (rows, scores) = ("tensor<fp16, [8, 160, 48]>", "tensor<fp16, [8, 160, 320]>");
+    let body = format!(
+        "tensor<fp16, [48, 320]> t = transpose(x = k, perm = tensor<int32, [2]>([1, 0])); \
+         {rows} h = mul(x = q, y = fp16(0.5)); \
+         {scores} s = matmul(x = h, y = t, transpose_x = bool(false), transpose_y = bool(false)); \
+         {scores} w = softmax(x = s, axis = int32(-1)); {scores} y = mul(x = w, y = fp16(2));"
+    );
+    let shown = steps(&[("q", &[8, 160, 48]), ("k", &[320, 48])], &body, "y");
+    assert!(shown.len() == 1 && shown[0].contains("by transpose") && shown[0].contains("bands"), "{shown:?}");
+}
