@@ -104,19 +104,3 @@ pub(crate) fn is_elementwise(op: &Op) -> bool {
 fn dims(ty: &TensorType) -> Option<Vec<u64>> {
     ty.shape.iter().map(|d| d.known()).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::ops;
-
-    /// Those that are named stand in the table.
-    #[test]
-    fn named_ops_exist() {
-        let names = "prelu softplus_parametric batch_norm softmax cumsum layer_norm reverse transpose concat stack matmul conv \
-                     max_pool avg_pool cast clamped_relu clip elu gelu identity inverse leaky_relu linear_activation log \
-                     logical_not rsqrt scaled_tanh select sigmoid_hard threshold thresholded_relu";
-        for name in names.split_whitespace() {
-            assert!(ops::find(name).is_some(), "{name}");
-        }
-    }
-}

@@ -141,6 +141,26 @@ fn moves_are_of_parts() {
     );
 }
 
+#[test]
+fn what_goes_along_other_axes_is_done_on_parts() {
+    let two = "tensor<fp16, [2]>([0.5, 2])";
+    for call in [
+        format!("prelu(x = f, alpha = {two})"),
+        format!("softplus_parametric(x = f, alpha = {two}, beta = {two})"),
+        format!(
+            "batch_norm(x = f, mean = {two}, variance = {two}, gamma = {two}, beta = {two}, epsilon = fp16(0.01))"
+        ),
+        "layer_norm(x = f, axes = tensor<int32, [1]>([1]), epsilon = fp16(0.01))".to_string(),
+        "reverse(x = f, axes = tensor<int32, [1]>([1]))".to_string(),
+    ] {
+        let direct = format!("LONG s = {call}; {}", back("s", 10, 2000));
+        flat(10, 2000, &direct, (3, 0));
+    }
+    let stacked = "tensor<fp16, [1, 2, 2, 1, 20000]> s = stack(values = (f, f), axis = int32(2)); tensor<fp16, [1, 2, 2, 1]> y = \
+                   reduce_max(x = s, axes = tensor<int32, [1]>([-1]), keep_dims = bool(false));";
+    flat(10, 2000, stacked, (3, 0));
+}
+
 /// What a program takes and gives keeps its shape.
 #[test]
 fn what_is_long_at_the_ends_is_left() {

@@ -157,3 +157,47 @@ fn views_that_are_not_divided_stay_views() {
     let shown = steps(&[("q", &[8, 160, 48]), ("k", &[320, 48])], &body, "y");
     assert!(shown.len() == 1 && shown[0].contains("by transpose") && shown[0].contains("bands"), "{shown:?}");
 }
+
+/// Chains of any ops, of which some values are read again later, or given.
+#[test]
+fn any_chain_has_the_bits_of_its_steps() {
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % n
+    };
+    let mut banded = 0;
+    for _ in 0..16 {
+        let [a, b, c] = [[2, 3, 8][below(3)], [64, 90, 160][below(3)], [200, 333, 512][below(3)]];
+        let (row, one) = (ty(&[a, b, c]), ty(&[a, b, 1]));
+        let mut body = format!("{row} v0 = abs(x = x); ");
+        let count = 4 + below(8);
+        for i in 1..=count {
+            let (v, before) = (format!("v{i}"), format!("v{}", i - 1));
+            let earlier = format!("v{}", below(i));
+            let constant = |shape: &[usize]| format!("{} c{i} = const()[val = fp16(0.75)]; ", ty(shape));
+            body += &match below(9) {
+                0 => format!("{row} {v} = mul(x = {before}, y = fp16(0.5)); "),
+                1 => format!("{}{row} {v} = add(x = c{i}, y = {before}); ", constant(&[c])),
+                2 => format!("{}{row} {v} = mul(x = {before}, y = c{i}); ", constant(&[b, 1])),
+                3 => format!("{}{row} {v} = sub(x = {before}, y = c{i}); ", constant(&[a, 1, 1])),
+                4 => format!("{row} {v} = sub(x = {before}, y = {earlier}); "),
+                5 => format!("{row} {v} = softmax(x = {before}, axis = int32(-1)); "),
+                6 => format!(
+                    "{one} m{i} = reduce_max(x = {before}, {LAST}); {row} {v} = sub(x = {earlier}, y = m{i}); "
+                ),
+                7 => format!("{row} {v} = add(x = z, y = {before}); "),
+                _ => format!(
+                    "{} s{i} = matmul(x = {before}, y = k, transpose_x = bool(false), transpose_y = bool(true)); \
+                     {row} {v} = matmul(x = s{i}, y = k, transpose_x = bool(false), transpose_y = bool(false)); ",
+                    ty(&[a, b, 24])
+                ),
+            };
+        }
+        let results =
+            if below(2) == 0 { format!("v{count}") } else { format!("v{count}, v{}", below(count)) };
+        let shown = steps(&[("x", &[a, b, c]), ("z", &[b, c]), ("k", &[a, 24, c])], &body, &results);
+        banded += shown.iter().filter(|step| step.contains("bands")).count();
+    }
+    assert!(banded > 5, "{banded}");
+}
