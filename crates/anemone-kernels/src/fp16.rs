@@ -78,7 +78,9 @@ pub fn cast_f16_f32(to: &mut [f32], from: &[u16]) {
 /// Results from so many bytes on are written past the caches, which would not hold them anyway.
 const STREAMED: usize = 32 << 20;
 
-/// How many pages of `from` are read in turn then: the processor looks ahead within each, and not beyond it.
+/// How many pages of `from` are read in turn where there are more: the processor looks ahead within each, and not beyond it.
+///
+/// Then results also start at a border of 64 bytes: a vector that lies across one is written as two.
 const PAGES: usize = 4;
 
 /// How many elements of `to` lie before the first border of 64 bytes.
@@ -97,11 +99,12 @@ impl Kernel for Narrow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut to, mut from } = self;
-        if size_of_val(to) >= STREAMED {
+        const PAGE: usize = 4096 / size_of::<f32>();
+        if to.len() > PAGES * PAGE {
             let start = before_border(to);
             narrow(simd, &mut to[..start], &from[..start]);
             (to, from) = (&mut to[start..], &from[start..]);
-            const PAGE: usize = 4096 / size_of::<f32>();
+            let past = size_of_val(to) >= STREAMED;
             let mut blocks = to.chunks_exact_mut(PAGES * PAGE);
             let read = from.chunks_exact(PAGES * PAGE);
             from = read.remainder();
@@ -110,12 +113,20 @@ impl Kernel for Narrow<'_> {
                     for at in (0..PAGES).map(|page| i + page * PAGE) {
                         // A whole line.
                         let (to, from) = (&mut to[at..][..2 * S::LANES], &from[at..][..2 * S::LANES]);
-                        simd.stream_f16(to, simd.load(from));
-                        simd.stream_f16(&mut to[S::LANES..], simd.load(&from[S::LANES..]));
+                        let (a, b) = (simd.load(from), simd.load(&from[S::LANES..]));
+                        if past {
+                            simd.stream_f16(to, a);
+                            simd.stream_f16(&mut to[S::LANES..], b);
+                        } else {
+                            simd.store_f16(to, a);
+                            simd.store_f16(&mut to[S::LANES..], b);
+                        }
                     }
                 }
             }
-            simd::fence();
+            if past {
+                simd::fence();
+            }
             to = blocks.into_remainder();
         }
         narrow(simd, to, from);
@@ -148,22 +159,26 @@ impl Kernel for Widen<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut to, mut from } = self;
-        if size_of_val(to) >= STREAMED {
+        const PAGE: usize = 4096 / size_of::<f16>();
+        if to.len() > PAGES * PAGE {
             let start = before_border(to);
             widen(simd, &mut to[..start], &from[..start]);
             (to, from) = (&mut to[start..], &from[start..]);
-            const PAGE: usize = 4096 / size_of::<f16>();
+            let past = size_of_val(to) >= STREAMED;
             let mut blocks = to.chunks_exact_mut(PAGES * PAGE);
             let read = from.chunks_exact(PAGES * PAGE);
             from = read.remainder();
             for (to, from) in blocks.by_ref().zip(read) {
                 for i in (0..PAGE).step_by(S::LANES) {
                     for at in (0..PAGES).map(|page| i + page * PAGE) {
-                        simd.stream(&mut to[at..], simd.load_f16(&from[at..]));
+                        let v = simd.load_f16(&from[at..]);
+                        if past { simd.stream(&mut to[at..], v) } else { simd.store(&mut to[at..], v) }
                     }
                 }
             }
-            simd::fence();
+            if past {
+                simd::fence();
+            }
             to = blocks.into_remainder();
         }
         widen(simd, to, from);

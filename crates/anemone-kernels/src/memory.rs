@@ -55,7 +55,7 @@ impl Clone for Memory {
     }
 }
 
-/// From so many bytes on a buffer has pages of its own: as many as a few large ones.
+/// From so many bytes on a buffer has pages of its own, and a file is mapped in large ones: as many as a few of those.
 const PAGES: usize = 8 << 20;
 
 impl Memory {
@@ -154,7 +154,13 @@ impl Mapped {
         // SAFETY: the mapping is private and read-only, and all that is ever made of it is `&[u8]`, for which every
         // bit pattern is valid. Another process that writes to the file can change bytes under us; readers of this
         // crate treat them as untrusted values and never derive a length from them twice.
-        Ok(Self(unsafe { memmap2::MmapOptions::new().map_copy_read_only(&file)? }))
+        let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(&file)? };
+        // What comes from the disk from now on is kept in large pages, where the file system can.
+        #[cfg(target_os = "linux")]
+        if map.len() >= PAGES {
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        Ok(Self(map))
     }
 }
 

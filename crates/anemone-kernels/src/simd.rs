@@ -169,6 +169,17 @@ pub(crate) fn prefetch<T>(from: &[T], bytes: usize) {
     let _ = (from, bytes);
 }
 
+/// Whether [`prefetch`] pays for memory that is read in four streams at once.
+///
+/// Zen 4 finds them itself, and what is asked for besides takes the place of what it asks for: a mapped file is read in rows of
+/// fp16 at 19 GB/s with it and at 25 without, on one thread.
+pub(crate) fn streams_pay_for_asking() -> bool {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    return *x86::IS_INTEL;
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    false
+}
+
 /// A computation that can be compiled for any [`Simd`].
 pub(crate) trait Kernel {
     /// What it gives.

@@ -18,25 +18,28 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
     let dots = b.row_stride == 1 || k == 1;
     // A task reads whole cache lines: of rows that lie one after the other so many that each of the four streams in which
     // they are read is long, of lines of rows as many as sums fit into the first-level cache.
-    let (task, least) = if dots { (1 << 18, 64) } else { (1 << 16, 512) };
+    let (task, least) = if dots { (1 << 20, 64) } else { (1 << 16, 512) };
     // Each of several threads gets a few of them.
     let most = if dots && threads > 1 { n.div_ceil(4 * threads).next_multiple_of(4) } else { n };
     let columns = (task / k.max(1)).min(most).clamp(least, 2048).min(n);
     let (items, across) = (c.len() / n, n.div_ceil(columns));
     let c = Shared::new(c);
     parallel_for(threads, items * across, 1, |tasks| {
-        let mut x = scratch::floats(k);
+        // The row keeps its type: one of halves stays in the first-level cache where as many floats, past which weights go, do not.
+        let side_by_side = a.column_stride == 1 || k <= 1;
+        let mut gathered = scratch::scratch::<A>(if side_by_side { 0 } else { k });
         let mut sums = scratch::floats(columns);
         let mut held = None;
         for task in tasks {
             let (item, j) = (task / across, task % across * columns);
-            if held != Some(item) {
-                let row = a.at(item_at(item).0);
-                for (x, a) in x.iter_mut().zip(row.data.iter().step_by(row.column_stride.max(1))) {
-                    *x = a.to_f32();
+            let row = a.at(item_at(item).0).data;
+            if !side_by_side && held != Some(item) {
+                for (x, a) in gathered.iter_mut().zip(row.iter().step_by(a.column_stride.max(1))) {
+                    *x = *a;
                 }
                 held = Some(item);
             }
+            let x = if side_by_side { &row[..k] } else { &gathered };
             let columns = j..n.min(j + columns);
             let sums = &mut sums[..columns.len()];
             for (sum, column) in sums.iter_mut().zip(columns.clone()) {
@@ -44,9 +47,9 @@ pub(super) fn batched<A: Float, B: Float, C: Float>(
             }
             let b = b.at(item_at(item).1).block(0..k, columns.clone());
             if dots {
-                simd::dispatch(Dots { y: sums, x: &x, b: b.data, stride: b.column_stride });
+                simd::dispatch(Dots { y: sums, x, b: b.data, stride: b.column_stride });
             } else {
-                simd::dispatch(Rows { y: sums, x: &x, b: b.data, stride: b.row_stride });
+                simd::dispatch(Rows { y: sums, x, b: b.data, stride: b.row_stride });
             }
             // SAFETY: a range of columns of an item is in one task only.
             C::narrow(unsafe { c.slice(item * n + columns.start..item * n + columns.end) }, sums);
@@ -59,9 +62,7 @@ const FAR: usize = 1 << 15;
 
 /// Adds to each `y` the dot product of `x` with a row of `b`, whose elements lie side by side.
 pub(crate) fn dot_rows<T: Float, W: Float>(y: &mut [f32], x: &[T], b: Matrix<'_, W>) {
-    let mut wide = scratch::floats(x.len());
-    T::widen(&mut wide, x);
-    simd::dispatch(Dots { y, x: &wide, b: b.data, stride: b.row_stride });
+    simd::dispatch(Dots { y, x, b: b.data, stride: b.row_stride });
 }
 
 /// Adds to `y` the sum of the rows of `b`, each times its `x`.
@@ -70,21 +71,21 @@ pub(crate) fn sum_rows<T: Float>(y: &mut [f32], x: &[f32], b: Matrix<'_, T>) {
 }
 
 /// Adds to each `y` the dot product of `x` with as many elements of `b`, which start `stride` apart.
-struct Dots<'a, T> {
+struct Dots<'a, X, T> {
     y: &'a mut [f32],
-    x: &'a [f32],
+    x: &'a [X],
     b: &'a [T],
     stride: usize,
 }
 
-impl<T: Float> Kernel for Dots<'_, T> {
+impl<X: Float, T: Float> Kernel for Dots<'_, X, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { y, x, b, stride } = self;
         let column = |j: usize| &b[j * stride..][..x.len()];
-        let far = size_of_val(b) >= FAR;
+        let far = size_of_val(b) >= FAR && simd::streams_pay_for_asking();
         // Four rows at a time, which lie far apart: memory that is read in several places is read faster.
         let apart = y.len() / 4;
         for j in 0..apart {
@@ -104,12 +105,17 @@ impl<T: Float> Kernel for Dots<'_, T> {
 
 /// The dot products of `x` with each of `columns`.
 #[inline(always)]
-fn dots<S: Simd, T: Float, const N: usize>(simd: S, x: &[f32], columns: [&[T]; N], far: bool) -> [f32; N] {
+fn dots<S: Simd, X: Float, T: Float, const N: usize>(
+    simd: S,
+    x: &[X],
+    columns: [&[T]; N],
+    far: bool,
+) -> [f32; N] {
     // Two sums for each column: a processor adds to several at a time.
     let mut sums = [[simd.splat(0.0); 2]; N];
     let whole = x.len() / (2 * S::LANES) * (2 * S::LANES);
     for i in (0..whole).step_by(2 * S::LANES) {
-        let (a, b) = (simd.load(&x[i..]), simd.load(&x[i + S::LANES..]));
+        let (a, b) = (X::load(simd, &x[i..]), X::load(simd, &x[i + S::LANES..]));
         for (sums, column) in sums.iter_mut().zip(columns) {
             if far {
                 simd::prefetch(&column[i..], simd::AHEAD);
@@ -120,27 +126,23 @@ fn dots<S: Simd, T: Float, const N: usize>(simd: S, x: &[f32], columns: [&[T]; N
     }
     for i in (whole..x.len()).step_by(S::LANES) {
         let end = x.len().min(i + S::LANES);
-        let mut tail = [0.0; simd::MAX_LANES];
-        tail[..end - i].copy_from_slice(&x[i..end]);
-        let x = simd.load(&tail);
+        let x = X::load_some(simd, &x[i..end]);
         for n in 0..N {
-            let mut tail = [T::zeroed(); simd::MAX_LANES];
-            tail[..end - i].copy_from_slice(&columns[n][i..end]);
-            sums[n][0] = simd.mul_add(x, T::load(simd, &tail), sums[n][0]);
+            sums[n][0] = simd.mul_add(x, T::load_some(simd, &columns[n][i..end]), sums[n][0]);
         }
     }
     sums.map(|[a, b]| simd.sum(simd.add(a, b)))
 }
 
 /// Adds to `y` the sum of the rows of `b`, which start `stride` apart, each times its `x`.
-struct Rows<'a, T> {
+struct Rows<'a, X, T> {
     y: &'a mut [f32],
-    x: &'a [f32],
+    x: &'a [X],
     b: &'a [T],
     stride: usize,
 }
 
-impl<T: Float> Kernel for Rows<'_, T> {
+impl<X: Float, T: Float> Kernel for Rows<'_, X, T> {
     type Output = ();
 
     #[inline(always)]
@@ -149,23 +151,13 @@ impl<T: Float> Kernel for Rows<'_, T> {
         let n = y.len();
         let row = |p: usize| &b[p * stride..][..n];
         let far = size_of_val(b) >= FAR;
-        let fours = x.len() / 4 * 4;
-        let mut p = 0;
-        while p < x.len() {
-            // Four rows at a time: a sum is loaded and stored once for four products.
-            if p < fours {
-                add_rows(
-                    simd,
-                    &mut *y,
-                    [x[p], x[p + 1], x[p + 2], x[p + 3]],
-                    [0, 1, 2, 3].map(|i| row(p + i)),
-                    far,
-                );
-                p += 4;
-            } else {
-                add_rows(simd, &mut *y, [x[p]], [row(p)], far);
-                p += 1;
-            }
+        // Four rows at a time: a sum is loaded and stored once for four products.
+        let (fours, ones) = x.as_chunks::<4>();
+        for (p, x) in fours.iter().enumerate() {
+            add_rows(simd, &mut *y, x.map(Float::to_f32), [0, 1, 2, 3].map(|i| row(4 * p + i)), far);
+        }
+        for (p, &x) in ones.iter().enumerate() {
+            add_rows(simd, &mut *y, [x.to_f32()], [row(4 * fours.len() + p)], far);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! AVX2 and AVX-512.
 
 use std::arch::x86_64::*;
+#[cfg(not(miri))]
+use std::sync::LazyLock;
 
 use half::f16;
 
@@ -31,6 +33,13 @@ pub(crate) struct Avx2(());
 /// AVX-512 (F, VL, BW, DQ) with FMA and F16C. It is made only in [`avx512`].
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
+
+/// Whether Intel has made this processor. To ask it takes long in a virtual machine.
+#[cfg(not(miri))]
+pub(super) static IS_INTEL: LazyLock<bool> = LazyLock::new(|| {
+    let named = __cpuid(0);
+    [named.ebx, named.edx, named.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
+});
 
 impl Avx2 {
     pub(crate) fn detected() -> bool {
