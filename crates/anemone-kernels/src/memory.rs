@@ -55,8 +55,8 @@ impl Clone for Memory {
     }
 }
 
-/// From so many bytes on a buffer has pages of its own, and a file is mapped in large ones: as many as a few of those.
-const PAGES: usize = 8 << 20;
+/// From so many bytes on a buffer has pages of its own, and a file is mapped in large ones: as many as one of those has.
+const PAGES: usize = 2 << 20;
 
 impl Memory {
     fn zeroed(len: usize) -> Self {

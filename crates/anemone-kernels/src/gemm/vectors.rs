@@ -153,8 +153,10 @@ impl<X: Float, T: Float> Kernel for Rows<'_, X, T> {
         let far = size_of_val(b) >= FAR;
         // Four rows at a time: a sum is loaded and stored once for four products.
         let (fours, ones) = x.as_chunks::<4>();
-        for (p, x) in fours.iter().enumerate() {
-            add_rows(simd, &mut *y, x.map(Float::to_f32), [0, 1, 2, 3].map(|i| row(4 * p + i)), far);
+        for (p, &[e, f, g, h]) in fours.iter().enumerate() {
+            let x = [e.to_f32(), f.to_f32(), g.to_f32(), h.to_f32()];
+            let p = 4 * p;
+            add_rows(simd, &mut *y, x, [row(p), row(p + 1), row(p + 2), row(p + 3)], far);
         }
         for (p, &x) in ones.iter().enumerate() {
             add_rows(simd, &mut *y, [x.to_f32()], [row(4 * fours.len() + p)], far);
