@@ -15,7 +15,7 @@ use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
 use crate::norm;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
-use crate::tile::{Band, Ends, Lines, MOST_ROWS, Panels, Rounded, loaded, panel_width, write_panels};
+use crate::tile::{Band, Ends, Lines, Panels, Rounded, TILE_ROWS, loaded, panel_width, write_panels};
 use crate::{Float, scratch};
 
 /// The sizes of an attention.
@@ -185,7 +185,7 @@ pub fn attention<T: Float>(
 const FEW_QUERIES: usize = 2;
 
 /// How many queries meet the keys at a time: so many that their scores stay in the second-level cache.
-const ROWS: usize = 6 * MOST_ROWS;
+const ROWS: usize = 6 * TILE_ROWS;
 
 /// An attention, of which some queries are computed.
 struct Block<'a, T> {

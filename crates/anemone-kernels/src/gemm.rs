@@ -23,7 +23,7 @@ use crate::Float;
 use crate::scratch::{self, scratch};
 use crate::simd;
 use crate::threads::{Shared, parallel_for};
-use crate::tile::{self, Added, Band, GROUP, Lines, MOST_ROWS, Panels, Rounded, panel_width};
+use crate::tile::{self, Added, Band, GROUP, Lines, Panels, Rounded, TILE_ROWS, panel_width};
 pub(crate) use vectors::{dot_rows, sum_rows};
 
 /// A matrix to read: elements at `row · row_stride + column · column_stride` of a slice.
@@ -348,10 +348,10 @@ fn tiles_batched<A: Float, B: Float, C: Float>(
 }
 
 /// How many rows a panel meets at a time: so many that they stay in the second-level cache.
-const BAND: usize = 8 * MOST_ROWS;
+const BAND: usize = 8 * TILE_ROWS;
 
 /// Up to so many rows a panel is not worth writing, if it can be read where it is.
-const FEW_ROWS: usize = 6 * MOST_ROWS;
+const FEW_ROWS: usize = 6 * TILE_ROWS;
 
 /// Writes the rows of each item to its place.
 fn write_rows<A: Float>(

@@ -29,7 +29,9 @@ use crate::memory::Buffer;
 use crate::scratch;
 use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for};
-use crate::tile::{Aside, Band, Blocks, Ends, GROUP, MOST_ROWS, Panels, Rounded, panel_width, write_blocks};
+use crate::tile::{
+    Aside, Band, Blocks, Ends, GROUP, Panels, Parts, Rounded, TILE_ROWS, panel_width, write_blocks,
+};
 
 /// The weights of a layer, packed.
 ///
@@ -160,10 +162,13 @@ pub fn linear<T: Float, W: Float>(
         }
         _ => {
             blocks = scratch::floats(x.len());
-            let part = MOST_ROWS * inputs.max(1);
-            parallel_chunks(threads, &mut blocks, part, (1 << 15) / part + 1, |i, blocks| {
-                let x = &x[i * part..][..blocks.len()];
-                write_blocks(blocks, x, blocks.len() / inputs);
+            let (parts, all) = (Parts::of(rows, TILE_ROWS), Shared::new(&mut blocks));
+            parallel_for(threads, parts.count, (1 << 15) / (TILE_ROWS * inputs.max(1)) + 1, |tasks| {
+                for part in tasks.map(|at| parts.range(at)) {
+                    let elements = part.start * inputs..part.end * inputs;
+                    // SAFETY: a part is in one task only.
+                    write_blocks(unsafe { all.slice(elements.clone()) }, &x[elements], part.len());
+                }
             });
             &blocks
         }
@@ -263,8 +268,8 @@ pub(crate) fn tiles<W: Float, E: Ends>(
     let (inputs, outputs, width) = (weights.inputs, weights.outputs, weights.width);
     let panels = weights.count;
     // Halves that many rows meet are widened once for all of them.
-    let widens = W::as_f32s(&[]).is_none() && rows > 2 * MOST_ROWS;
-    let most = 8 * MOST_ROWS;
+    let widens = W::as_f32s(&[]).is_none() && rows > 2 * TILE_ROWS;
+    let most = 8 * TILE_ROWS;
     // What a single band meets is widened little by little: the more of it comes from memory while others are multiplied.
     let group = if widens && rows <= most { WIDENED / (inputs * width).max(1) } else { weights.group };
     let group = group.clamp(1, weights.group);
@@ -276,21 +281,20 @@ pub(crate) fn tiles<W: Float, E: Ends>(
     // Groups differ by one panel at most, so that threads have as much to do.
     let border = |at: usize| if groups == 1 { at.min(1) * panels } else { at.min(groups) * panels / groups };
     // Few groups are shared by several threads: bands of whole tiles, so that the same rows are summed together.
-    let few = threads > 1 && groups / 4 < threads && rows > 2 * MOST_ROWS;
-    let band = rows.min(if few { 2 * MOST_ROWS } else { most });
-    let bands = parts(rows, band);
+    let few = threads > 1 && groups / 4 < threads && rows > 2 * TILE_ROWS;
+    let bands = Parts::of(rows, if few { 2 * TILE_ROWS } else { most });
     // A task is a group of panels with a band of rows; bands of one group follow each other.
-    let grain = parts(1 << 16, band * group * width * inputs.max(1));
-    parallel_for(threads, groups * bands, grain, |tasks| {
+    let grain = parts(1 << 16, bands.most() * group * width * inputs.max(1));
+    parallel_for(threads, groups * bands.count, grain, |tasks| {
         let mut wide = scratch::floats(if widens { group * inputs * width } else { 0 });
         let mut held = None;
         for task in tasks {
-            let (at, first) = (task / bands, task % bands * band);
+            let (at, band) = (task / bands.count, bands.range(task % bands.count));
+            let (first, taken) = (band.start, band.len());
             let part = weights.panels(border(at)..border(at + 1));
             let columns = border(at) * width..outputs.min(border(at + 1) * width);
             let (count, ends) = (columns.len(), ends(first, columns));
             let x = Blocks(&x[first * inputs..]);
-            let taken = band.min(rows - first);
             if widens {
                 if held != Some(at) {
                     held = Some(at);

@@ -16,8 +16,11 @@ use crate::{Float, scratch};
 /// How many elements are summed before the sum is added to those of the blocks before.
 const DEPTH: usize = 512;
 
-/// The most rows that are computed at once.
-pub(crate) const MOST_ROWS: usize = 12;
+/// The rows that most tiles have.
+pub(crate) const TILE_ROWS: usize = 12;
+
+/// The most rows that a tile has: one less of rows that are left is not worth a tile of its own.
+pub(crate) const MOST_ROWS: usize = TILE_ROWS + 1;
 
 /// How many numbers the panels have together that rows meet at a time: so many that they stay in the second-level cache
 /// beside the rows.
@@ -107,12 +110,55 @@ impl Rows for Blocks<'_> {
 }
 
 /// How many rows the next tile has, of so many that are left.
+///
+/// A panel is read once for each tile, which takes as long as to multiply it by six to eight rows: so the last two tiles are of
+/// one size, rather than that one of them has few rows.
 #[inline(always)]
 pub(crate) fn next_rows(left: usize, lanes: usize) -> usize {
-    let most = if lanes == simd::MAX_LANES { MOST_ROWS } else { MOST_ROWS / 2 };
-    let tiles = [12, 8, 6, 4, 2];
-    tiles.into_iter().find(|&rows| rows <= left && rows <= most).unwrap_or(1)
+    let wide = lanes == simd::MAX_LANES;
+    match left {
+        13 | 15 | 17 if wide => MOST_ROWS,
+        14 | 16 if wide => 8,
+        8 if !wide => 4,
+        _ => {
+            let most = if wide { TILE_ROWS } else { TILE_ROWS / 2 };
+            [TILE_ROWS, 8, 6, 4, 2].into_iter().find(|&rows| rows <= left && rows <= most).unwrap_or(1)
+        }
+    }
 }
+
+/// Rows in parts of whole tiles: however many rows a part has, they fall into the same tiles.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    rows: usize,
+    part: usize,
+    /// How many parts there are.
+    pub(crate) count: usize,
+}
+
+impl Parts {
+    /// Parts of so many rows, which are a multiple of [`TILE_ROWS`] if there are more. The last one also has what is left, if
+    /// that is so little that its tiles depend on the rows before.
+    pub(crate) fn of(rows: usize, part: usize) -> Self {
+        // A division is a part of what the smallest layers take.
+        let count = if rows <= part { 1 } else { rows / part + usize::from(rows % part > MOST_LEFT) };
+        Self { rows, part, count }
+    }
+
+    /// The rows of a part.
+    pub(crate) fn range(self, at: usize) -> Range<usize> {
+        let end = if at + 1 == self.count { self.rows } else { (at + 1) * self.part };
+        at * self.part..end
+    }
+
+    /// The most rows of a part.
+    pub(crate) fn most(self) -> usize {
+        self.rows.min(self.part + MOST_LEFT)
+    }
+}
+
+/// So many rows more than whole tiles, and less, fall into tiles with those before them.
+const MOST_LEFT: usize = 5;
 
 /// How many rows the tiles of so many rows have on this processor: each as it is to be computed.
 pub(crate) fn tile_rows(rows: usize) -> impl Iterator<Item = Range<usize>> {
@@ -473,7 +519,8 @@ impl<X: Rows, W: Float, E: Ends> Kernel for Band<'_, X, W, E> {
         let mut row = 0;
         while row < self.rows {
             row += match next_rows(self.rows - row, S::LANES) {
-                12 => self.rows::<S, 12>(simd, row),
+                MOST_ROWS => self.rows::<S, MOST_ROWS>(simd, row),
+                TILE_ROWS => self.rows::<S, TILE_ROWS>(simd, row),
                 8 => self.rows::<S, 8>(simd, row),
                 6 => self.rows::<S, 6>(simd, row),
                 4 => self.rows::<S, 4>(simd, row),
@@ -665,6 +712,25 @@ mod tests {
 
     use super::*;
     use crate::testing::floats;
+
+    #[test]
+    fn parts_fall_into_the_tiles_that_all_rows_fall_into() {
+        simd::with_each(|rank| {
+            for rows in 1..130 {
+                let whole: Vec<_> = tile_rows(rows).collect();
+                assert!(whole.iter().all(|tile| tile.len() <= MOST_ROWS));
+                for part in [1, 2, 8].map(|tiles| tiles * TILE_ROWS) {
+                    let parts = Parts::of(rows, part);
+                    let tiles_of = |part: Range<usize>| {
+                        assert!(part.len() <= parts.most());
+                        tile_rows(part.len()).map(move |t| part.start + t.start..part.start + t.end)
+                    };
+                    let divided = (0..parts.count).flat_map(|at| tiles_of(parts.range(at)));
+                    assert_eq!(divided.collect::<Vec<_>>(), whole, "{rows} rows by {part}, rank {rank}");
+                }
+            }
+        });
+    }
 
     fn check<T: Float>(rows: usize, columns: usize) {
         let data: Vec<T> = floats(3 * (rows + 4) * (columns + 4), 1);

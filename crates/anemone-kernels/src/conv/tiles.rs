@@ -17,7 +17,9 @@ use crate::packed::{self, Packed};
 use crate::scratch::floats;
 use crate::simd;
 use crate::threads::{Shared, parallel_for, parallel_tasks};
-use crate::tile::{Band, Blocks, GROUP, MOST_ROWS, Panels, Rounded, Transposed, panel_width, tile_rows};
+use crate::tile::{
+    Band, Blocks, GROUP, Panels, Parts, Rounded, TILE_ROWS, Transposed, panel_width, tile_rows,
+};
 
 use super::windows::Windows;
 use super::{Conv, SMALL_PLANE, winograd};
@@ -118,7 +120,7 @@ fn windows_are_rows(conv: &Conv) -> bool {
     let width = panel_width();
     // In cycles: each tile takes one for each of its rows and elements, and some to end.
     let tiles = |rows: usize, columns: usize, end: usize| {
-        let each = (rows * inputs) as f64 + (rows.div_ceil(MOST_ROWS) * end) as f64;
+        let each = (rows * inputs) as f64 + (rows.div_ceil(TILE_ROWS) * end) as f64;
         columns.div_ceil(width) as f64 * each
     };
     let channels = conv.group_out();
@@ -234,7 +236,7 @@ fn products<T: Float, X: Float, W: Float>(
 const WIDENED: usize = 1 << 14;
 
 /// Elements that at most so many rows meet are sooner widened again for each tile than written as panels.
-const IN_PLACE: usize = 4 * MOST_ROWS;
+const IN_PLACE: usize = 4 * TILE_ROWS;
 
 /// Panels of windows, met by all rows of weights.
 fn as_columns<T: Float, X: Float, W: Float>(
@@ -252,30 +254,32 @@ fn as_columns<T: Float, X: Float, W: Float>(
     let images = conv.batch * conv.groups;
     // As many panels at a time as can be held: results are then written in longer parts.
     let rows =
-        (WIDENED / inputs / MOST_ROWS * MOST_ROWS).clamp(MOST_ROWS, channels.next_multiple_of(MOST_ROWS));
+        (WIDENED / inputs / TILE_ROWS * TILE_ROWS).clamp(TILE_ROWS, channels.next_multiple_of(TILE_ROWS));
     let held = if rows >= channels { GROUP / 4 } else { GROUP };
     let group = (held / (inputs * width)).max(1);
     // Several threads have a few tasks each. Of a small plane each writes its windows anew, and has channels of its own if there
     // are enough: their weights it then widens once. Of a large one it has windows of its own.
     let enough = if threads > 1 { threads.saturating_mul(2) } else { 1 };
-    let by_channels = outputs <= SMALL_PLANE && channels / (4 * MOST_ROWS) >= threads;
+    let by_channels = outputs <= SMALL_PLANE && channels / (4 * TILE_ROWS) >= threads;
     let across = if by_channels { 1 } else { enough };
     let group = group.min((images * count).div_ceil(across)).min(count);
     let groups = count.div_ceil(group);
     let groups = if by_channels { groups } else { groups.next_multiple_of(threads.max(1)).min(count) };
     // Groups differ by one panel at most, so that threads have as much to do.
     let (group, border) = (count.div_ceil(groups), |group: usize| group * count / groups);
-    let parts = enough.div_ceil(images * groups).min(channels.div_ceil(4 * MOST_ROWS));
-    let part = channels.div_ceil(parts).next_multiple_of(MOST_ROWS);
+    let parts = enough.div_ceil(images * groups).min(channels.div_ceil(4 * TILE_ROWS));
+    let parts = Parts::of(channels, channels.div_ceil(parts).next_multiple_of(TILE_ROWS));
     let in_place = conv.window.is_pointwise() && channels <= IN_PLACE;
-    parallel_tasks(threads, images * groups * parts, |tasks| {
+    parallel_tasks(threads, images * groups * parts.count, |tasks| {
         let mut panels = floats(group * inputs * width);
-        let mut wide = floats(if W::as_f32s(&[]).is_none() { rows * inputs } else { 0 });
+        let mut wide =
+            floats(if W::as_f32s(&[]).is_none() { Parts::of(channels, rows).most() * inputs } else { 0 });
         let (mut held, mut widened) = (None, None);
         for task in tasks {
-            let (image, at) = (task / (groups * parts), task / parts % groups);
+            let (image, at) = (task / (groups * parts.count), task / parts.count % groups);
             let (sample, in_group) = (image / conv.groups, image % conv.groups);
-            let (first, at, taken) = (task % parts * part, border(at), border(at + 1) - border(at));
+            let (part, at, taken) =
+                (parts.range(task % parts.count), border(at), border(at + 1) - border(at));
             let x = &x[(sample * conv.in_channels + in_group * conv.group_in()) * windows.plane()..];
             let end = outputs.min((at + taken) * width);
             // What windows of a single element read lies side by side already, but for the last panel.
@@ -285,9 +289,10 @@ fn as_columns<T: Float, X: Float, W: Float>(
                 windows.fill(&mut panels[..len], width, x, (at + whole) * width..end);
                 held = Some((image, at));
             }
-            for row in (first..channels.min(first + part)).step_by(rows) {
-                let taken = rows.min(channels.min(first + part) - row);
-                let channel = in_group * channels + row;
+            let steps = Parts::of(part.len(), rows);
+            for step in (0..steps.count).map(|at| steps.range(at)) {
+                let taken = step.len();
+                let channel = in_group * channels + part.start + step.start;
                 let blocks = &weights[channel * inputs..][..taken * inputs];
                 let blocks = W::as_f32s(blocks).unwrap_or_else(|| {
                     if widened != Some(channel) {
@@ -332,15 +337,15 @@ fn as_rows<T: Float, X: Float, W: Float>(
 ) {
     let (outputs, inputs) = (conv.window.output_len(), windows.taps());
     let (channels, group_in) = (conv.group_out(), conv.group_in());
-    let tiles = outputs.div_ceil(MOST_ROWS);
+    let tiles = Parts::of(outputs, TILE_ROWS).count;
     // Of more windows than channels each thread lays out its own, and reads all weights; else all threads lay windows out, and
     // each has weights of its own. What one writes and another reads costs more than what both read.
     let bands = if 4 * outputs > channels { threads.clamp(1, tiles) } else { 1 };
     let threads_of_band = if bands > 1 { 1 } else { threads };
-    // Bands differ by one tile at most, of which the last one may have few rows.
+    // Bands differ by one tile at most, of which the last one may have a few rows more or less.
     let border = |i: usize| {
-        let tiles = (i * outputs / bands + MOST_ROWS / 2) / MOST_ROWS;
-        if i < bands { tiles * MOST_ROWS } else { outputs }
+        let before = (i * outputs / bands + TILE_ROWS / 2) / TILE_ROWS;
+        if i < bands { before.min(tiles - 1) * TILE_ROWS } else { outputs }
     };
     for image in 0..conv.batch * conv.groups {
         let (sample, group) = (image / conv.groups, image % conv.groups);
@@ -348,16 +353,14 @@ fn as_rows<T: Float, X: Float, W: Float>(
         let compute = |own: Range<usize>| {
             let mut blocks = floats(own.len() * inputs);
             let all = Shared::new(&mut blocks);
-            let tiles = own.len().div_ceil(MOST_ROWS);
-            parallel_for(threads_of_band, tiles, (1 << 13) / (MOST_ROWS * inputs) + 1, |tasks| {
-                for tile in tasks {
-                    let first = tile * MOST_ROWS;
-                    let rows = MOST_ROWS.min(own.len() - first);
-                    // SAFETY: a tile is in one task only.
-                    let to = unsafe { all.slice(first * inputs..(first + rows) * inputs) };
-                    for rows in tile_rows(rows) {
+            let parts = Parts::of(own.len(), TILE_ROWS);
+            parallel_for(threads_of_band, parts.count, (1 << 13) / (TILE_ROWS * inputs) + 1, |tasks| {
+                for part in tasks.map(|at| parts.range(at)) {
+                    // SAFETY: a part is in one task only.
+                    let to = unsafe { all.slice(part.start * inputs..part.end * inputs) };
+                    for rows in tile_rows(part.len()) {
                         let to = &mut to[rows.start * inputs..rows.end * inputs];
-                        let first = own.start + first;
+                        let first = own.start + part.start;
                         windows.fill(to, rows.len(), x, first + rows.start..first + rows.end);
                     }
                 }
