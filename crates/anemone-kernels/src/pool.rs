@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use crate::scratch::scratch;
+use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
 use crate::{Float, Window, scratch};
 
@@ -67,41 +68,123 @@ pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, poo
     );
     let taps = window.kernel_len();
     let threads = if y.len().saturating_mul(taps) < 1 << 14 { 1 } else { threads };
-    // Windows are handled in blocks, each a task, whose intermediate values stay in the first-level cache.
-    let size = outputs.min(1024);
+    // Windows are handled in blocks of whole lines, each a task, whose intermediate values stay in the first-level cache.
+    let width = window.output[2];
+    let size = outputs.min((1024 / width).max(1) * width);
     let blocks = outputs.div_ceil(size);
     let y = Shared::new(y);
     parallel_for(threads, planes * blocks, (1usize << 14).div_ceil(size.saturating_mul(taps)), |tasks| {
         let mut element = scratch::<T>(size);
         let (mut wide, mut result) = (scratch::floats(size), scratch::floats(size));
+        let mut columns = scratch::floats(if pooling == Pooling::Max { 2 * window.input[2] + 1 } else { 0 });
         for task in tasks {
             let (plane, block) = (task / blocks, task % blocks * size);
             let windows = block..outputs.min(block + size);
             let volume = &x[plane * inputs..][..inputs];
-            let n = windows.len();
-            let (element, wide, result) = (&mut element[..n], &mut wide[..n], &mut result[..n]);
-            let fill = if pooling == Pooling::Max { f32::NEG_INFINITY } else { 0.0 };
-            result.fill(fill);
-            for tap in 0..taps {
-                window.read(element, volume, tap, windows.clone(), T::from_f32(fill));
-                T::widen(wide, element);
-                let pairs = result.iter_mut().zip(wide.iter());
-                match pooling {
-                    Pooling::Max => pairs.for_each(|(r, &v)| *r = if v > *r || v.is_nan() { v } else { *r }),
-                    Pooling::Average { .. } => pairs.for_each(|(r, &v)| *r += v),
-                    Pooling::Norm => pairs.for_each(|(r, &v)| *r += v * v),
+            let result = &mut result[..windows.len()];
+            let mut by_taps = |result: &mut [f32], windows: Range<usize>| {
+                let n = windows.len();
+                let (element, wide) = (&mut element[..n], &mut wide[..n]);
+                let fill = if pooling == Pooling::Max { f32::NEG_INFINITY } else { 0.0 };
+                result.fill(fill);
+                for tap in 0..taps {
+                    window.read(element, volume, tap, windows.clone(), T::from_f32(fill));
+                    T::widen(wide, element);
+                    let pairs = result.iter_mut().zip(wide.iter());
+                    match pooling {
+                        Pooling::Max => {
+                            pairs.for_each(|(r, &v)| *r = if v > *r || v.is_nan() { v } else { *r });
+                        }
+                        Pooling::Average { .. } => pairs.for_each(|(r, &v)| *r += v),
+                        Pooling::Norm => pairs.for_each(|(r, &v)| *r += v * v),
+                    }
                 }
-            }
+            };
             match pooling {
-                Pooling::Max => {}
-                Pooling::Average { padding } => divide_by_count(result, window, windows.clone(), padding),
-                Pooling::Norm => result.iter_mut().for_each(|r| *r = r.sqrt()),
+                Pooling::Max => window.lines(windows.clone(), |place, depth, height, across| {
+                    let result = &mut result[place..][..across.len()];
+                    let line = [depth, height];
+                    let columns = &mut columns;
+                    if !simd::dispatch(Largest { result: &mut *result, columns, volume, window, line }) {
+                        by_taps(result, windows.start + place..windows.start + place + across.len());
+                    }
+                }),
+                Pooling::Average { padding } => {
+                    by_taps(result, windows.clone());
+                    divide_by_count(result, window, windows.clone(), padding);
+                }
+                Pooling::Norm => {
+                    by_taps(result, windows.clone());
+                    result.iter_mut().for_each(|r| *r = r.sqrt());
+                }
             }
             let start = plane * outputs;
             // SAFETY: a block of windows of a plane is in one task only.
             T::narrow(unsafe { y.slice(start + windows.start..start + windows.end) }, result);
         }
     });
+}
+
+/// The largest elements of a line of windows: those of columns first, which neighbours share, and then across.
+///
+/// Gives whether that is so. Which of several NaN a window becomes, and which of two zeros, its order says: nothing is said of a
+/// line that reads a NaN, or the zero that is negative.
+struct Largest<'a, T> {
+    result: &'a mut [f32],
+    /// Room for two lines of the input, and one more.
+    columns: &'a mut [f32],
+    volume: &'a [T],
+    window: &'a Window,
+    /// The depth and the height of the line.
+    line: [usize; 2],
+}
+
+impl<T: Float> Kernel for Largest<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> bool {
+        let Self { result, columns, volume, window, line } = self;
+        let [_, height, width] = window.input;
+        let (wide, columns) = columns.split_at_mut(width);
+        columns.fill(f32::NEG_INFINITY);
+        let mut odd = 0;
+        for tap in (0..window.kernel_len()).step_by(window.kernel[2]) {
+            let [kd, kh, _] = window.tap(tap);
+            let (Some(d), Some(h)) = (window.source(0, line[0], kd), window.source(1, line[1], kh)) else {
+                continue;
+            };
+            let elements = &volume[(d * height + h) * width..][..width];
+            let elements = T::as_f32s(elements).unwrap_or_else(|| {
+                T::widen(wide, elements);
+                &*wide
+            });
+            for (largest, &v) in columns.iter_mut().zip(elements) {
+                odd |= u32::from(v.is_nan()) | u32::from(v.to_bits() == (-0.0f32).to_bits());
+                *largest = if v > *largest { v } else { *largest };
+            }
+        }
+        if odd != 0 {
+            return false;
+        }
+        result.fill(f32::NEG_INFINITY);
+        let larger = |(r, &v): (&mut f32, &f32)| *r = if v > *r { v } else { *r };
+        for tap in 0..window.kernel[2] {
+            let inside = window.inside(2, tap);
+            if inside.is_empty() {
+                continue;
+            }
+            let first = inside.start * window.strides[2] + tap * window.dilations[2] - window.before[2];
+            let (result, from) = (&mut result[inside], &columns[first..]);
+            match window.strides[2] {
+                1 => result.iter_mut().zip(from).for_each(larger),
+                // Pairs, of which the compiler makes vectors. Behind the last column there is room for half of one.
+                2 => result.iter_mut().zip(from.as_chunks::<2>().0).for_each(|(r, [v, _])| larger((r, v))),
+                stride => result.iter_mut().zip(from.iter().step_by(stride)).for_each(larger),
+            }
+        }
+        true
+    }
 }
 
 /// Divides each sum by the number of elements that its window covers.
@@ -181,6 +264,35 @@ mod tests {
             // One more window along each dimension, which reaches past the padding.
             let more = Window { output: w.output.map(|n| n + 1), ..w };
             check::<f32>(3, &more);
+        }
+    }
+
+    /// A line with a NaN or the other zero gives what its elements give one after the other, and so do lines beside it.
+    #[test]
+    fn the_largest_of_columns_is_that_of_all() {
+        let pads = [0, 1, 1];
+        for (strides, input) in [([1, 1, 1], [1, 9, 33]), ([1, 2, 2], [1, 12, 21]), ([1, 2, 3], [1, 9, 40])] {
+            let w = Window::new(input, [1, 3, 3], strides, [1; 3], pads, pads).unwrap();
+            let mut x: Vec<f32> = floats(w.input_len(), 7);
+            x.iter_mut().for_each(|v| *v = v.max(0.0));
+            for (at, odd) in [(3, -0.0), (40, f32::NAN), (5 * input[2] + 7, -0.0)] {
+                x[at] = odd;
+                let mut y = vec![9.0; w.output_len()];
+                pool(1, &mut y, &x, &w, Pooling::Max);
+                let [_, height, width] = w.output;
+                for (i, y) in y.iter().enumerate() {
+                    let at = [i / width / height, i / width % height, i % width];
+                    let mut largest = f32::NEG_INFINITY;
+                    for tap in 0..w.kernel_len() {
+                        let s = [0, 1, 2].map(|d| w.source(d, at[d], w.tap(tap)[d]));
+                        if let [Some(_), Some(h), Some(column)] = s {
+                            let v = x[h * input[2] + column];
+                            largest = if v > largest || v.is_nan() { v } else { largest };
+                        }
+                    }
+                    assert_eq!(y.to_bits(), largest.to_bits(), "{w:?} {i}");
+                }
+            }
         }
     }
 
