@@ -104,11 +104,12 @@ pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
         if !folder.join("model.mlpackage").is_dir() {
             succeed(Command::new(&engine).arg("make").arg(&folder))?;
         }
+        eprintln!("reading {} again", folder.display());
+        succeed(Command::new(&engine).arg("reread").arg(&folder))?;
     }
     let log = tempfile::NamedTempFile::new().map_err(|e| format!("no temporary file: {e}"))?;
     for threads in args.threads.split(',') {
         for workload in &workloads {
-            succeed(Command::new(&engine).arg("reread").arg(args.models.join(workload.name)))?;
             let mut bench = Command::new(&args.python);
             bench.arg(args.peers.join("bench.py")).args([workload.name, "--threads", threads]);
             let peers = args.engines.as_deref().unwrap_or(workload.peers);
