@@ -61,9 +61,11 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Kernel for Sweep<'
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (from, to) = (self.conv.window.input[2], self.conv.window.output[2]);
-        // Vectors may read past the end of a plane, and so the last ones are copied, with zeros behind them.
+        // Vectors may read past the end of the last planes, and so those are copied, with zeros behind them: only for who reads
+        // them, since another thread may have written them.
         let inputs = self.conv.window.input_len();
-        let copied = self.x.len().min(inputs * (1 + MAX_LANES / inputs));
+        let near = self.planes.clone().next_back().is_some_and(|plane| self.left(plane) < inputs + MAX_LANES);
+        let copied = if near { self.x.len().min(inputs * (1 + MAX_LANES / inputs)) } else { 0 };
         let mut last = scratch::<T>(copied + MAX_LANES);
         last[..copied].copy_from_slice(&self.x[self.x.len() - copied..]);
         last[copied..].fill(T::zeroed());
@@ -143,6 +145,15 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Sweep<'_, T, W, K,
         Column { first: results.start, len: results.len(), from: [from, second], taps, halves }
     }
 
+    /// How many elements of the input there are from the plane on that this one of the result reads.
+    #[inline(always)]
+    fn left(&self, plane: usize) -> usize {
+        let conv = self.conv;
+        let source =
+            plane / conv.out_channels * conv.in_channels + plane % conv.out_channels / conv.group_out();
+        self.x.len() - source * conv.window.input_len()
+    }
+
     /// The results of a vector in all lines, which are read in `N` vectors.
     #[inline(always)]
     fn down<S: Simd, const N: usize>(&self, simd: S, last: &[T], column: &Column<S, K>, planes: Planes) {
@@ -150,9 +161,6 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Sweep<'_, T, W, K,
         let window = &conv.window;
         let (inputs, [_, height, width]) = (window.input_len(), window.input);
         let channel = planes.numbers.map(|plane| plane % conv.out_channels);
-        let source = planes.numbers.map(|plane| {
-            plane / conv.out_channels * conv.in_channels + plane % conv.out_channels / conv.group_out()
-        });
         let (both, Halves { own, .. }) = (planes.apart > 0, &column.halves);
         let mut wide = [[simd.splat(0.0); K]; K];
         let weights = channel.map(|channel| &weights[channel * K * K..][..K * K]);
@@ -173,12 +181,12 @@ impl<T: Float, W: Float, const K: usize, const STRIDE: usize> Sweep<'_, T, W, K,
         if both {
             bias = simd.pick(own, [bias, simd.splat(other)]);
         }
-        let x = source.map(|source| {
-            let left = self.x.len() - source * inputs;
+        let x = planes.numbers.map(|plane| {
+            let left = self.left(plane);
             if left < inputs + MAX_LANES {
                 &last[last.len() - MAX_LANES - left..]
             } else {
-                &self.x[source * inputs..]
+                &self.x[self.x.len() - left..]
             }
         });
         let across = window.output[2];
