@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn rows_of_every_number_meet_panels_of_every_width() {
-        for rows in [1, 2, 3, 5, 6, 7, 12, 13, 25, 100] {
+        for rows in [1, 2, 3, 5, 6, 7, 12, 13, 14, 15, 17, 25, 49, 100] {
             for (inputs, outputs) in [(1, 1), (3, 16), (64, 64), (7, 33), (513, 70), (1030, 5)] {
                 check::<f32, f32>(rows, inputs, outputs);
                 check::<f16, f16>(rows, inputs, outputs);
