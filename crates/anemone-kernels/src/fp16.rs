@@ -289,6 +289,23 @@ mod tests {
         }
     }
 
+    /// Of several pages, from every place in a line on.
+    #[test]
+    #[cfg_attr(miri, ignore = "an interpreter takes minutes for that many")]
+    fn pages_in_turn_are_cast_to_the_end() {
+        for start in 0..40 {
+            for n in [4096, 8191, 8192 + 31, 16384 + 40] {
+                let floats: Vec<f32> = (0..start + n).map(|i| (i % 1021) as f32 - 20.5).collect();
+                let (mut halves, mut back) = (vec![7; start + n + 1], vec![7.0; start + n + 1]);
+                cast_f32_f16(&mut halves[start..start + n], &floats[start..]);
+                cast_f16_f32(&mut back[start..start + n], &halves[start..start + n]);
+                assert!(back[start..start + n] == floats[start..], "{n} from {start}");
+                assert!(halves[..start].iter().all(|&h| h == 7) && halves[start + n] == 7);
+                assert!(back[..start].iter().all(|&f| f == 7.0) && back[start + n] == 7.0);
+            }
+        }
+    }
+
     /// Row E5: with the instructions of the processor and without.
     #[test]
     fn the_portable_way_gives_the_same_bits() {

@@ -407,7 +407,7 @@ impl<'a, T> Shared<'a, T> {
     ///
     /// When the range lies outside.
     #[allow(clippy::mut_from_ref)] // The caller promises what the borrow checker cannot see.
-    #[inline(always)]
+    #[inline(always)] // Kernels ask for each row: in front of a call they would lay down all of their vectors.
     pub(crate) unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len, "a thread writes within the result");
         // SAFETY: the range lies within the slice that `new` borrowed for `'a`; the caller promises that nothing
