@@ -50,6 +50,9 @@ pub(super) fn planes<T: Float, W: Float>(
         for band in tasks.start / count..tasks.end.div_ceil(count) {
             let planes = tasks.start.max(band * count)..tasks.end.min((band + 1) * count);
             let planes = planes.start - band * count..planes.end - band * count;
+            // Of two bands one goes from the last plane to the first: results of both share cache lines, in which threads must not
+            // write at the same time.
+            let planes = if band % 2 == 0 { planes } else { count - planes.end..count - planes.start };
             let lines = band * all / bands..(band + 1) * all / bands;
             match (window.kernel[1], window.strides[1]) {
                 (3, 1) if wide => {
@@ -91,10 +94,11 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
         let (inputs, outputs) = (conv.window.input_len(), conv.window.output_len());
         let [_, all, width] = conv.window.output;
         let layout = Layout::of(simd, &conv.window);
-        // A large plane is laid out some lines at a time, so that they stay in the first-level cache, and small ones some
-        // at a time, since what has just been written cannot be read at once.
-        let strip = (LAID_OUT / layout.line).saturating_sub(K);
-        let strip = strip.clamp(4, lines.len().max(4)).min(lines.len());
+        // A large plane is laid out some lines at a time, about as many each time, so that they stay in the first-level cache; and
+        // small ones some at a time, since what has just been written cannot be read at once.
+        let most = (LAID_OUT / layout.line).saturating_sub(K).max(TOGETHER);
+        let strip = lines.len().div_ceil(lines.len().div_ceil(most));
+        let strip = strip.next_multiple_of(TOGETHER).min(lines.len());
         let rows = strip - 1 + K;
         let plane_len = rows * layout.line;
         let together = if strip < lines.len() { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
@@ -124,6 +128,7 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
                 for (plane, to) in planes.clone().zip(laid_out.chunks_exact_mut(plane_len)) {
                     let (sample, channel) = (plane / conv.out_channels, plane % conv.out_channels);
                     let source = sample * conv.in_channels + channel / conv.group_out();
+                    let to = &mut to[..(taken - 1 + K) * layout.line];
                     layout.write(simd, to, &x[source * inputs..][..inputs], from, strip < all);
                 }
                 for (i, plane) in planes.clone().enumerate() {
@@ -143,20 +148,25 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
                     let plane = Plane { x, layout, width, finish, at };
                     // Lines that follow each other read the same ones: a line is loaded once for all of them. The last ones
                     // may be computed twice, which gives the same bits.
-                    if taken < 4 {
-                        for line in 0..taken {
-                            plane.lines::<S, K, 1>(simd, y, line, &wide, bias);
-                        }
-                        continue;
-                    }
-                    for line in (0..taken).step_by(4) {
-                        plane.lines::<S, K, 4>(simd, y, line.min(taken - 4), &wide, bias);
+                    let mut line = 0;
+                    while line < taken {
+                        let first = |together| line.min(taken - together);
+                        line += match (taken, taken - line) {
+                            (TOGETHER.., 3..) => {
+                                plane.lines::<S, K, TOGETHER>(simd, y, first(TOGETHER), &wide, bias)
+                            }
+                            (2.., _) => plane.lines::<S, K, 2>(simd, y, first(2), &wide, bias),
+                            _ => plane.lines::<S, K, 1>(simd, y, line, &wide, bias),
+                        };
                     }
                 }
             }
         }
     }
 }
+
+/// How many lines of results are computed together.
+const TOGETHER: usize = 4;
 
 /// How many elements are laid out at a time.
 const LAID_OUT: usize = 1 << 12;
@@ -221,7 +231,7 @@ struct Plane<'a, T> {
 }
 
 impl<T: Float> Plane<'_, T> {
-    /// The sums of so many lines from this one on.
+    /// The sums of so many lines from this one on; gives their number.
     #[inline(always)]
     fn lines<S: Simd, const K: usize, const R: usize>(
         &self,
@@ -230,7 +240,7 @@ impl<T: Float> Plane<'_, T> {
         first: usize,
         weights: &[[S::V; K]; K],
         bias: S::V,
-    ) {
+    ) -> usize {
         let &Self { x, layout: Layout { line, start, .. }, width, finish, .. } = self;
         for at in (0..width).step_by(S::LANES) {
             // The last vector ends where the line does; what it computes twice are the same bits.
@@ -252,5 +262,6 @@ impl<T: Float> Plane<'_, T> {
             // SAFETY: a line of a plane is in one task only.
             unsafe { finish.rows(simd, y, sums, Place { at, stride: width, count: R, len }) };
         }
+        R
     }
 }
