@@ -12,9 +12,9 @@ use crate::{Stop, tools};
 /// What is measured: where, with whom, how often.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The harness: a folder with `bench.py`, whose engines have been installed.
+    /// The harness: a folder with `bench.py`.
     peers: PathBuf,
-    /// The models that the harness has exported, a folder for each workload.
+    /// Where the models are, a folder for each workload; those that lack are exported, up to 20 GB.
     models: PathBuf,
     /// The other engines, as the harness names them, instead of those that each workload has.
     #[arg(long)]
@@ -31,9 +31,12 @@ pub(crate) struct Args {
     /// How many seconds to wait, in all, for other processes to leave the machine alone, at each workload.
     #[arg(long, default_value_t = 60)]
     max_wait: u32,
-    /// The interpreter that has what the harness needs.
-    #[arg(long, default_value = "python3")]
-    python: PathBuf,
+    /// An interpreter that has the other engines, instead of one that is installed below target/.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// One that can export for LiteRT, as well.
+    #[arg(long)]
+    litert_python: Option<PathBuf>,
     /// Writes what is measured into docs/performance.jsonl, instead of what is there, and the tables into docs/performance.md.
     #[arg(long)]
     record: bool,
@@ -90,17 +93,34 @@ static WORKLOADS: [Workload; 7] = [
 /// As the harness names it: by `f16` it knows how many bytes a weight has that is read.
 const OWN: &str = "anemone:f16";
 
-/// Builds anemone's engine, makes the models that lack, measures, and prints the tables.
+/// Builds what is measured and what measures, makes the models that lack, measures, and prints the tables.
 pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--locked", "--package", "anemone-bench"]).current_dir(tools::root());
-    succeed(&mut build)?;
-    let engine = tools::root().join("target/release/anemone-bench");
+    let target = tools::root().join("target");
+    build(tools::root(), "anemone-bench", &target)?;
+    let engine = target.join("release/anemone-bench");
+    // What the processor and its memory can do at most, the harness measures by a program of its own.
+    let harness = target.join("bench-harness");
+    build(args.peers.join("rust"), "limits", &harness)?;
+    let python = interpreter(args.python.as_deref(), &args.peers.join("requirements.txt"), "bench-python")?;
     let workloads =
         if args.workloads.is_empty() { WORKLOADS.iter().collect() } else { args.workloads.clone() };
     for workload in &workloads {
         let folder = args.models.join(workload.name);
+        let export = |python: &Path, script: &str, name: &str| {
+            let mut command = Command::new(python);
+            succeed(command.arg(args.peers.join(script)).arg("--dir").arg(&args.models).arg(name))
+        };
+        if !folder.join("model.onnx").is_file() {
+            eprintln!("exporting {}", folder.display());
+            // Those of images are exported together.
+            export(&python, "export.py", if workload.name.starts_with("W3") { "W3" } else { workload.name })?;
+        }
+        let engines = args.engines.as_deref().unwrap_or(workload.peers);
+        if engines.contains("litert") && !folder.join("model.tflite").is_file() {
+            let requirements = args.peers.join("requirements-litert-export.txt");
+            let litert = interpreter(args.litert_python.as_deref(), &requirements, "bench-litert-python")?;
+            export(&litert, "export_litert.py", workload.name)?;
+        }
         if !folder.join("model.mlpackage").is_dir() {
             succeed(Command::new(&engine).arg("make").arg(&folder))?;
         }
@@ -110,7 +130,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
     let log = tempfile::NamedTempFile::new().map_err(|e| format!("no temporary file: {e}"))?;
     for threads in args.threads.split(',') {
         for workload in &workloads {
-            let mut bench = Command::new(&args.python);
+            let mut bench = Command::new(&python);
+            bench.env("BENCH_TARGET", &harness);
             bench.arg(args.peers.join("bench.py")).args([workload.name, "--threads", threads]);
             let peers = args.engines.as_deref().unwrap_or(workload.peers);
             bench.args(["--engines", &format!("{OWN},{peers}"), "--ref", OWN, "--dir"]).arg(&args.models);
@@ -138,6 +159,25 @@ pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
         std::fs::write(&page, measured.in_page(&old)?).map_err(|e| failed(&page, e))?;
     }
     Ok(true)
+}
+
+/// Builds a program of a folder into another one.
+fn build(folder: PathBuf, package: &str, target: &Path) -> Result<(), Stop> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--locked", "--package", package, "--target-dir"]).arg(target);
+    succeed(build.current_dir(folder))
+}
+
+/// The interpreter that was named, or that of an environment of this name that has what is required.
+fn interpreter(named: Option<&Path>, requirements: &Path, environment: &str) -> Result<PathBuf, Stop> {
+    match named {
+        Some(python) => Ok(python.to_path_buf()),
+        None => {
+            let environment = tools::root().join("target").join(environment);
+            Ok(tools::python(&environment, requirements)?.join("python"))
+        }
+    }
 }
 
 /// The workload of this name.

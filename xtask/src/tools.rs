@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::Stop;
 
 /// How long a download may take.
-const DOWNLOAD: Duration = Duration::from_secs(900);
+const DOWNLOAD: Duration = Duration::from_secs(1800);
 
 /// The folder of the repository.
 pub(crate) fn root() -> PathBuf {
