@@ -47,18 +47,19 @@ impl Measured {
 impl fmt::Display for Measured {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "| workload | what it is |\n|---|---|")?;
-        for workload in &WORKLOADS {
+        for workload in WORKLOADS.iter().filter(|w| self.0.iter().any(|m| m["workload"] == w.name)) {
             writeln!(out, "| {} | {} |", workload.name, workload.what)?;
         }
         writeln!(out)?;
         if let Some(run) = self.0.iter().find(|m| m["machine"].is_string()) {
-            write!(out, "A virtual {}, ", run["machine"].as_str().unwrap_or_default())?;
-            for (threads, before, after) in [(1, "", " GFLOP/s on one thread"), (2, " and ", " on two")] {
-                if let Some(limit) = self.limit(threads) {
-                    write!(out, "{before}{}{after}", significant(limit, 3))?;
-                }
+            write!(out, "A virtual {}", run["machine"].as_str().unwrap_or_default())?;
+            let limits = [(1, " GFLOP/s on one thread"), (2, " on two")];
+            let limit = |(threads, after)| Some(format!("{}{after}", significant(self.limit(threads)?, 3)));
+            let limits: Vec<String> = limits.into_iter().filter_map(limit).collect();
+            if !limits.is_empty() {
+                write!(out, ", {} at most", limits.join(" and "))?;
             }
-            writeln!(out, " at most; medians of {} rounds.\n", run["rounds"])?;
+            writeln!(out, "; medians of {} rounds.\n", run["rounds"])?;
         }
         writeln!(
             out,
