@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Stop;
 
-/// How long a download may take.
+/// How long a download may take, with what is built of it.
 const DOWNLOAD: Duration = Duration::from_secs(1800);
 
 /// The folder of the repository.

@@ -96,9 +96,9 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
         let layout = Layout::of(simd, &conv.window);
         // A large plane is laid out some lines at a time, about as many each time, so that they stay in the first-level cache; and
         // small ones some at a time, since what has just been written cannot be read at once.
-        let most = (LAID_OUT / layout.line).saturating_sub(K).max(TOGETHER);
+        let most = (LAID_OUT / layout.line).saturating_sub(K).max(LINES);
         let strip = lines.len().div_ceil(lines.len().div_ceil(most));
-        let strip = strip.next_multiple_of(TOGETHER).min(lines.len());
+        let strip = strip.next_multiple_of(LINES).min(lines.len());
         let rows = strip - 1 + K;
         let plane_len = rows * layout.line;
         let together = if strip < lines.len() { 1 } else { (LAID_OUT / plane_len).clamp(1, 16) };
@@ -150,11 +150,9 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
                     // may be computed twice, which gives the same bits.
                     let mut line = 0;
                     while line < taken {
-                        let first = |together| line.min(taken - together);
+                        let first = |count| line.min(taken - count);
                         line += match (taken, taken - line) {
-                            (TOGETHER.., 3..) => {
-                                plane.lines::<S, K, TOGETHER>(simd, y, first(TOGETHER), &wide, bias)
-                            }
+                            (LINES.., 3..) => plane.lines::<S, K, LINES>(simd, y, first(LINES), &wide, bias),
                             (2.., _) => plane.lines::<S, K, 2>(simd, y, first(2), &wide, bias),
                             _ => plane.lines::<S, K, 1>(simd, y, line, &wide, bias),
                         };
@@ -166,7 +164,7 @@ impl<T: Float, W: Float, const K: usize> Kernel for Sum<'_, T, W, K> {
 }
 
 /// How many lines of results are computed together.
-const TOGETHER: usize = 4;
+const LINES: usize = 4;
 
 /// How many elements are laid out at a time.
 const LAID_OUT: usize = 1 << 12;
