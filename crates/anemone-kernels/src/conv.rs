@@ -15,12 +15,14 @@
 //! assert_eq!(y, [3.0, 5.0]);
 //! ```
 
+mod channels_last;
 mod plane;
 mod sweep;
 mod tiles;
 mod windows;
 mod winograd;
 
+pub use channels_last::{conv_channels_last, fits_channels_last};
 pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 
 use smallvec::SmallVec;

@@ -189,6 +189,22 @@ pub fn reduce<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes, redu
             T::narrow(unsafe { y.slice(tasks) }, &sums);
         });
     }
+    if let (true, Reduction::Sum | Reduction::Mean) = (T::as_f32s(x).is_none(), reduction) {
+        assert_eq!(lanes.elements(), Some(x.len()), "the lanes are those of the tensor");
+        let (across, grain) = (inner.div_ceil(WIDTH), TASK.div_ceil(length.saturating_mul(WIDTH).max(1)));
+        let divisor = if reduction == Reduction::Mean { length as f64 } else { 1.0 };
+        return parallel_for(threads, lanes.outer * across, grain, |tasks| {
+            for task in tasks {
+                let (outer, column) = (task / across, task % across * WIDTH);
+                let (x, width) = (&x[outer * length * inner..][..length * inner], WIDTH.min(inner - column));
+                let mut sums = [0.0; WIDTH];
+                simd::dispatch(SumRows { x, inner, column, divisor, sums: &mut sums[..width] });
+                let first = outer * inner + column;
+                // SAFETY: a group of lanes is in one task only.
+                T::narrow(unsafe { y.slice(first..first + width) }, &sums[..width]);
+            }
+        });
+    }
     groups(threads, x, lanes, |wide, width, _, first| {
         let mut results = [0.0; WIDTH];
         let results = &mut results[..width];
@@ -565,6 +581,53 @@ impl<T: Float> Kernel for SumHalves<'_, T> {
             }
             *to = (all / self.divisor) as f32;
         }
+    }
+}
+
+/// Sums the rows of a matrix, which have fewer digits than `f32`: so many neighbouring columns from one on.
+struct SumRows<'a, T> {
+    x: &'a [T],
+    inner: usize,
+    column: usize,
+    divisor: f64,
+    sums: &'a mut [f32],
+}
+
+impl<T: Float> Kernel for SumRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut all = [0.0f64; WIDTH];
+        let width = self.sums.len();
+        for block in self.x.chunks(64 * self.inner) {
+            let mut sums = [0.0; WIDTH];
+            let mut first = 0;
+            while first + 4 * S::LANES <= width {
+                let mut four = [simd.splat(0.0); 4];
+                for row in block.chunks_exact(self.inner) {
+                    let row = &row[self.column + first..][..4 * S::LANES];
+                    for (i, sum) in four.iter_mut().enumerate() {
+                        *sum = simd.add(*sum, T::load(simd, &row[i * S::LANES..]));
+                    }
+                }
+                for (sum, to) in four.into_iter().zip(sums[first..].chunks_exact_mut(S::LANES)) {
+                    simd.store(to, sum);
+                }
+                first += 4 * S::LANES;
+            }
+            for at in (first..width).step_by(S::LANES) {
+                let mut sum = simd.splat(0.0);
+                for row in block.chunks_exact(self.inner) {
+                    let row = &row[self.column + at..self.column + width];
+                    let v = if row.len() >= S::LANES { T::load(simd, row) } else { T::load_some(simd, row) };
+                    sum = simd.add(sum, v);
+                }
+                simd.store_some(&mut sums[at..], sum);
+            }
+            all.iter_mut().zip(sums).for_each(|(all, sum)| *all += f64::from(sum));
+        }
+        self.sums.iter_mut().zip(all).for_each(|(to, all)| *to = (all / self.divisor) as f32);
     }
 }
 

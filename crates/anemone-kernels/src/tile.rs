@@ -73,7 +73,9 @@ impl<'a> Lines<'a> {
 }
 
 /// Where the rows of a product lie.
-pub(crate) trait Rows: Copy {
+pub(crate) trait Rows: Copy + Sync {
+    /// The rows of `inputs` elements from this one on, which is the first of a tile.
+    fn after(self, row: usize, inputs: usize) -> Self;
     /// From a row to the next, and from an element to the next, in a block of `R` rows.
     fn steps<const R: usize>(self) -> [usize; 2];
     /// The elements of `R` rows from this one on, of their `inputs` so many from this one on.
@@ -81,6 +83,10 @@ pub(crate) trait Rows: Copy {
 }
 
 impl Rows for Lines<'_> {
+    fn after(self, row: usize, _: usize) -> Self {
+        self.from(row)
+    }
+
     #[inline(always)]
     fn steps<const R: usize>(self) -> [usize; 2] {
         [self.stride, 1]
@@ -98,6 +104,10 @@ impl Rows for Lines<'_> {
 pub(crate) struct Blocks<'a>(pub(crate) &'a [f32]);
 
 impl Rows for Blocks<'_> {
+    fn after(self, row: usize, inputs: usize) -> Self {
+        Self(&self.0[row * inputs..])
+    }
+
     #[inline(always)]
     fn steps<const R: usize>(self) -> [usize; 2] {
         [1, R]
@@ -154,6 +164,35 @@ impl Parts {
     /// The most rows of a part.
     pub(crate) fn most(self) -> usize {
         self.rows.min(self.part + MOST_LEFT)
+    }
+}
+
+/// Rows in bands, one for each of several threads, or one that all threads share.
+#[derive(Clone, Copy)]
+pub(crate) struct Bands {
+    rows: usize,
+    /// How many bands there are.
+    pub(crate) count: usize,
+    /// The threads of each.
+    pub(crate) threads: usize,
+}
+
+impl Bands {
+    /// Of more rows than a share of the outputs each thread makes its own ready, and reads all weights; else all threads make rows
+    /// ready, and each has weights of its own. What one writes and another reads costs more than what both read.
+    pub(crate) fn of(threads: usize, rows: usize, outputs: usize) -> Self {
+        let count = if 4 * rows > outputs { threads.clamp(1, Parts::of(rows, TILE_ROWS).count) } else { 1 };
+        Self { rows, count, threads: if count > 1 { 1 } else { threads } }
+    }
+
+    /// The rows of a band. Bands differ by one tile at most, of which the last one may have a few rows more or less.
+    pub(crate) fn range(self, at: usize) -> Range<usize> {
+        let last = Parts::of(self.rows, TILE_ROWS).count - 1;
+        let border = |i: usize| {
+            let before = (i * self.rows / self.count + TILE_ROWS / 2) / TILE_ROWS;
+            if i < self.count { before.min(last) * TILE_ROWS } else { self.rows }
+        };
+        border(at)..border(at + 1)
     }
 }
 

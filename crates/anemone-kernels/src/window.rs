@@ -91,7 +91,13 @@ impl Window {
     }
 
     /// Whether each window reads one element, the one at its own place.
-    pub(crate) fn is_pointwise(&self) -> bool {
+    ///
+    /// ```
+    /// use anemone_kernels::Window;
+    /// let of = |stride| Window::new([1, 8, 8], [1; 3], [1, stride, stride], [1; 3], [0; 3], [0; 3]).unwrap();
+    /// assert!(of(1).is_pointwise() && !of(2).is_pointwise());
+    /// ```
+    pub fn is_pointwise(&self) -> bool {
         self.kernel == [1; 3] && self.strides == [1; 3] && self.before == [0; 3] && self.input == self.output
     }
 

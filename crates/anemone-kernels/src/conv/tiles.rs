@@ -18,7 +18,7 @@ use crate::scratch::floats;
 use crate::simd;
 use crate::threads::{Shared, parallel_for, parallel_tasks};
 use crate::tile::{
-    Band, Blocks, GROUP, Panels, Parts, Rounded, TILE_ROWS, Transposed, panel_width, tile_rows,
+    Band, Bands, Blocks, GROUP, Panels, Parts, Rounded, TILE_ROWS, Transposed, panel_width, tile_rows,
 };
 
 use super::windows::Windows;
@@ -337,16 +337,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
 ) {
     let (outputs, inputs) = (conv.window.output_len(), windows.taps());
     let (channels, group_in) = (conv.group_out(), conv.group_in());
-    let tiles = Parts::of(outputs, TILE_ROWS).count;
-    // Of more windows than channels each thread lays out its own, and reads all weights; else all threads lay windows out, and
-    // each has weights of its own. What one writes and another reads costs more than what both read.
-    let bands = if 4 * outputs > channels { threads.clamp(1, tiles) } else { 1 };
-    let threads_of_band = if bands > 1 { 1 } else { threads };
-    // Bands differ by one tile at most, of which the last one may have a few rows more or less.
-    let border = |i: usize| {
-        let before = (i * outputs / bands + TILE_ROWS / 2) / TILE_ROWS;
-        if i < bands { before.min(tiles - 1) * TILE_ROWS } else { outputs }
-    };
+    let bands = Bands::of(threads, outputs, channels);
     for image in 0..conv.batch * conv.groups {
         let (sample, group) = (image / conv.groups, image % conv.groups);
         let x = &x[(sample * conv.in_channels + group * group_in) * windows.plane()..];
@@ -354,7 +345,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
             let mut blocks = floats(own.len() * inputs);
             let all = Shared::new(&mut blocks);
             let parts = Parts::of(own.len(), TILE_ROWS);
-            parallel_for(threads_of_band, parts.count, (1 << 13) / (TILE_ROWS * inputs) + 1, |tasks| {
+            parallel_for(bands.threads, parts.count, (1 << 13) / (TILE_ROWS * inputs) + 1, |tasks| {
                 for part in tasks.map(|at| parts.range(at)) {
                     // SAFETY: a part is in one task only.
                     let to = unsafe { all.slice(part.start * inputs..part.end * inputs) };
@@ -365,7 +356,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
                     }
                 }
             });
-            packed::tiles(threads_of_band, &blocks, own.len(), &weights[group], |first, columns| {
+            packed::tiles(bands.threads, Blocks(&blocks), own.len(), &weights[group], |first, columns| {
                 let channel = group * channels + columns.start;
                 let start = (sample * conv.out_channels + channel) * outputs + own.start + first;
                 let bias = finish.bias.map(|bias| &bias[channel..channel + columns.len()]);
@@ -373,7 +364,7 @@ fn as_rows<T: Float, X: Float, W: Float>(
                 unsafe { Transposed::new(y, start, outputs, columns.len(), Finish { bias, ..finish }) }
             });
         };
-        parallel_tasks(threads, bands, |bands| bands.for_each(|i| compute(border(i)..border(i + 1))));
+        parallel_tasks(threads, bands.count, |tasks| tasks.for_each(|at| compute(bands.range(at))));
     }
 }
 

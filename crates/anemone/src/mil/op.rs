@@ -128,6 +128,8 @@ pub enum Fast {
     Prepared(Prepare),
     /// With kernels that are prepared once, and also do what comes [after](Args::after) before they write.
     Finishing(Prepare),
+    /// As `Finishing`, of a layer of planes, which has other kernels for tensors whose channels lie last.
+    Planes(Prepare, ChannelsLast),
     /// With kernels that are prepared once, and read arguments that are [views](Args::view) where they lie, as far as
     /// strides lead them.
     Strided(Prepare),
@@ -161,6 +163,7 @@ impl Fast {
         match self {
             Fast::Prepared(prepare)
             | Fast::Finishing(prepare)
+            | Fast::Planes(prepare, _)
             | Fast::Strided(prepare)
             | Fast::Viewing(prepare, _)
             | Fast::Updating(prepare)
@@ -168,6 +171,21 @@ impl Fast {
             Fast::Alias | Fast::State(_) | Fast::Meaning => None,
         }
     }
+}
+
+/// The kernels of a layer for tensors whose channels lie last: `[batch, height, width, channels]`. The first argument and the
+/// result lie so, and what the kernels read for what comes [after](Args::after); types say the shapes that the op knows.
+///
+/// ```
+/// use anemone::{mil::op::Fast, ops};
+/// assert!(matches!(ops::find("conv").unwrap().fast, Fast::Planes(..)));
+/// ```
+#[derive(Clone, Copy)]
+pub struct ChannelsLast {
+    /// Whether they compute this case.
+    pub fits: fn(&Args<'_>, &[Type]) -> bool,
+    /// Prepares them.
+    pub prepare: Prepare,
 }
 
 /// What an op does with a state.

@@ -8,6 +8,7 @@ mod tests;
 
 use anemone_kernels::conv as kernels;
 use anemone_kernels::finish::Finish;
+use anemone_kernels::packed::{self, Packed};
 
 pub(super) use self::quantized::dequantized;
 use self::quantized::fast_conv_quantized;
@@ -17,6 +18,7 @@ use super::row::*;
 use super::window::{
     Run, SPATIAL, Window, Windows, for_kernels, not_known, numbers, room, runs, spatial, zeros,
 };
+use crate::mil::op::ChannelsLast;
 
 const CONV: &[Edition] = &[
     edition(
@@ -465,6 +467,46 @@ fn fast_conv(args: &Args<'_>, types: &[Type]) -> Ready {
     with_kernels(args, types, &layer, &layer.forward(args)?, weight, false)
 }
 
+/// The pointwise or depthwise convolution that a call is, if its kernels also compute it with channels last.
+fn last(args: &Args<'_>, types: &[Type]) -> Option<kernels::Conv> {
+    args.value("weight")?;
+    let conv = for_engines(args, types, false).ok()??;
+    let is_product = conv.window.is_pointwise() && conv.groups == 1;
+    (is_product || kernels::fits_channels_last(&conv)).then_some(conv)
+}
+
+fn fits_last(args: &Args<'_>, types: &[Type]) -> bool {
+    last(args, types).is_some()
+}
+
+/// A pointwise convolution is a layer whose rows are the places; a depthwise one has kernels of its own.
+fn fast_conv_last(args: &Args<'_>, types: &[Type]) -> Ready {
+    let Some(conv) = last(args, types) else { return Ok(None) };
+    let (x, weight, bias) = (args.reader("x")?, args.tensor("weight")?, Singles::opt(args, "bias")?);
+    let following = Following::of(args);
+    for_float!(args.ty("x")?.dtype, X => for_float!(weight.dtype(), W => {
+        let weight = elements::<W>(weight);
+        if conv.groups == 1 {
+            let weights = Packed::shared(weight, conv.out_channels);
+            return ready(move |run| {
+                let (x, stages) = (run.read::<X>(&x), following.stages(run));
+                let bias = bias.as_ref().map(|b| b.read(run));
+                let finish = Finish { bias: bias.as_deref(), stages: &stages };
+                packed::linear(run.threads, run.write(0), x, &weights, finish);
+            });
+        }
+        let taps = conv.window.kernel_len();
+        let of_tap = |tap| weight.iter().skip(tap).step_by(taps).copied();
+        let weights: Vec<W> = (0..taps).flat_map(of_tap).collect();
+        ready(move |run| {
+            let (x, stages) = (run.read::<X>(&x), following.stages(run));
+            let bias = bias.as_ref().map(|b| b.read(run));
+            let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            kernels::conv_channels_last(run.threads, run.write(0), x, &weights, finish, &conv);
+        })
+    }))
+}
+
 fn fast_conv_transpose(args: &Args<'_>, types: &[Type]) -> Ready {
     let layer = Layer::read(args, true)?;
     let weight = (args.ty("weight")?.dtype, args.reader("weight")?);
@@ -574,7 +616,7 @@ pub(super) static OPS: &[Op] = &[
         CONV,
         infer_conv,
         compute_conv,
-        Fast::Finishing(fast_conv),
+        Fast::Planes(fast_conv, ChannelsLast { fits: fits_last, prepare: fast_conv_last }),
     ),
     convolution(
         "conv_transpose",

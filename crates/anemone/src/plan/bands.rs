@@ -281,6 +281,7 @@ impl<'a> Builder<'a> {
         let kernel = matches!(&work.kernel, Kernel::Prepared(kernel) if kernel.is_sure());
         let ([Target::Value(result)], true) = (&work.writes[..], is_by_rows && kernel) else { return None };
         if work.by_meaning
+            || work.channels_last
             || work.updates
             || !work.others.is_empty()
             || work.reads.iter().any(|v| self.unmade.contains_key(v))

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::bands::Together;
 use super::blocks::Blocks;
 use super::fuse::{Fuse, Group};
+use super::layout::ChannelsLast;
 use super::meaning;
 use super::states::Steps;
 use super::views::Viewed;
@@ -92,6 +93,8 @@ pub(super) struct Work<'s> {
     bands: usize,
     pub(super) kernel: Kernel,
     pub(super) by_meaning: bool,
+    /// Whether anything that it reads or writes lies with its channels last.
+    pub(super) channels_last: bool,
     /// Whether the kernel finds the elements of its first argument in its result.
     pub(super) updates: bool,
     /// What the kernel is given, and what it writes.
@@ -109,16 +112,22 @@ pub(super) enum Target {
 }
 
 impl<'s> Work<'s> {
-    fn new(group: Group<'s>, kernel: Prepared, by_meaning: bool) -> Self {
+    fn new(group: Group<'s>, kernel: Prepared, by_meaning: bool, channels_last: bool) -> Self {
         let reads = group.reads().collect();
         let writes = group.last().outputs.iter().map(|&o| Target::Value(o)).collect();
         let updates = !by_meaning && matches!(group.head.op.fast, Fast::Updating(_));
-        Self { by_meaning, updates, ..Self::of(group, Kernel::Prepared(kernel), reads, writes) }
+        Self {
+            by_meaning,
+            channels_last,
+            updates,
+            ..Self::of(group, Kernel::Prepared(kernel), reads, writes)
+        }
     }
 
     fn of(group: Group<'s>, kernel: Kernel, reads: Vec<ValueId>, writes: Vec<Target>) -> Self {
         let (others, given) = Default::default();
-        Self { group, others, bands: 1, kernel, by_meaning: false, updates: false, reads, writes, given }
+        let (by_meaning, channels_last, updates) = (false, false, false);
+        Self { group, others, bands: 1, kernel, by_meaning, channels_last, updates, reads, writes, given }
     }
 
     /// Steps that are done together, in order.
@@ -448,9 +457,16 @@ impl<'a> Builder<'a> {
     fn work(&mut self, steps: Vec<&'a Checked>) -> Option<Vec<Work<'a>>> {
         let fuse = Fuse { known: &self.known, outputs: &self.frame.outputs, base: &|v| self.base(v) };
         let mut work = Vec::new();
-        let groups = match self.known.numerics {
-            Numerics::Ieee => fuse.groups(steps),
-            Numerics::Chip(_) => steps.into_iter().map(|head| Group { head, tail: Vec::new() }).collect(),
+        let (groups, layout) = match self.known.numerics {
+            Numerics::Ieee => {
+                let groups = fuse.groups(steps);
+                let layout = self.lay_out(&groups);
+                (groups, layout)
+            }
+            Numerics::Chip(_) => {
+                let alone = |head| Group { head, tail: Vec::new() };
+                (steps.into_iter().map(alone).collect(), ChannelsLast::default())
+            }
         };
         for group in groups {
             if let Fast::State(_) = group.head.op.fast {
@@ -466,15 +482,18 @@ impl<'a> Builder<'a> {
                 work.push(Work::control(group, blocks, captured));
                 continue;
             }
-            if let Some(kernel) = self.prepared(&group) {
-                work.push(Work::new(group, kernel, false));
+            if let (Some(kernel), last) = self.laid_out(&group, &layout) {
+                work.push(Work::new(group, kernel, false, last));
                 continue;
             }
             for group in group.apart() {
-                let prepared = self.prepared(&group);
+                let (prepared, last) = self.laid_out(&group, &layout);
                 let by_meaning = prepared.is_none();
-                let kernel = prepared.or_else(|| self.by_meaning(group.head))?;
-                work.push(Work::new(group, kernel, by_meaning));
+                let kernel = match prepared {
+                    Some(kernel) => kernel,
+                    None => self.between(&group, &layout, self.by_meaning(group.head)?, false),
+                };
+                work.push(Work::new(group, kernel, by_meaning, last));
             }
         }
         Some(match self.known.numerics {
@@ -492,7 +511,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The kernel of a group.
-    fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
+    pub(super) fn prepared(&self, group: &Group<'_>) -> Option<Prepared> {
         self.prepared_of(group).0
     }
 
@@ -598,7 +617,8 @@ impl<'a> Builder<'a> {
             .zip(work.groups())
             .flat_map(|(head, g)| head.into_iter().chain(g.tail.iter().map(|f| f.step.op)));
         let after = after.collect();
-        let Work { group, bands, mut kernel, by_meaning, updates, reads: values, writes, given, .. } = work;
+        let Work { group, bands, mut kernel, by_meaning, channels_last, updates, .. } = work;
+        let (values, writes, given) = (work.reads, work.writes, work.given);
         let takes_in = matches!(kernel, Kernel::Prepared(_)) && !group.copies();
         let mut reads = values
             .iter()
@@ -661,6 +681,7 @@ impl<'a> Builder<'a> {
             span,
             kernel,
             by_meaning,
+            channels_last,
             bands,
             multiply_adds,
             constants,

@@ -1,6 +1,6 @@
 //! Which ops are done by the kernel of the op before them.
 //!
-//! A kernel that is [`Fast::Finishing`] puts its results through elementwise ops before it writes them. What such an op
+//! A kernel that is [`Fast::Finishing`], or one of [`Fast::Planes`], puts its results through elementwise ops before it writes them. What such an op
 //! reads must be read by it alone: an activation, the sum with a residual, a gate (`x · f(x)`). Each op rounds as it
 //! would by itself, so that a fused plan gives the same bits.
 
@@ -139,7 +139,7 @@ impl Fuse<'_> {
             let base = (self.base)(v);
             let at = *made.get(&base)?;
             let group = groups[at].as_ref()?;
-            let fits = matches!(group.head.op.fast, Fast::Finishing(_))
+            let fits = matches!(group.head.op.fast, Fast::Finishing(_) | Fast::Planes(..))
                 && group.tail.len() < MOST_AFTER
                 && self.as_large(base, ty)
                 && read_by(base) == readers;

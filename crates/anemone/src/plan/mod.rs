@@ -5,6 +5,8 @@
 //! part of the [`Arena`], where values that are not needed at the same time take turns. A run then allocates nothing, takes
 //! no lock, looks at no name, and infers nothing.
 //!
+//! Small planes may lie with their channels last between steps: `layout` says which. A tensor that the function takes or gives never does.
+//!
 //! States are read where they lie, and what they become is computed there, where that is right: of a write into a cache
 //! only what changes is written. `states` says when it is.
 //!
@@ -23,6 +25,7 @@ mod bands;
 mod blocks;
 mod build;
 mod fuse;
+mod layout;
 mod meaning;
 mod shown;
 mod states;
@@ -152,6 +155,8 @@ pub struct StepInfo<'p> {
     pub results: &'p [Name],
     /// Whether the op's meaning computes it, for lack of a kernel: slowly, on copies.
     pub by_meaning: bool,
+    /// Whether anything that it reads or writes lies with its channels last.
+    pub channels_last: bool,
     /// The multiplications with an addition that products need; 0 for other ops.
     pub multiply_adds: u64,
     /// The bytes that it reads, constants included. Of a table of which it takes some rows, these rows.
@@ -176,6 +181,8 @@ struct Step {
     kernel: Kernel,
     /// Whether the kernel is the op's meaning, on copies of its arguments.
     by_meaning: bool,
+    /// Whether anything that it reads or writes lies with its channels last.
+    channels_last: bool,
     /// How many bands of rows its ops go through, one after the other.
     bands: usize,
     multiply_adds: u64,
@@ -308,6 +315,7 @@ impl Plan {
             after: &step.after,
             results: &step.results,
             by_meaning: step.by_meaning,
+            channels_last: step.channels_last,
             multiply_adds: step.multiply_adds,
             read: step.read,
             written: step.writes.iter().map(|at| at.len).sum(),

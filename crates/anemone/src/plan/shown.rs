@@ -35,6 +35,7 @@ impl fmt::Display for Plan {
             };
             let reads: Vec<String> = step.reads.iter().zip(&step.through).filter_map(read).collect();
             let writes: Vec<String> = step.writes.iter().map(|at| at.place.to_string()).collect();
+            let last = if step.channels_last { ", channels last" } else { "" };
             let by = match (step.by_meaning, step.bands) {
                 (true, _) => ", by its meaning".to_string(),
                 (false, 1) => String::new(),
@@ -43,7 +44,7 @@ impl fmt::Display for Plan {
             let after: String = step.after.iter().map(|op| format!(", {}", op.name)).collect();
             writeln!(
                 f,
-                "{}: {}{after} of {} to {}{by}",
+                "{}: {}{after} of {} to {}{by}{last}",
                 step.name,
                 step.op.name,
                 reads.join(", "),

@@ -2,6 +2,7 @@
 
 mod bands;
 mod blocks;
+mod layout;
 mod states;
 mod views;
 
