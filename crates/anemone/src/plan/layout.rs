@@ -177,6 +177,7 @@ impl<'a> Builder<'a> {
             self.planes(*own)?;
             for v in head.inputs.iter().flat_map(Input::values).copied() {
                 if ty(v).as_tensor()?.shape == ty(*own).as_tensor()?.shape {
+                    self.planes(v)?;
                     reads.push(read(v)?);
                 } else if !self.has_no_places(v) {
                     return None;

@@ -80,7 +80,7 @@ fn layers_of_small_planes_lie_with_their_channels_last() {
 fn others_read_and_write_planes_as_they_know_them() {
     let sizes = [1, 7, 7];
     let ty = |channels: usize| format!("tensor<fp16, [1, {channels}, 7, 7]>");
-    // A softmax of channels and a reshape read what lies with channels last, and a product of another layer is added.
+    // A softmax, a reshape, a pooling, and a choice by what is no float read what lies with channels last, and what they give is read.
     let body = format!(
         "{} {} {wide} o = softmax(x = a, axis = int32(1));
          tensor<fp16, [40, 49]> f = reshape(x = a, shape = tensor<int32, [2]>([40, 49]));
@@ -88,7 +88,9 @@ fn others_read_and_write_planes_as_they_know_them() {
          {wide} p = avg_pool(x = b, kernel_sizes = tensor<int32, [2]>([3, 3]), strides = tensor<int32, [2]>([1, 1]),
              pad_type = string(\"same\"), pad = tensor<int32, [4]>([0, 0, 0, 0]), exclude_padding_from_average = bool(false),
              ceil_mode = bool(false));
-         {wide} q = add(x = p, y = a);
+         tensor<bool, [1, 40, 7, 7]> t = greater(x = b, y = fp16(0.5));
+         {wide} u = select(cond = t, a = b, b = a);
+         {wide} q = add(x = p, y = u);
          {}",
         residual("a", "x", 40, sizes, 3),
         residual("b", "a", 40, sizes, 5),
