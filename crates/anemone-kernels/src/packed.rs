@@ -30,8 +30,7 @@ use crate::scratch;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for, parallel_tasks};
 use crate::tile::{
-    Aside, Band, Bands, Blocks, Ends, GROUP, Lines, Panels, Parts, Rounded, Rows, TILE_ROWS, panel_width,
-    write_blocks,
+    Aside, Band, Bands, Ends, GROUP, Lines, Panels, Parts, Rounded, Rows, TILE_ROWS, panel_width,
 };
 
 /// The weights of a layer, packed.
@@ -147,10 +146,11 @@ pub fn linear<T: Float, W: Float>(
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
     let layer = Layer { y: &Shared::new(&mut *y), weights, finish };
-    let mut wide = [0.0; SHORT];
+    let mut wide;
     let one = match T::as_f32s(x) {
         Some(x) if rows == 1 => Some(x),
         None if rows == 1 && inputs <= SHORT => {
+            wide = [0.0; SHORT];
             T::widen(&mut wide[..inputs], x);
             Some(&wide[..inputs])
         }
@@ -160,16 +160,10 @@ pub fn linear<T: Float, W: Float>(
         layer.rows(threads, Lines { data, stride: inputs }, 0..1);
     } else {
         let bands = Bands::of(threads, rows, outputs);
-        let in_blocks = inputs >= DEEP && outputs > DEEP;
         parallel_tasks(threads, bands.count, |tasks| {
             for own in tasks.map(|at| bands.range(at)) {
-                let x = &x[own.start * inputs..own.end * inputs];
-                if in_blocks {
-                    layer.rows(bands.threads, Blocks(&blocks(bands.threads, x, inputs)), own);
-                } else {
-                    let data = &lines(bands.threads, x, inputs);
-                    layer.rows(bands.threads, Lines { data, stride: stride(inputs) }, own);
-                }
+                let data = &lines(bands.threads, &x[own.start * inputs..own.end * inputs], inputs);
+                layer.rows(bands.threads, Lines { data, stride: stride(inputs) }, own);
             }
         });
     }
@@ -177,10 +171,6 @@ pub fn linear<T: Float, W: Float>(
         whole.after(threads, y);
     }
 }
-
-/// Rows of so many inputs and more, which more than so many outputs read, are written in blocks: that takes longer than to widen them
-/// as they lie, and each tile reads them 1 to 3 % faster.
-const DEEP: usize = 512;
 
 /// Where the results of a layer go.
 struct Layer<'a, T, W> {
@@ -191,7 +181,7 @@ struct Layer<'a, T, W> {
 
 impl<T: Float, W: Float> Layer<'_, T, W> {
     /// Computes these rows, which no other thread has.
-    fn rows<X: Rows>(&self, threads: usize, x: X, own: Range<usize>) {
+    fn rows(&self, threads: usize, x: Lines<'_>, own: Range<usize>) {
         let Self { y, weights, finish } = *self;
         let ends = |first: usize, columns: Range<usize>| {
             let (start, count) = ((own.start + first) * weights.outputs + columns.start, columns.len());
@@ -205,20 +195,6 @@ impl<T: Float, W: Float> Layer<'_, T, W> {
             tiles(threads, x, own.len(), weights, |first, columns| Aside(ends(first, columns)));
         }
     }
-}
-
-/// Rows of so many inputs, written in [`Blocks`].
-fn blocks<T: Float>(threads: usize, x: &[T], inputs: usize) -> scratch::Floats {
-    let mut blocks = scratch::floats(x.len());
-    let (parts, all) = (Parts::of(x.len() / inputs, TILE_ROWS), Shared::new(&mut blocks));
-    parallel_for(threads, parts.count, (1 << 15) / (TILE_ROWS * inputs) + 1, |tasks| {
-        for part in tasks.map(|at| parts.range(at)) {
-            let elements = part.start * inputs..part.end * inputs;
-            // SAFETY: a part is in one task only.
-            write_blocks(unsafe { all.slice(elements.clone()) }, &x[elements], part.len());
-        }
-    });
-    blocks
 }
 
 /// From a row of so many numbers to the next: an odd number of cache lines, so that the rows of a tile lie in different sets of
@@ -343,8 +319,8 @@ pub fn row_made<T: Float, W: Float>(
 /// So many numbers of panels are widened at a time.
 const WIDENED: usize = 1 << 15;
 
-/// The sums of rows, which lie in [`Blocks`], with all columns: some panels after the others, met by one band of rows after
-/// the other, so that both stay in the second-level cache. `ends` says what becomes of the rows from one on, in these columns.
+/// The sums of rows with all columns: some panels after the others, met by one band of rows after the other, so that both stay in
+/// the second-level cache. `ends` says what becomes of the rows from one on, in these columns.
 pub(crate) fn tiles<X: Rows, W: Float, E: Ends>(
     threads: usize,
     x: X,

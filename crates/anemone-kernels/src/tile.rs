@@ -76,8 +76,10 @@ impl<'a> Lines<'a> {
 pub(crate) trait Rows: Copy + Sync {
     /// The rows of `inputs` elements from this one on, which is the first of a tile.
     fn after(self, row: usize, inputs: usize) -> Self;
+
     /// From a row to the next, and from an element to the next, in a block of `R` rows.
     fn steps<const R: usize>(self) -> [usize; 2];
+
     /// The elements of `R` rows from this one on, of their `inputs` so many from this one on.
     fn part<const R: usize>(&self, row: usize, inputs: usize, elements: Range<usize>) -> &[f32];
 }
@@ -210,48 +212,6 @@ pub(crate) fn tile_rows(rows: usize) -> impl Iterator<Item = Range<usize>> {
             first..row
         })
     })
-}
-
-/// Writes rows whose elements lie side by side in blocks, as [`Blocks`] reads them.
-pub(crate) fn write_blocks<T: Float>(to: &mut [f32], from: &[T], rows: usize) {
-    if rows == 1 {
-        return T::widen(to, from);
-    }
-    simd::dispatch(WriteBlocks { to, from, rows });
-}
-
-struct WriteBlocks<'a, T> {
-    to: &'a mut [f32],
-    from: &'a [T],
-    rows: usize,
-}
-
-impl<T: Float> Kernel for WriteBlocks<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { to, from, rows } = self;
-        let columns = from.len() / rows.max(1);
-        let mut row = 0;
-        while row < rows {
-            let taken = next_rows(rows - row, S::LANES);
-            let (from, to) =
-                (&from[row * columns..][..taken * columns], &mut to[row * columns..][..taken * columns]);
-            let mut square = [simd.splat(0.0); simd::MAX_LANES];
-            for k in (0..columns).step_by(S::LANES) {
-                let len = S::LANES.min(columns - k);
-                for (r, v) in square[..taken].iter_mut().enumerate() {
-                    *v = T::load_some(simd, &from[r * columns + k..][..len]);
-                }
-                simd.transpose(&mut square[..S::LANES]);
-                for (i, v) in square[..len].iter().enumerate() {
-                    simd.store_some(&mut to[(k + i) * taken..][..taken], *v);
-                }
-            }
-            row += taken;
-        }
-    }
 }
 
 /// Writes the elements of a matrix as rows, which start `stride` apart.

@@ -6,6 +6,7 @@ mod quantized;
 #[cfg(test)]
 mod tests;
 
+use anemone_kernels::Float as _;
 use anemone_kernels::conv as kernels;
 use anemone_kernels::finish::Finish;
 use anemone_kernels::packed::{self, Packed};
@@ -496,8 +497,8 @@ fn fast_conv_last(args: &Args<'_>, types: &[Type]) -> Ready {
             });
         }
         let taps = conv.window.kernel_len();
-        let of_tap = |tap| weight.iter().skip(tap).step_by(taps).copied();
-        let weights: Vec<W> = (0..taps).flat_map(of_tap).collect();
+        let of_tap = |tap| weight.iter().skip(tap).step_by(taps).map(|w| w.to_f32());
+        let weights: Vec<f32> = (0..taps).flat_map(of_tap).collect();
         ready(move |run| {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
