@@ -272,10 +272,10 @@ mod packed {
     fn layer<T: Float, W: Float>(bencher: Bencher<'_, '_>, [rows, inputs, outputs]: [usize; 3]) {
         let (x, weights) =
             (numbers::<T>(rows * inputs), Packed::new(&numbers::<W>(inputs * outputs), outputs));
-        let mut y = numbers::<T>(rows * outputs);
+        let (x, mut y) = (Matrix::new(&x, rows, inputs), numbers::<T>(rows * outputs));
         bencher
             .counter(ItemsCount::new(rows * inputs * outputs))
-            .bench_local(|| linear(1, &mut y, &x, &weights, Finish::default()));
+            .bench_local(|| linear(1, &mut y, x, &weights, Finish::default()));
     }
 
     #[divan::bench(args = LAYERS)]

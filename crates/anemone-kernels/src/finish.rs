@@ -49,11 +49,11 @@ pub enum Stage<'a, T> {
 ///
 /// ```
 /// use anemone_kernels::finish::{Finish, Stage};
-/// use anemone_kernels::{math::Unary, packed::{Packed, linear}};
+/// use anemone_kernels::{gemm::Matrix, math::Unary, packed::{Packed, linear}};
 /// let (weights, stages) = (Packed::new(&[1.0f32, -1.0], 2), [Stage::Unary(Unary::Relu)]);
 /// let finish = Finish { bias: Some(&[0.5, 0.5]), stages: &stages };
 /// let mut y = [0.0f32; 2];
-/// linear(1, &mut y, &[2.0], &weights, finish);
+/// linear(1, &mut y, Matrix::new(&[2.0], 1, 1), &weights, finish);
 /// assert_eq!(y, [2.5, 0.0]);
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -2,17 +2,18 @@
 //!
 //! [`Packed`] holds the transposed weights of a layer in panels: so many outputs side by side, input after input, in
 //! the order in which the innermost loop reads them, and in the type in which they are stored. Halves stay halves, so
-//! that a layer which is bound by memory reads half of the bytes; they are widened in registers.
+//! that a layer which is bound by memory reads half of the bytes; they are widened in registers, and where many rows meet them
+//! the first tile writes them down for the others.
 //!
 //! A result is `bias + Σ x·w`, summed in `f32`: in order within blocks of 512 inputs (of a single row in four
 //! interleaved parts), and block after block. It is rounded once. Which thread computes what has no influence.
 //!
 //! ```
 //! use anemone_kernels::finish::Finish;
-//! use anemone_kernels::packed::{Packed, linear};
+//! use anemone_kernels::{gemm::Matrix, packed::{Packed, linear}};
 //! let weights = Packed::new(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], 2); // 2 outputs of 3 inputs
 //! let mut y = [0.0f32; 2];
-//! linear(1, &mut y, &[1.0, 0.0, 1.0], &weights, Finish::default());
+//! linear(1, &mut y, Matrix::new(&[1.0, 0.0, 1.0], 1, 3), &weights, Finish::default());
 //! assert_eq!(y, [4.0, 10.0]);
 //! ```
 
@@ -27,10 +28,11 @@ use crate::finish::Finish;
 use crate::gemm::{Bias, Matrix, dot_rows, gemm};
 use crate::memory::Buffer;
 use crate::scratch;
-use crate::simd::{self, Kernel, Simd};
+use crate::simd;
 use crate::threads::{Shared, parallel_chunks, parallel_for, parallel_tasks};
 use crate::tile::{
-    Aside, Band, Bands, Ends, GROUP, Lines, Panels, Parts, Rounded, Rows, TILE_ROWS, panel_width,
+    self, Aside, Band, Bands, Ends, GROUP, Lines, Panels, Parts, Rounded, Rows, TILE_ROWS, Widening,
+    panel_width,
 };
 
 /// The weights of a layer, packed.
@@ -111,45 +113,49 @@ fn write_panel<W: Float>(panel: &mut [W], rows: &[W], inputs: usize) {
 /// A row of so many inputs is widened on the stack.
 const SHORT: usize = 256;
 
-/// Computes a row of outputs for each row of inputs.
+/// Computes a row of outputs for each row of inputs, which may lie in columns, as the places of planes do whose channels follow
+/// each other.
 ///
 /// ```
-/// use anemone_kernels::{finish::Finish, packed::{Packed, linear}};
+/// use anemone_kernels::{finish::Finish, gemm::Matrix, packed::{Packed, linear}};
 /// let weights = Packed::new(&[1.0f32, 2.0, 10.0, 20.0], 2);
 /// let mut y = [0.0f32; 2];
-/// linear(1, &mut y, &[1.0, 1.0], &weights, Finish::bias(Some(&[0.5, 0.0])));
+/// linear(1, &mut y, Matrix::new(&[1.0, 1.0], 1, 2), &weights, Finish::bias(Some(&[0.5, 0.0])));
 /// assert_eq!(y, [3.5, 30.0]);
 /// ```
 ///
 /// # Panics
 ///
-/// When `x` has no whole rows of inputs, `y` not as many of outputs, or the bias not one number for each output.
+/// When the columns of `x` are not the inputs or lie beyond its slice, `y` has not a row of outputs for each row of `x`, or the bias
+/// not one number for each output.
 pub fn linear<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
-    x: &[T],
+    x: Matrix<'_, T>,
     weights: &Packed<W>,
     finish: Finish<'_, T>,
 ) {
     let (inputs, outputs) = (weights.inputs, weights.outputs);
-    if y.is_empty() {
-        return;
-    }
-    let rows = y.len() / outputs;
-    assert_eq!((y.len(), x.len()), (rows * outputs, rows * inputs), "a layer takes and gives whole rows");
+    let sizes = (Some(y.len()), inputs);
+    assert_eq!(sizes, (x.rows.checked_mul(outputs), x.columns), "a layer takes and gives whole rows");
     if let Some(bias) = finish.bias {
         assert_eq!(bias.len(), outputs, "a bias has one number for each output");
     }
     finish.check(y.len());
+    if y.is_empty() {
+        return;
+    }
+    let (x, rows) = (x.at(0), x.rows);
     let whole = finish;
     let (finish, left) = whole.split_of_tiles();
     // Waking a thread costs more than so many multiplications.
     let threads = if rows * inputs * outputs < 1 << 17 { 1 } else { threads };
     let layer = Layer { y: &Shared::new(&mut *y), weights, finish };
     let mut wide;
-    let one = match T::as_f32s(x) {
-        Some(x) if rows == 1 => Some(x),
-        None if rows == 1 && inputs <= SHORT => {
+    let single = if rows == 1 && (x.column_stride == 1 || inputs <= 1) { x.data.get(..inputs) } else { None };
+    let one = match single.map(|x| T::as_f32s(x).ok_or(x)) {
+        Some(Ok(x)) => Some(x),
+        Some(Err(x)) if inputs <= SHORT => {
             wide = [0.0; SHORT];
             T::widen(&mut wide[..inputs], x);
             Some(&wide[..inputs])
@@ -162,8 +168,15 @@ pub fn linear<T: Float, W: Float>(
         let bands = Bands::of(threads, rows, outputs);
         parallel_tasks(threads, bands.count, |tasks| {
             for own in tasks.map(|at| bands.range(at)) {
-                let data = &lines(bands.threads, &x[own.start * inputs..own.end * inputs], inputs);
-                layer.rows(bands.threads, Lines { data, stride: stride(inputs) }, own);
+                let most =
+                    if bands.threads == 1 && weights.count <= weights.group { HELD } else { usize::MAX };
+                let part = (most / stride(inputs)).clamp(4 * TILE_ROWS, rows.max(4 * TILE_ROWS));
+                let parts = Parts::of(own.len(), part / TILE_ROWS * TILE_ROWS);
+                for part in (0..parts.count).map(|at| parts.range(at)) {
+                    let own = own.start + part.start..own.start + part.end;
+                    let data = &lines(bands.threads, x.block(own.clone(), 0..inputs));
+                    layer.rows(bands.threads, Lines { data, stride: stride(inputs) }, own);
+                }
             }
         });
     }
@@ -171,6 +184,10 @@ pub fn linear<T: Float, W: Float>(
         whole.after(threads, y);
     }
 }
+
+/// Rows that meet a single group of panels are widened so many numbers at a time, which stay in the second-level cache: to write them
+/// where no cache has the memory takes as long as a third of a product with 32 outputs.
+const HELD: usize = 1 << 15;
 
 /// Where the results of a layer go.
 struct Layer<'a, T, W> {
@@ -203,47 +220,16 @@ fn stride(inputs: usize) -> usize {
     (inputs.div_ceil(16) | 1) * 16
 }
 
-/// Rows of so many inputs, widened.
-fn lines<T: Float>(threads: usize, x: &[T], inputs: usize) -> scratch::Floats {
-    let stride = stride(inputs);
-    let mut lines = scratch::floats(x.len() / inputs.max(1) * stride);
-    let rows = (1 << 12) / stride + 1;
-    parallel_chunks(threads, &mut lines, rows * stride, 8, |at, to| {
-        let from = &x[at * rows * inputs..];
-        simd::dispatch(Widen { to, stride, from, inputs });
+/// Rows, widened.
+fn lines<T: Float>(threads: usize, x: Matrix<'_, T>) -> scratch::Floats {
+    let stride = stride(x.columns);
+    let mut lines = scratch::floats(x.rows * stride);
+    // So many rows that the squares of a transpose are whole.
+    let part = ((1 << 12) / stride + 1).next_multiple_of(simd::MAX_LANES);
+    parallel_chunks(threads, &mut lines, part * stride, (1 << 15) / (part * stride) + 1, |at, to| {
+        tile::write(to, stride, x.block(at * part..x.rows.min((at + 1) * part), 0..x.columns));
     });
     lines
-}
-
-/// Widens rows.
-struct Widen<'a, T> {
-    to: &'a mut [f32],
-    stride: usize,
-    from: &'a [T],
-    inputs: usize,
-}
-
-impl<T: Float> Kernel for Widen<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { to, stride, from, inputs } = self;
-        // Whole vectors, which may reach into the next row: what lies behind a row is not read.
-        let whole = inputs.next_multiple_of(S::LANES);
-        for (to, row) in to.chunks_exact_mut(stride).zip(0..) {
-            let from = &from[row * inputs..];
-            if from.len() >= whole {
-                for i in (0..whole).step_by(S::LANES) {
-                    simd.store(&mut to[i..], T::load(simd, &from[i..]));
-                }
-            } else {
-                for i in (0..inputs).step_by(S::LANES) {
-                    simd.store(&mut to[i..], T::load_some(simd, &from[i..inputs]));
-                }
-            }
-        }
-    }
 }
 
 /// Computes the outputs of one row of inputs with weights that lie as a file has them: for each output one row of weights.
@@ -359,15 +345,18 @@ pub(crate) fn tiles<X: Rows, W: Float, E: Ends>(
             let (count, ends) = (columns.len(), ends(first, columns));
             let x = x.after(first, inputs);
             if widens {
-                if held != Some(at) {
-                    held = Some(at);
-                    W::widen(&mut wide[..part.len()], part);
-                }
                 // The first band asks for what is widened after these.
                 let next = if first == 0 { weights.panels(border(at + 1)..border(at + 2)) } else { &[] };
-                let written = Panels::written(&wide, inputs, width, count);
-                let panels = Panels { next: bytemuck::cast_slice(next), ..written };
-                simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
+                let next = bytemuck::cast_slice(next);
+                if held != Some(at) {
+                    held = Some(at);
+                    let panels = Panels { next, ..Panels::written(part, inputs, width, count) };
+                    let band = Band { x, rows: taken, inputs, panels, ends };
+                    simd::dispatch(Widening { band, wide: &mut wide[..part.len()] });
+                } else {
+                    let panels = Panels { next, ..Panels::written(&wide, inputs, width, count) };
+                    simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
+                }
             } else {
                 let panels = Panels::written(part, inputs, width, count);
                 simd::dispatch(Band { x, rows: taken, inputs, panels, ends });
@@ -393,7 +382,7 @@ mod tests {
         assert_eq!((packed.inputs(), packed.outputs()), (inputs, outputs));
         let given = [1, 2, 4].map(|threads| {
             let mut y = vec![T::from_f32(f32::NAN); rows * outputs];
-            linear(threads, &mut y, &x, &packed, Finish::bias(Some(&bias)));
+            linear(threads, &mut y, Matrix::new(&x, rows, inputs), &packed, Finish::bias(Some(&bias)));
             y
         });
         assert!(
@@ -431,15 +420,16 @@ mod tests {
                 assert_eq!(z, y, "weights that are made");
             }
         }
+        let x = Matrix::new(&x, rows, inputs);
         let mut active = vec![T::from_f32(0.0); rows * outputs];
         let finish = Finish { bias: Some(&bias), stages: &[Stage::Unary(Unary::Gelu)] };
-        linear(2, &mut active, &x, &packed, finish);
+        linear(2, &mut active, x, &packed, finish);
         let mut apart = active.clone();
         unary(1, &mut apart, &given[0], Unary::Gelu, &[]);
         assert_eq!(active, apart, "an activation gives the bits that it gives by itself");
         let stages =
             [Stage::Unary(Unary::Relu), Stage::Binary { f: Binary::Add, other: &given[0], swapped: false }];
-        linear(2, &mut active, &x, &packed, Finish { bias: Some(&bias), stages: &stages });
+        linear(2, &mut active, x, &packed, Finish { bias: Some(&bias), stages: &stages });
         let expected = given[0].iter().map(|y| T::from_f32(y.to_f32().max(0.0) + y.to_f32()));
         assert!(active.into_iter().eq(expected), "a residual gives the bits that it gives by itself");
     }
@@ -456,10 +446,46 @@ mod tests {
     }
 
     #[test]
+    fn halves_give_the_bits_of_what_they_are_widened_to() {
+        for (rows, inputs, outputs) in
+            [(2, 40, 20), (25, 70, 48), (41, 513, 70), (100, 1030, 5), (125, 9, 130)]
+        {
+            let (x, w) = (floats::<f32>(rows * inputs, 1), floats::<f16>(outputs * inputs, 2));
+            let x = Matrix::new(&x, rows, inputs);
+            let wide: Vec<f32> = w.iter().map(|w| w.to_f32()).collect();
+            let mut expected = vec![f32::NAN; rows * outputs];
+            linear(1, &mut expected, x, &Packed::new(&wide, outputs), Finish::default());
+            for threads in [1, 3] {
+                let mut y = vec![f32::NAN; rows * outputs];
+                linear(threads, &mut y, x, &Packed::new(&w, outputs), Finish::default());
+                assert_eq!(y, expected, "{rows} x {inputs} x {outputs}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_lie_in_columns_give_the_same_bits() {
+        for (rows, inputs, outputs) in [(1, 3, 5), (2, 40, 20), (33, 70, 48), (49, 17, 130), (196, 100, 40)] {
+            let (x, w) = (floats::<f16>(rows * inputs, 1), floats::<f16>(outputs * inputs, 2));
+            let packed = Packed::new(&w, outputs);
+            let mut expected = vec![f16::NAN; rows * outputs];
+            linear(1, &mut expected, Matrix::new(&x, rows, inputs), &packed, Finish::default());
+            let columns: Vec<f16> = (0..x.len()).map(|i| x[i % rows * inputs + i / rows]).collect();
+            for threads in [1, 3] {
+                let mut y = vec![f16::NAN; rows * outputs];
+                let x = Matrix::new(&columns, inputs, rows).transposed();
+                linear(threads, &mut y, x, &packed, Finish::default());
+                assert_eq!(y, expected, "{rows} x {inputs} x {outputs}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_gives_nothing() {
-        linear(1, &mut [] as &mut [f32], &[], &Packed::<f32>::new(&[], 0), Finish::default());
+        let nothing = |rows| Matrix::new(&[] as &[f32], rows, 0);
+        linear(1, &mut [], nothing(0), &Packed::<f32>::new(&[], 0), Finish::default());
         let mut y = [7.0f32; 2];
-        linear(1, &mut y, &[], &Packed::<f32>::new(&[], 2), Finish::bias(Some(&[1.0, 2.0])));
+        linear(1, &mut y, nothing(1), &Packed::<f32>::new(&[], 2), Finish::bias(Some(&[1.0, 2.0])));
         assert_eq!(y, [1.0, 2.0]);
     }
 }

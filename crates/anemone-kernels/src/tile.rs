@@ -262,7 +262,9 @@ impl<T: Float> Kernel for Write<'_, T> {
                 for i in (0..whole).step_by(S::LANES) {
                     simd.store(&mut to[i..], T::load(simd, &from[i..]));
                 }
-                to[whole..].iter_mut().zip(&from[whole..]).for_each(|(to, from)| *to = from.to_f32());
+                if whole < columns {
+                    simd.store_some(&mut to[whole..], T::load_some(simd, &from[whole..]));
+                }
             } else {
                 let from = from.iter().step_by(column_stride.max(1));
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32());
@@ -515,39 +517,79 @@ impl<X: Rows, W: Float, E: Ends> Kernel for Band<'_, X, W, E> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let mut row = 0;
-        while row < self.rows {
-            row += match next_rows(self.rows - row, S::LANES) {
-                MOST_ROWS => self.rows::<S, MOST_ROWS>(simd, row),
-                TILE_ROWS => self.rows::<S, TILE_ROWS>(simd, row),
-                8 => self.rows::<S, 8>(simd, row),
-                6 => self.rows::<S, 6>(simd, row),
-                4 => self.rows::<S, 4>(simd, row),
-                2 => self.rows::<S, 2>(simd, row),
-                _ => self.rows::<S, 1>(simd, row),
-            };
-        }
+        self.from(simd, 0);
+    }
+}
+
+/// As [`Band`], of panels whose numbers are widened for the tiles after the first, while that one is summed.
+pub(crate) struct Widening<'a, X, W, E> {
+    pub(crate) band: Band<'a, X, W, E>,
+    /// As many numbers as the panels have.
+    pub(crate) wide: &'a mut [f32],
+}
+
+impl<X: Rows, W: Float, E: Ends> Kernel for Widening<'_, X, W, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { mut band, wide } = self;
+        let first = next_rows(band.rows, S::LANES);
+        let row = if S::LANES == simd::MAX_LANES && first == TILE_ROWS {
+            band.rows::<S, TILE_ROWS, true>(simd, 0, wide)
+        } else if S::LANES < simd::MAX_LANES && first == TILE_ROWS / 2 {
+            band.rows::<S, { TILE_ROWS / 2 }, true>(simd, 0, wide)
+        } else {
+            W::widen(wide, band.panels.data);
+            0
+        };
+        let Band { x, rows, inputs, panels, ends } = band;
+        let Panels { stride, distance, columns, next, .. } = panels;
+        let panels = Panels { data: &*wide, stride, distance, columns, next };
+        Band { x, rows, inputs, panels, ends }.from(simd, row);
     }
 }
 
 impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
-    /// Computes so many rows from this one on, with all panels; gives their number.
+    /// Computes the rows from this one on, which is the first of a tile.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize>(&mut self, simd: S, row: usize) -> usize {
+    fn from<S: Simd>(&mut self, simd: S, mut row: usize) {
+        while row < self.rows {
+            row += match next_rows(self.rows - row, S::LANES) {
+                MOST_ROWS => self.rows::<S, MOST_ROWS, false>(simd, row, &mut []),
+                TILE_ROWS => self.rows::<S, TILE_ROWS, false>(simd, row, &mut []),
+                8 => self.rows::<S, 8, false>(simd, row, &mut []),
+                6 => self.rows::<S, 6, false>(simd, row, &mut []),
+                4 => self.rows::<S, 4, false>(simd, row, &mut []),
+                2 => self.rows::<S, 2, false>(simd, row, &mut []),
+                _ => self.rows::<S, 1, false>(simd, row, &mut []),
+            };
+        }
+    }
+
+    /// Computes so many rows from this one on, with all panels, whose numbers it may write `WIDE`; gives their number.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize, const WIDE: bool>(
+        &mut self,
+        simd: S,
+        row: usize,
+        wide: &mut [f32],
+    ) -> usize {
         let count = self.panels.columns.div_ceil(2 * S::LANES);
         for panel in 0..count {
             // A single vector of columns takes half of the time.
-            let narrow = R > 1 && self.panels.columns - panel * 2 * S::LANES <= S::LANES;
+            let narrow = R > 1 && !WIDE && self.panels.columns - panel * 2 * S::LANES <= S::LANES;
             let next = row.div_ceil(R) * count + panel;
             let sums = if narrow {
                 let zero = simd.splat(0.0);
-                let mut wide = [[zero; 2]; R];
-                for (wide, [sum]) in wide.iter_mut().zip(self.all::<S, R, 1>(simd, row, panel, next)) {
-                    *wide = [sum, zero];
+                let mut both = [[zero; 2]; R];
+                let sums = self.all::<S, R, 1, false>(simd, row, panel, next, &mut []);
+                for (both, [sum]) in both.iter_mut().zip(sums) {
+                    *both = [sum, zero];
                 }
-                wide
+                both
             } else {
-                self.all::<S, R, 2>(simd, row, panel, next)
+                self.all::<S, R, 2, WIDE>(simd, row, panel, next, wide)
             };
             self.ends.tile(simd, row, panel, sums);
         }
@@ -556,17 +598,18 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
 
     /// The sums of rows with so many vectors of a panel. Of what comes next the part of this number is asked for.
     #[inline(always)]
-    fn all<S: Simd, const R: usize, const N: usize>(
+    fn all<S: Simd, const R: usize, const N: usize, const WIDE: bool>(
         &self,
         simd: S,
         row: usize,
         panel: usize,
         next: usize,
+        wide: &mut [f32],
     ) -> [[S::V; N]; R] {
-        let mut sums = self.part::<S, R, N>(simd, row, panel, 0, next);
+        let mut sums = self.part::<S, R, N, WIDE>(simd, [row, panel, 0], next, wide);
         // Most layers have one block: sums that wait for others would lie in memory.
         for from in (DEPTH..self.inputs).step_by(DEPTH) {
-            let found = self.part::<S, R, N>(simd, row, panel, from, next);
+            let found = self.part::<S, R, N, WIDE>(simd, [row, panel, from], next, wide);
             for (sums, found) in sums.iter_mut().zip(found) {
                 for (sum, found) in sums.iter_mut().zip(found) {
                     *sum = simd.add(*sum, found);
@@ -578,13 +621,12 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
 
     /// The sums of rows over a block of their elements.
     #[inline(always)]
-    fn part<S: Simd, const R: usize, const N: usize>(
+    fn part<S: Simd, const R: usize, const N: usize, const WIDE: bool>(
         &self,
         simd: S,
-        row: usize,
-        panel: usize,
-        from: usize,
+        [row, panel, from]: [usize; 3],
         next: usize,
+        wide: &mut [f32],
     ) -> [[S::V; N]; R] {
         let (width, depth) = (N * S::LANES, DEPTH.min(self.inputs - from));
         if depth == 0 {
@@ -592,12 +634,15 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
         }
         let Panels { data, stride, distance, next: coming, .. } = self.panels;
         let x = self.x.part::<R>(row, self.inputs, from..from + depth);
-        let panel = &data[panel * distance + from * stride..][..(depth - 1) * stride + width];
+        let numbers = panel * distance + from * stride;
+        let numbers = numbers..numbers + (depth - 1) * stride + width;
+        let panel = &data[numbers.clone()];
         if R == 1 {
             return [single(simd, x, panel, stride); R];
         }
         let coming = coming.get((next * self.inputs + from) / 2 * LINE..).unwrap_or_default();
-        block::<S, W, R, N>(simd, x, self.x.steps::<R>(), panel, stride, depth, coming)
+        let wide = if WIDE { &mut wide[numbers] } else { &mut [] };
+        block::<S, W, R, N, WIDE>(simd, x, self.x.steps::<R>(), panel, stride, depth, coming, wide)
     }
 }
 
@@ -605,9 +650,10 @@ impl<X: Rows, W: Float, E: Ends> Band<'_, X, W, E> {
 const LINE: usize = 64;
 
 /// The sums of `R` rows of `x`, whose first `depth` elements meet the rows of the panel. With each two of them a line of what
-/// is coming is asked for.
+/// is coming is asked for. The numbers of the panel may be written `WIDE`.
 #[inline(always)]
-fn block<S: Simd, W: Float, const R: usize, const N: usize>(
+#[expect(clippy::too_many_arguments, reason = "they are the parts of a tile and of its panel")]
+fn block<S: Simd, W: Float, const R: usize, const N: usize, const WIDE: bool>(
     simd: S,
     x: &[f32],
     [next_row, next]: [usize; 2],
@@ -615,6 +661,7 @@ fn block<S: Simd, W: Float, const R: usize, const N: usize>(
     stride: usize,
     depth: usize,
     coming: &[u8],
+    wide: &mut [f32],
 ) -> [[S::V; N]; R] {
     let width = N * S::LANES;
     assert!(x.len() > (R - 1) * next_row + (depth - 1) * next, "the rows have as many elements as the panel");
@@ -633,6 +680,10 @@ fn block<S: Simd, W: Float, const R: usize, const N: usize>(
             *one = W::load(simd, &weights(k)[n * S::LANES..]);
             *two = W::load(simd, &weights(k + 1)[n * S::LANES..]);
         }
+        if WIDE {
+            keep(simd, &mut wide[k * stride..], one);
+            keep(simd, &mut wide[(k + 1) * stride..], two);
+        }
         simd::prefetch(coming, k / 2 * line);
         for (r, sums) in sums.iter_mut().enumerate() {
             let x = number(r, k);
@@ -650,6 +701,9 @@ fn block<S: Simd, W: Float, const R: usize, const N: usize>(
         for (n, one) in one.iter_mut().enumerate() {
             *one = W::load(simd, &weights(k)[n * S::LANES..]);
         }
+        if WIDE {
+            keep(simd, &mut wide[k * stride..], one);
+        }
         for (r, sums) in sums.iter_mut().enumerate() {
             let x = number(r, k);
             for n in 0..N {
@@ -658,6 +712,14 @@ fn block<S: Simd, W: Float, const R: usize, const N: usize>(
         }
     }
     sums
+}
+
+/// Writes vectors side by side.
+#[inline(always)]
+fn keep<S: Simd, const N: usize>(simd: S, to: &mut [f32], from: [S::V; N]) {
+    for (n, from) in from.into_iter().enumerate() {
+        simd.store(&mut to[n * S::LANES..], from);
+    }
 }
 
 /// From so many bytes on a panel that one row meets is asked for ahead: it comes from memory more often than not.

@@ -182,10 +182,25 @@ impl Fast {
 /// ```
 #[derive(Clone, Copy)]
 pub struct ChannelsLast {
-    /// Whether they compute this case.
-    pub fits: fn(&Args<'_>, &[Type]) -> bool,
+    /// What this case is, if they compute it.
+    pub layer: fn(&Args<'_>, &[Type]) -> Option<Layer>,
     /// Prepares them.
     pub prepare: Prepare,
+    /// Prepares those of a [product](Layer::Product) of a single sample whose first argument lies with its channels first.
+    pub enter: Prepare,
+}
+
+/// What a layer of planes comes down to.
+///
+/// ```
+/// assert_ne!(anemone::mil::op::Layer::Product, anemone::mil::op::Layer::Depthwise);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// A product of the channels of each place with all weights: a pointwise convolution.
+    Product,
+    /// Each channel is convolved by itself.
+    Depthwise,
 }
 
 /// What an op does with a state.

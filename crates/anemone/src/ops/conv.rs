@@ -9,6 +9,7 @@ mod tests;
 use anemone_kernels::Float as _;
 use anemone_kernels::conv as kernels;
 use anemone_kernels::finish::Finish;
+use anemone_kernels::gemm::Matrix;
 use anemone_kernels::packed::{self, Packed};
 
 pub(super) use self::quantized::dequantized;
@@ -19,7 +20,7 @@ use super::row::*;
 use super::window::{
     Run, SPATIAL, Window, Windows, for_kernels, not_known, numbers, room, runs, spatial, zeros,
 };
-use crate::mil::op::ChannelsLast;
+use crate::mil::op::{self, ChannelsLast};
 
 const CONV: &[Edition] = &[
     edition(
@@ -476,12 +477,25 @@ fn last(args: &Args<'_>, types: &[Type]) -> Option<kernels::Conv> {
     (is_product || kernels::fits_channels_last(&conv)).then_some(conv)
 }
 
-fn fits_last(args: &Args<'_>, types: &[Type]) -> bool {
-    last(args, types).is_some()
+fn layer_last(args: &Args<'_>, types: &[Type]) -> Option<op::Layer> {
+    let conv = last(args, types)?;
+    Some(if conv.groups == 1 { op::Layer::Product } else { op::Layer::Depthwise })
+}
+
+fn fast_conv_last(args: &Args<'_>, types: &[Type]) -> Ready {
+    conv_last(args, types, true)
+}
+
+/// What a layer reads of a single sample may also lie in columns.
+fn fast_conv_entering(args: &Args<'_>, types: &[Type]) -> Ready {
+    match last(args, types) {
+        Some(conv) if conv.groups == 1 && conv.batch == 1 => conv_last(args, types, false),
+        _ => Ok(None),
+    }
 }
 
 /// A pointwise convolution is a layer whose rows are the places; a depthwise one has kernels of its own.
-fn fast_conv_last(args: &Args<'_>, types: &[Type]) -> Ready {
+fn conv_last(args: &Args<'_>, types: &[Type], x_lies_last: bool) -> Ready {
     let Some(conv) = last(args, types) else { return Ok(None) };
     let (x, weight, bias) = (args.reader("x")?, args.tensor("weight")?, Singles::opt(args, "bias")?);
     let following = Following::of(args);
@@ -489,8 +503,14 @@ fn fast_conv_last(args: &Args<'_>, types: &[Type]) -> Ready {
         let weight = elements::<W>(weight);
         if conv.groups == 1 {
             let weights = Packed::shared(weight, conv.out_channels);
+            let (rows, inputs) = (conv.batch * conv.window.output_len(), conv.in_channels);
             return ready(move |run| {
                 let (x, stages) = (run.read::<X>(&x), following.stages(run));
+                let x = if x_lies_last {
+                    Matrix::new(x, rows, inputs)
+                } else {
+                    Matrix::new(x, inputs, rows).transposed()
+                };
                 let bias = bias.as_ref().map(|b| b.read(run));
                 let finish = Finish { bias: bias.as_deref(), stages: &stages };
                 packed::linear(run.threads, run.write(0), x, &weights, finish);
@@ -617,7 +637,10 @@ pub(super) static OPS: &[Op] = &[
         CONV,
         infer_conv,
         compute_conv,
-        Fast::Planes(fast_conv, ChannelsLast { fits: fits_last, prepare: fast_conv_last }),
+        Fast::Planes(
+            fast_conv,
+            ChannelsLast { layer: layer_last, prepare: fast_conv_last, enter: fast_conv_entering },
+        ),
     ),
     convolution(
         "conv_transpose",

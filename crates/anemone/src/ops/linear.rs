@@ -220,9 +220,10 @@ fn fast_linear(args: &Args<'_>, types: &[Type]) -> Ready {
             let (x, stages) = (run.read::<X>(&x), following.stages(run));
             let bias = bias.as_ref().map(|b| b.read(run));
             let finish = Finish { bias: bias.as_deref(), stages: &stages };
+            let x_rows = Matrix::new(x, rows, inputs);
             match &weights {
-                Weights::Packed(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
-                Weights::Widened(packed) => packed::linear(run.threads, run.write(0), x, packed, finish),
+                Weights::Packed(packed) => packed::linear(run.threads, run.write(0), x_rows, packed, finish),
+                Weights::Widened(packed) => packed::linear(run.threads, run.write(0), x_rows, packed, finish),
                 Weights::InPlace => {
                     let weights = run.read::<W>(&weight);
                     packed::row(run.threads, run.write(0), x, weights, finish);

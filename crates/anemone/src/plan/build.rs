@@ -491,7 +491,7 @@ impl<'a> Builder<'a> {
                 let by_meaning = prepared.is_none();
                 let kernel = match prepared {
                     Some(kernel) => kernel,
-                    None => self.between(&group, &layout, self.by_meaning(group.head)?, false),
+                    None => self.between(&group, &layout, self.by_meaning(group.head)?, [false; 2]),
                 };
                 work.push(Work::new(group, kernel, by_meaning, last));
             }

@@ -3,7 +3,8 @@
 //! Of small planes a vector of neighbours along a line is never full, while channels are many. Where layers that can do so follow
 //! each other, what is between them lies with the channels of a place side by side: products then read and write whole vectors, and
 //! a depthwise convolution picks nothing apart. What is read or written from outside of such a region is turned by who reads or
-//! writes it there, so that a region is worth it where its layers gain more than that takes.
+//! writes it there, so that a region is worth it where its layers gain more than that takes. A product that reads what comes from
+//! outside turns it while it widens it.
 //!
 //! Layers and elementwise ops give the same bits either way. A mean over planes is summed in another order.
 
@@ -15,23 +16,26 @@ use smallvec::SmallVec;
 
 use super::build::{Builder, size};
 use super::fuse::Group;
-use crate::mil::op::{After, Arg, Args, Fast, Prepared, Run};
+use crate::mil::op::{After, Arg, Args, Fast, Layer, Prepared, Run};
 use crate::ops::is_elementwise;
 use crate::types::{DType, Datum, Tensor, TensorType, Type};
 use crate::verify::{Input, ValueId};
 use crate::work;
 
-/// The most elements of a plane: larger ones fill vectors, and so do their lines.
+/// The most elements of a small plane: larger ones fill vectors, and so do their lines.
 const SMALL_PLANE: usize = 512;
 
-/// In nanoseconds, on a processor with vectors of 16 numbers: what a multiplication with an addition of a product gains, what one of
-/// a depthwise convolution gains, and what it takes to turn an element.
-const PRODUCT: f64 = 0.0009;
-const DEPTHWISE: f64 = 0.015;
-const TURNED: f64 = 0.6;
+/// The most elements of a plane whose channels fill vectors of so many numbers.
+const LARGE_PLANE: usize = 1024;
+const LANES: usize = 16;
 
-/// The most taps of a depthwise convolution.
-const TAPS: f64 = 25.0;
+/// In nanoseconds, on a processor with vectors of 16 numbers: what a multiplication with an addition of a product of small planes
+/// gains, what one of a depthwise convolution of them and of large ones gains, and what it takes to turn an element: by itself, and
+/// while a product widens it.
+const PRODUCT: f64 = 0.0009;
+const DEPTHWISE: [f64; 2] = [0.015, 0.009];
+const TURNED: f64 = 0.6;
+const ENTERED: f64 = 0.15;
 
 /// What lies with its channels last.
 #[derive(Default)]
@@ -61,9 +65,16 @@ struct Ends {
     reads: Vec<ValueId>,
     result: Option<ValueId>,
     gain: f64,
+    /// Whether its kernel can find the first of what it reads as it lies elsewhere.
+    enters: bool,
 }
 
 impl Ends {
+    /// Whether it reads this only where its kernel can find it as it lies elsewhere.
+    fn enters_by(&self, v: ValueId) -> bool {
+        self.enters && !self.reads[1..].contains(&v)
+    }
+
     fn values(&self) -> impl Iterator<Item = ValueId> {
         self.reads.iter().copied().chain(self.result)
     }
@@ -113,7 +124,17 @@ impl<'a> Builder<'a> {
             let inside: HashSet<usize> = region.iter().copied().collect();
             let outside = |all: &[usize]| all.iter().filter(|at| !inside.contains(at)).count();
             let turned = |v: &ValueId| !fixed.contains(v) && makers.contains_key(v);
+            // What comes from outside, and is read by products alone, is not turned before.
+            let entered = |v: &ValueId| {
+                let mut readers = region.iter().filter_map(|&at| ends[at].as_ref());
+                makers.get(v).is_none_or(|maker| !inside.contains(maker))
+                    && readers.all(|ends| !ends.reads.contains(v) || ends.enters_by(*v))
+            };
+            let elements = |v: &ValueId| self.planes(*v).map_or(0, |p| p.sizes.iter().product()) as f64;
             let cost = |v: &ValueId| {
+                if entered(v) {
+                    return (readers(*v).len() - outside(readers(*v))) as f64 * elements(v) * ENTERED;
+                }
                 let times = if turned(v) {
                     outside(readers(*v)) + outside(&[makers[v]])
                 } else {
@@ -121,13 +142,12 @@ impl<'a> Builder<'a> {
                     let inner = readers(*v).len() - outside(readers(*v));
                     inner + makers.get(v).map_or(0, |&maker| 1 - outside(&[maker]))
                 };
-                let elements = self.planes(*v).map_or(0, |p| p.sizes.iter().product());
-                times as f64 * elements as f64 * TURNED
+                times as f64 * elements(v) * TURNED
             };
             let gain: f64 = region.iter().filter_map(|&at| Some(ends[at].as_ref()?.gain)).sum();
             if gain > values.iter().map(cost).sum() {
                 layout.groups.extend(region.iter().filter_map(|&at| groups[at].last().outputs.first()));
-                layout.values.extend(values.into_iter().filter(turned));
+                layout.values.extend(values.into_iter().filter(|v| turned(v) && !entered(v)));
             }
         }
         layout
@@ -139,7 +159,9 @@ impl<'a> Builder<'a> {
         let &[batch, channels, height, width] = &ty.shape.known()?[..] else { return None };
         let places = height.checked_mul(width)?;
         let is_float = matches!(ty.dtype, DType::Fp16 | DType::Fp32);
-        let fits = is_float && (2..=SMALL_PLANE).contains(&places) && batch * channels > 0;
+        // Where channels fill no vector, a larger plane still does.
+        let most = if channels.is_multiple_of(LANES) { LARGE_PLANE } else { SMALL_PLANE };
+        let fits = is_float && (2..=most).contains(&places) && batch * channels > 0;
         fits.then_some(Planes { sizes: [batch, channels, places], bytes: ty.dtype.bits() / 8 })
     }
 
@@ -156,23 +178,28 @@ impl<'a> Builder<'a> {
             (own && ty(self.base(v)) == ty(v)).then(|| self.base(v))
         };
         let mut reads = Vec::new();
-        let mut gain = 0.0;
+        let (mut gain, mut enters) = (0.0, false);
         let x = head.inputs.first()?.values().first().copied()?;
         let is_mean = head.op.name == "reduce_mean" && axes(&args).is_some_and(|axes| axes == [2, 3]);
         if let Fast::Planes(_, last) = head.op.fast {
             self.planes(x)?;
             self.planes(*own)?;
-            if !(last.fits)(&args, &types) {
-                return None;
-            }
+            let layer = (last.layer)(&args, &types)?;
             reads.push(read(x)?);
             let sums = work::of_step(self.known.function, head)? as f64;
-            let each = sums / self.planes(*own)?.sizes.iter().product::<usize>() as f64;
-            gain = sums * if each <= TAPS { DEPTHWISE } else { PRODUCT };
+            let [batch, _, places] = self.planes(*own)?.sizes;
+            gain = sums
+                * match (layer, places > SMALL_PLANE) {
+                    (Layer::Product, false) => PRODUCT,
+                    (Layer::Product, true) => 0.0,
+                    (Layer::Depthwise, large) => DEPTHWISE[usize::from(large)],
+                };
+            // Of constants there is one form.
+            enters = layer == Layer::Product && batch == 1 && self.known.constants[x.index()].is_none();
         } else if is_mean {
             self.planes(x)?;
             reads.push(read(x)?);
-            return group.tail.is_empty().then_some(Ends { reads, result: None, gain });
+            return group.tail.is_empty().then_some(Ends { reads, result: None, gain, enters });
         } else if is_elementwise(head.op) {
             self.planes(*own)?;
             for v in head.inputs.iter().flat_map(Input::values).copied() {
@@ -196,7 +223,7 @@ impl<'a> Builder<'a> {
             (ty(v) == ty(*own)).then_some(())?;
             reads.push(read(v)?);
         }
-        Some(Ends { reads, result: Some(result), gain })
+        Some(Ends { reads, result: Some(result), gain, enters })
     }
 
     /// Whether an argument has the same elements in the same order either way.
@@ -217,38 +244,47 @@ impl<'a> Builder<'a> {
         if !own && !values.any(|v| layout.values.contains(&self.base(v))) {
             return (self.prepared(group), false);
         }
-        let last = if own { self.prepared_last(group) } else { None };
+        let entered = own && self.enters(group, layout);
+        let last = if own { self.prepared_last(group, entered) } else { None };
         let own = last.is_some();
         let kernel = last.or_else(|| self.prepared(group));
-        (kernel.map(|kernel| self.between(group, layout, kernel, own)), true)
+        (kernel.map(|kernel| self.between(group, layout, kernel, [own, own && entered])), true)
     }
 
-    /// A kernel between what is turned before and behind it; it takes and gives planes with their channels last, or it does not.
+    /// Whether the kernel of a group that is computed with channels last finds the first of what it reads as it lies elsewhere.
+    fn enters(&self, group: &Group<'_>, layout: &ChannelsLast) -> bool {
+        let first = group.reads().next().filter(|&v| !layout.values.contains(&self.base(v)));
+        first.is_some() && self.ends(group).is_some_and(|ends| ends.enters)
+    }
+
+    /// A kernel between what is turned before and behind it; it takes and gives planes with their channels last, or it does not,
+    /// and it may take the first as the others do not lie.
     pub(super) fn between(
         &self,
         group: &Group<'_>,
         layout: &ChannelsLast,
         kernel: Prepared,
-        own: bool,
+        [own, entered]: [bool; 2],
     ) -> Prepared {
-        let turn = |v: ValueId, back: bool| {
+        let turn = |v: ValueId, own: bool, back: bool| {
             let whole = self.base(v);
             let (lies_last, planes) = (layout.values.contains(&whole), self.planes(whole)?);
             let constant = self.known.constants[v.index()].is_some();
             (own != lies_last && !constant).then_some(Turn { planes, last: own != back })
         };
-        let reads = group.reads().map(|v| turn(v, false)).collect();
-        let result = group.last().outputs.first().and_then(|&v| turn(v, true));
-        turning(kernel, reads, result)
+        let reads = group.reads().enumerate().map(|(i, v)| turn(v, own && !(entered && i == 0), false));
+        let result = group.last().outputs.first().and_then(|&v| turn(v, own, true));
+        turning(kernel, reads.collect(), result)
     }
 
     /// The kernel of a group for tensors whose channels lie last.
-    fn prepared_last(&self, group: &Group<'_>) -> Option<Prepared> {
+    fn prepared_last(&self, group: &Group<'_>, entered: bool) -> Option<Prepared> {
         let (head, types) = (group.head, self.types(group.head));
         if let Fast::Planes(_, last) = head.op.fast {
             let after: Vec<After> = group.tail.iter().map(|f| f.what).collect();
             let args = Args { after: &after, ..head.args(&types, |v| self.arg(v)) };
-            return (last.prepare)(&args, &types).ok().flatten();
+            let prepare = if entered { last.enter } else { last.prepare };
+            return prepare(&args, &types).ok().flatten();
         }
         let turned: HashMap<ValueId, Type> =
             group.reads().map(|v| (v, turned(&self.known.function.value(v).ty))).collect();

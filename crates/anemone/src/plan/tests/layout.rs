@@ -68,8 +68,18 @@ fn layers_of_small_planes_lie_with_their_channels_last() {
             assert_eq!(found, names.map(|name| (name.to_string(), true)), "{sizes:?} {kernel}");
         }
     }
-    // Large planes, a single place, and too little to gain.
-    for (channels, sizes) in [(8, [1, 30, 30]), (64, [1, 1, 1]), (1, [1, 7, 7])] {
+    // Of larger planes those whose channels fill vectors. The first layer finds what is given as it lies, and turns it by itself.
+    for (channels, last) in [(16, true), (24, false)] {
+        let sizes = [1, 28, 28];
+        let body = conv("e", "x", [channels, channels, 1], [1, 1], sizes)
+            + &residual("a", "e", channels, sizes, 3)
+            + &residual("b", "a", channels, sizes, 5);
+        let found = steps(&[1, channels, 28, 28], &body, "b");
+        let names = ["e", "ah", "ar", "a", "bh", "br", "b"];
+        assert_eq!(found, names.map(|name| (name.to_string(), last)), "{channels}");
+    }
+    // Larger ones, a single place, and too little to gain.
+    for (channels, sizes) in [(16, [1, 33, 33]), (64, [1, 1, 1]), (1, [1, 7, 7])] {
         let [batch, height, width] = sizes;
         let found = steps(&[batch, channels, height, width], &residual("a", "x", channels, sizes, 3), "a");
         assert!(found.iter().all(|(_, last)| !last), "{found:?}");
