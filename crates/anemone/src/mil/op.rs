@@ -191,10 +191,6 @@ pub struct ChannelsLast {
 }
 
 /// What a layer of planes comes down to.
-///
-/// ```
-/// assert_ne!(anemone::mil::op::Layer::Product, anemone::mil::op::Layer::Depthwise);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// A product of the channels of each place with all weights: a pointwise convolution.

@@ -473,8 +473,9 @@ fn fast_conv(args: &Args<'_>, types: &[Type]) -> Ready {
 fn last(args: &Args<'_>, types: &[Type]) -> Option<kernels::Conv> {
     args.value("weight")?;
     let conv = for_engines(args, types, false).ok()??;
-    let is_product = conv.window.is_pointwise() && conv.groups == 1;
-    (is_product || kernels::fits_channels_last(&conv)).then_some(conv)
+    // A window of the only channel is neither.
+    let fits = if conv.groups == 1 { conv.window.is_pointwise() } else { kernels::fits_channels_last(&conv) };
+    fits.then_some(conv)
 }
 
 fn layer_last(args: &Args<'_>, types: &[Type]) -> Option<op::Layer> {

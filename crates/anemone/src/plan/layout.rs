@@ -25,8 +25,10 @@ use crate::work;
 /// The most elements of a small plane: larger ones fill vectors, and so do their lines.
 const SMALL_PLANE: usize = 512;
 
-/// The most elements of a plane whose channels fill vectors of so many numbers.
+/// The most elements of a plane whose channels fill vectors.
 const LARGE_PLANE: usize = 1024;
+
+/// The numbers of the longest vectors.
 const LANES: usize = 16;
 
 /// In nanoseconds, on a processor with vectors of 16 numbers: what a multiplication with an addition of a product of small planes

@@ -113,6 +113,19 @@ fn others_read_and_write_planes_as_they_know_them() {
 }
 
 #[test]
+fn windows_of_a_single_channel_are_computed_elsewhere() {
+    let sizes = [1, 7, 7];
+    let body = residual("a", "x", 40, sizes, 5)
+        + &conv("c", "a", [40, 1, 1], [1, 1], sizes)
+        + &conv("d", "c", [1, 1, 1], [3, 1], sizes)
+        + &conv("e", "d", [1, 40, 1], [1, 1], sizes)
+        + &residual("b", "e", 40, sizes, 5);
+    let found = steps(&[1, 40, 7, 7], &body, "b");
+    let last = |name: &str| found.iter().any(|(step, last)| step == name && *last);
+    assert!(["ar", "a", "c", "e", "br", "b"].into_iter().all(last), "{found:?}");
+}
+
+#[test]
 fn channels_are_scaled_where_they_lie() {
     let (shape, sizes) = ([1, 48, 7, 7], [1, 7, 7]);
     let body = format!(
