@@ -124,12 +124,14 @@ pub(crate) fn run(args: &Args) -> Result<bool, Stop> {
         if !folder.join("model.mlpackage").is_dir() {
             succeed(Command::new(&engine).arg("make").arg(&folder))?;
         }
-        eprintln!("reading {} again", folder.display());
-        succeed(Command::new(&engine).arg("reread").arg(&folder))?;
     }
     let log = tempfile::NamedTempFile::new().map_err(|e| format!("no temporary file: {e}"))?;
     for threads in args.threads.split(',') {
         for workload in &workloads {
+            // Now, since all models together may be more than memory holds.
+            let folder = args.models.join(workload.name);
+            eprintln!("reading {} again", folder.display());
+            succeed(Command::new(&engine).arg("reread").arg(&folder))?;
             let mut bench = Command::new(&python);
             bench.env("BENCH_TARGET", &harness);
             bench.arg(args.peers.join("bench.py")).args([workload.name, "--threads", threads]);
