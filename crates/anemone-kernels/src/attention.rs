@@ -10,6 +10,9 @@
 //! assert_eq!(y, [2.0]);
 //! ```
 
+use macro_rules_attribute::apply;
+
+use crate::compiled::compiled_here;
 use crate::finish;
 use crate::gemm::{Bias, Matrix, dot_rows, sum_rows};
 use crate::norm;
@@ -114,6 +117,7 @@ pub struct Mask<'a> {
 ///
 /// When a slice has another length than the sizes say, or the mask does not reach as far.
 #[allow(clippy::too_many_arguments)] // They are those of the operation.
+#[apply(compiled_here)]
 pub fn attention<T: Float>(
     threads: usize,
     y: &mut [T],

@@ -11,9 +11,11 @@
 
 use std::ops::Range;
 
+use macro_rules_attribute::apply;
 use smallvec::SmallVec;
 
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::finish::{self, Finish, Stage};
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_chunks, parallel_for};
@@ -124,6 +126,7 @@ impl<T> Operand<'_, T> {
 /// # Panics
 ///
 /// When `z` has not as many elements as the shape, or an operand reaches past its slice.
+#[apply(compiled_here)]
 pub fn binary<T: Float>(
     threads: usize,
     z: &mut [T],
@@ -162,6 +165,7 @@ pub fn binary<T: Float>(
 /// # Panics
 ///
 /// As [`binary`].
+#[apply(compiled_here)]
 pub fn compare<T: Float>(
     threads: usize,
     z: &mut [u8],

@@ -25,8 +25,10 @@ mod winograd;
 pub use channels_last::{conv_channels_last, fits_channels_last};
 pub use tiles::{ConvWeights, conv_tiles, fits_tiles};
 
+use macro_rules_attribute::apply;
 use smallvec::SmallVec;
 
+use crate::compiled::compiled_here;
 use crate::finish::Finish;
 use crate::gemm::{Bias, Matrix, add_product, gemm_batched};
 use crate::scratch::{Scratch, scratch};
@@ -121,6 +123,7 @@ impl Conv {
 ///
 /// When a slice has another length than `conv` says, the groups do not divide the channels, or the window's sizes
 /// do not fit into memory.
+#[apply(compiled_here)]
 pub fn conv<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
@@ -398,6 +401,7 @@ impl Kernel for Line<'_> {
 /// # Panics
 ///
 /// As [`conv`].
+#[apply(compiled_here)]
 pub fn conv_transpose<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],

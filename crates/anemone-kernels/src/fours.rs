@@ -17,6 +17,9 @@
 //! assert_eq!(y, [32.0, 16.0]);
 //! ```
 
+use macro_rules_attribute::apply;
+
+use crate::compiled::compiled_here;
 use crate::finish::Finish;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::parallel_chunks;
@@ -107,6 +110,7 @@ impl Fours {
 ///
 /// When there are not as many inputs as the weights say, fewer codes than weights, or when the bias is not one number
 /// for each output.
+#[apply(compiled_here)]
 pub fn row<T: Float>(
     threads: usize,
     y: &mut [T],

@@ -19,7 +19,10 @@ mod vectors;
 
 use std::ops::Range;
 
+use macro_rules_attribute::apply;
+
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::scratch::{self, scratch};
 use crate::simd;
 use crate::threads::{Shared, parallel_for};
@@ -168,6 +171,7 @@ impl<'a> Bias<'a> {
 ///
 /// When the columns of `a` are not as many as the rows of `b`, `c` has not one element for each row and column,
 /// `bias` not one for each row or column, or a matrix reaches past its slice.
+#[apply(compiled_here)]
 pub fn gemm<A: Float, B: Float, C: Float>(
     threads: usize,
     c: &mut [C],
@@ -193,6 +197,7 @@ pub fn gemm<A: Float, B: Float, C: Float>(
 /// # Panics
 ///
 /// As [`gemm()`].
+#[apply(compiled_here)]
 pub fn gemm_batched<A: Float, B: Float, C: Float>(
     threads: usize,
     c: &mut [C],

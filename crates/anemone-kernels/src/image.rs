@@ -9,7 +9,10 @@
 //! assert_eq!(y, [2.0, 4.0, 6.0]);
 //! ```
 
+use macro_rules_attribute::apply;
+
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::threads::parallel_chunks;
 
 /// How many elements make it worth to use another thread.
@@ -98,6 +101,7 @@ pub struct Sample {
 /// # Panics
 ///
 /// When a slice has another length than the sizes say, or a pixel that has a weight is not there.
+#[apply(compiled_here)]
 pub fn sample<T: Float>(threads: usize, y: &mut [T], x: &[T], channels: usize, samples: &[Sample]) {
     assert_eq!(channels.checked_mul(samples.len()), Some(y.len()), "there is room for the samples");
     assert!(x.len().checked_rem(channels).is_none_or(|rest| rest == 0), "every channel has as many pixels");

@@ -18,6 +18,7 @@
 
 pub mod attention;
 pub mod binary;
+mod compiled;
 pub mod conv;
 pub mod finish;
 mod float;

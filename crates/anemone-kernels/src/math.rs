@@ -14,6 +14,9 @@
 //! assert_eq!(y, [0.0, 0.25, 4.0]);
 //! ```
 
+use macro_rules_attribute::apply;
+
+use crate::compiled::compiled_here;
 use crate::finish::{Finish, Stage};
 use crate::simd::{self, Kernel, Simd, fused};
 use crate::threads::parallel_chunks;
@@ -143,6 +146,7 @@ pub enum Unary {
 /// # Panics
 ///
 /// When the slices have different lengths.
+#[apply(compiled_here)]
 pub fn unary<T: Float>(threads: usize, y: &mut [T], x: &[T], f: Unary, stages: &[Stage<'_, T>]) {
     let halves = T::as_f32s(&[]).is_none();
     in_blocks(threads, y, x, stages, |block| simd::dispatch(Apply { block, f, halves }));

@@ -14,7 +14,10 @@
 
 use std::ops::Range;
 
+use macro_rules_attribute::apply;
+
 use crate::binary::{maximum, minimum};
+use crate::compiled::compiled_here;
 use crate::math::exp_below_one;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
@@ -166,6 +169,7 @@ pub enum Reduction {
 /// # Panics
 ///
 /// When the lanes are not those of `x`, or `y` has not one element for each.
+#[apply(compiled_here)]
 pub fn reduce<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes, reduction: Reduction) {
     assert_eq!(
         Some(y.len()),
@@ -226,6 +230,7 @@ pub fn reduce<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes, redu
 /// # Panics
 ///
 /// As [`reduce`].
+#[apply(compiled_here)]
 pub fn arg_max<T: Float>(threads: usize, y: &mut [i32], x: &[T], lanes: Lanes, smallest: bool) {
     assert_eq!(
         Some(y.len()),
@@ -265,6 +270,7 @@ pub fn arg_max<T: Float>(threads: usize, y: &mut [i32], x: &[T], lanes: Lanes, s
 /// # Panics
 ///
 /// When the lanes are not those of `x`, or `y` has another length.
+#[apply(compiled_here)]
 pub fn softmax<T: Float>(threads: usize, y: &mut [T], x: &[T], lanes: Lanes) {
     let halves = T::as_f32s(&[]).is_none();
     update(threads, y, x, lanes, |rows, width| simd::dispatch(Softmax { rows, width, halves }));
@@ -313,6 +319,7 @@ impl Affine<'_> {
 /// # Panics
 ///
 /// When the lanes are not those of `x`, or a slice has another length than they say.
+#[apply(compiled_here)]
 pub fn layer_norm<T: Float>(
     threads: usize,
     y: &mut [T],
@@ -341,6 +348,7 @@ pub fn layer_norm<T: Float>(
 /// # Panics
 ///
 /// When `x` is not made of lanes of `length` elements, or a slice has another length.
+#[apply(compiled_here)]
 pub fn instance_norm<T: Float>(
     threads: usize,
     y: &mut [T],
@@ -378,6 +386,7 @@ pub fn instance_norm<T: Float>(
 /// # Panics
 ///
 /// When the lanes are not those of `x`, or a slice has another length.
+#[apply(compiled_here)]
 pub fn scale_channels<T: Float>(
     threads: usize,
     y: &mut [T],

@@ -23,7 +23,10 @@ use std::ops::Range;
 
 pub(crate) use shared::shared;
 
+use macro_rules_attribute::apply;
+
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::finish::Finish;
 use crate::gemm::{Bias, Matrix, dot_rows, gemm};
 use crate::memory::Buffer;
@@ -128,6 +131,7 @@ const SHORT: usize = 256;
 ///
 /// When the columns of `x` are not the inputs or lie beyond its slice, `y` has not a row of outputs for each row of `x`, or the bias
 /// not one number for each output.
+#[apply(compiled_here)]
 pub fn linear<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
@@ -246,6 +250,7 @@ fn lines<T: Float>(threads: usize, x: Matrix<'_, T>) -> scratch::Floats {
 /// # Panics
 ///
 /// When the weights are not as many as inputs times outputs, or the bias is not one number for each output.
+#[apply(compiled_here)]
 pub fn row<T: Float, W: Float>(threads: usize, y: &mut [T], x: &[T], weights: &[W], finish: Finish<'_, T>) {
     finish.check(y.len());
     let bias = finish.bias.map_or(Bias::None, Bias::Columns);

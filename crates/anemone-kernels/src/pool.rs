@@ -10,6 +10,9 @@
 
 use std::ops::Range;
 
+use macro_rules_attribute::apply;
+
+use crate::compiled::compiled_here;
 use crate::scratch::scratch;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::{Shared, parallel_for};
@@ -55,6 +58,7 @@ pub enum Pooling {
 /// # Panics
 ///
 /// When `x` and `y` do not hold the same number of planes, or the window's sizes do not fit into memory.
+#[apply(compiled_here)]
 pub fn pool<T: Float>(threads: usize, y: &mut [T], x: &[T], window: &Window, pooling: Pooling) {
     assert!(window.check(), "the sizes of a window fit into memory");
     let (inputs, outputs) = (window.input_len(), window.output_len());

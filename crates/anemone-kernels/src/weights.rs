@@ -14,8 +14,10 @@
 
 use bytemuck::Pod;
 use half::f16;
+use macro_rules_attribute::apply;
 
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::simd::{self, Kernel, Simd};
 use crate::threads::parallel_chunks;
 
@@ -356,6 +358,7 @@ pub(crate) fn number(code: u8, sign: u8) -> f32 {
 /// # Panics
 ///
 /// When there are fewer codes than weights, or not as many scales or shifts as blocks.
+#[apply(compiled_here)]
 pub fn shift_scale<T: Float>(
     threads: usize,
     weights: &mut [T],
@@ -383,6 +386,7 @@ pub fn shift_scale<T: Float>(
 /// # Panics
 ///
 /// As [`shift_scale`], and when `start` is no multiple of 8.
+#[apply(compiled_here)]
 pub fn shift_scale_from<T: Float>(
     weights: &mut [T],
     start: usize,
@@ -499,6 +503,7 @@ impl<F: Fn(f32, f32) -> f32> Kernel for Apply<'_, F> {
 /// # Panics
 ///
 /// When there is not a code for each element, or not as many scales or zero points as blocks.
+#[apply(compiled_here)]
 pub fn quantize<T: Float>(
     threads: usize,
     codes: &mut [u8],

@@ -8,7 +8,10 @@ use std::ops::Range;
 
 use super::Conv;
 use super::plane::fits;
+use macro_rules_attribute::apply;
+
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::finish::{Finish, Place};
 use crate::simd::{self, Kernel, MAX_LANES, Simd};
 use crate::threads::{Shared, parallel_for};
@@ -42,6 +45,7 @@ pub fn fits_channels_last(conv: &Conv) -> bool {
 /// # Panics
 ///
 /// As [`conv`](super::conv), and when the convolution is [none of these](fits_channels_last).
+#[apply(compiled_here)]
 pub fn conv_channels_last<T: Float>(
     threads: usize,
     y: &mut [T],

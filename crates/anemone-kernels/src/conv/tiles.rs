@@ -10,7 +10,10 @@ use std::ops::Range;
 use std::slice::Iter;
 use std::sync::Arc;
 
+use macro_rules_attribute::apply;
+
 use crate::Float;
+use crate::compiled::compiled_here;
 use crate::finish::Finish;
 use crate::gemm::Bias;
 use crate::packed::{self, Packed};
@@ -163,6 +166,7 @@ pub fn fits_tiles(conv: &Conv) -> bool {
 /// # Panics
 ///
 /// As [`conv`](super::conv), when the convolution is one of volumes, and when the weights are those of another one.
+#[apply(compiled_here)]
 pub fn conv_tiles<T: Float, W: Float>(
     threads: usize,
     y: &mut [T],
