@@ -191,6 +191,17 @@ pub struct ChannelsLast {
 }
 
 /// What a layer of planes comes down to.
+///
+/// ```
+/// use anemone::mil::op::Layer;
+/// // Multiplications for each place of a plane.
+/// let products = |layer, inputs: usize, outputs, window| match layer {
+///     Layer::Product => inputs * outputs,
+///     Layer::Depthwise => outputs * window,
+/// };
+/// assert_eq!(products(Layer::Product, 32, 64, 1), 2048);
+/// assert_eq!(products(Layer::Depthwise, 64, 64, 3 * 3), 576);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// A product of the channels of each place with all weights: a pointwise convolution.
