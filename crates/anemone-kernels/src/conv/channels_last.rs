@@ -6,10 +6,10 @@
 
 use std::ops::Range;
 
-use super::Conv;
-use super::plane::fits;
 use macro_rules_attribute::apply;
 
+use super::Conv;
+use super::plane::fits;
 use crate::Float;
 use crate::compiled::compiled_here;
 use crate::finish::{Finish, Place};
